@@ -1,0 +1,53 @@
+"""open_clip, importable beside every build of torch: `from models._open_clip import open_clip`.
+
+open_clip imports torchvision for its image transforms, which this project never uses. torchvision's wheel on PyPI is
+built for CUDA; beside a CPU build of torch its compiled operators cannot load, and `import torchvision` then dies
+with "operator torchvision::nms does not exist", because it describes the shapes of two operators that are not
+there. The matching CPU wheel is only on PyTorch's own index, which not every machine can reach. So, where the compiled
+operators do not load, the two names are declared (without any implementation) before open_clip is imported;
+calling one of them still fails.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from pathlib import Path
+
+import torch
+
+# torchvision 0.28 describes exactly these two without asking first whether its operators were loaded.
+_DESCRIBED_UNASKED = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
+
+
+def _torchvision_folder() -> Path | None:
+    spec = importlib.util.find_spec("torchvision")
+    return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
+
+
+def _operators_load(folder: Path) -> bool:
+    """Whether torchvision's compiled operators load into this torch (loading twice is harmless)."""
+    try:
+        for library in folder.glob("_C*.so"):
+            torch.ops.load_library(str(library))
+            return True
+    except OSError:
+        pass
+    return False
+
+
+def _declare_missing_operators(folder: Path | None) -> torch.library.Library | None:
+    """The declarations, which last as long as the returned object; None where nothing had to be declared."""
+    if folder is None or _operators_load(folder):
+        return None
+    declarations = torch.library.Library("torchvision", "FRAGMENT")
+    for schema in _DESCRIBED_UNASKED:
+        declarations.define(schema)
+    return declarations
+
+
+_declarations = _declare_missing_operators(_torchvision_folder())
+open_clip = importlib.import_module("open_clip")
