@@ -1,0 +1,231 @@
+"""What every training stage shares: the loop with its time budget, averaged weights, and a state that survives a kill."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+Losses = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long a stage trains: at most `steps` steps and, where given, at most `minutes` minutes over all its runs."""
+
+    steps: int
+    minutes: float | None = None
+
+    def fraction(self, step: int, seconds: float) -> float:
+        """The part of the budget used so far; training ends at 1."""
+        by_time = seconds / (60 * self.minutes) if self.minutes else 0.0
+        return max(step / self.steps, by_time)
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """AdamW with a linear warm-up of `warmup` steps and a cosine decay to 2% of `lr` over the budget."""
+
+    lr: float
+    warmup: int = 200
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float | None = 0.999
+
+    def rate(self, step: int, fraction: float) -> float:
+        """The learning rate at this step, `fraction` of the budget into the run."""
+        decay = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(fraction, 1.0)))
+        return self.lr * min(1.0, (step + 1) / self.warmup) * decay
+
+
+class Trainer:
+    """Trains `modules` by calling `losses(step)`, which returns named losses whose sum is minimised.
+
+    The state (weights, averaged weights, optimizer, random generator, time used) goes to `path` every
+    `save_every` seconds, written to a temporary file and renamed, so that a run may be killed at any moment. A
+    finished stage is not trained again. `generator` is the only source of randomness that a resumed run restores.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        modules: nn.Module,
+        path: Path,
+        budget: Budget,
+        optimization: Optimization,
+        generator: torch.Generator,
+        save_every: float = 60.0,
+    ) -> None:
+        self.name, self.modules, self.path = name, modules, path
+        self.budget, self.optimization, self.generator = budget, optimization, generator
+        self.save_every = save_every
+        self.step, self.seconds, self.done = 0, 0.0, False
+        self.average = copy.deepcopy(modules).eval() if optimization.ema is not None else modules
+        for parameter in self.average.parameters() if self.average is not modules else ():
+            parameter.requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(
+            _decay_groups(modules, optimization.weight_decay),
+            lr=optimization.lr,
+            betas=(0.9, 0.99),
+            fused=True,
+        )
+        if path.exists():
+            self._load()
+
+    def run(
+        self, losses: Callable[[int], Losses], sample: Callable[[int], None] | None = None, samples: int = 4
+    ) -> nn.Module:
+        """Trains to the end of the budget and returns the averaged modules. `sample` is called `samples` times on the way."""
+        if self.done:
+            print(f"{self.name}: done before ({self.step} steps, {self.seconds:.0f} s)", flush=True)
+            return self.average
+        self.modules.train()
+        begin, saved = time.monotonic() - self.seconds, time.monotonic()
+        shown = {round(self.budget.fraction(self.step, self.seconds) * samples)}
+        with progress(self.name, self.budget.steps, self.step) as bar:
+            while (fraction := self.budget.fraction(self.step, self.seconds)) < 1:
+                parts = self._update(losses, fraction)
+                self.seconds = time.monotonic() - begin
+                bar.advance(self.step, parts, fraction)
+                if time.monotonic() - saved > self.save_every:
+                    self._save()
+                    saved = time.monotonic()
+                if sample is not None and (turn := int(fraction * samples)) not in shown:
+                    shown.add(turn)
+                    sample(self.step)
+                    self.modules.train()
+        self.done = True
+        self._save()
+        if sample is not None:
+            sample(self.step)
+        return self.average
+
+    def _update(self, losses: Callable[[int], Losses], fraction: float) -> Losses:
+        rate = self.optimization.rate(self.step, fraction)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        parts = losses(self.step)
+        total = torch.stack([value.float() for value in parts.values()]).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.modules.parameters(), self.optimization.clip)
+        # A rare overflow must not end a run that nobody watches: the fused optimizer leaves such a step out.
+        self.optimizer.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]
+        self.optimizer.step()
+        self.step += 1
+        if self.average is not self.modules:
+            self._average()
+        return parts
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        assert self.optimization.ema is not None
+        decay = min(self.optimization.ema, (1 + self.step) / (10 + self.step))
+        ours, theirs = list(self.average.parameters()), list(self.modules.parameters())
+        torch._foreach_lerp_(ours, theirs, 1 - decay)
+
+    def _save(self) -> None:
+        save_atomically(
+            {
+                "modules": self.modules.state_dict(),
+                "average": self.average.state_dict() if self.average is not self.modules else None,
+                "optimizer": self.optimizer.state_dict(),
+                "generator": self.generator.get_state(),
+                "step": self.step,
+                "seconds": self.seconds,
+                "done": self.done,
+            },
+            self.path,
+        )
+
+    def _load(self) -> None:
+        device = next(self.modules.parameters()).device
+        state = torch.load(self.path, map_location=device, weights_only=True)
+        self.modules.load_state_dict(state["modules"])
+        if state["average"] is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"].cpu())
+        self.step, self.seconds, self.done = state["step"], state["seconds"], state["done"]
+
+
+class Progress:
+    """A progress bar on a terminal; elsewhere a plain line every `interval` seconds."""
+
+    def __init__(self, name: str, total: int, start: int = 0, interval: float = 15.0) -> None:
+        self.name, self.interval, self.last = name, interval, 0.0
+        self.begin, self.start = time.monotonic(), start
+        self.bar = (
+            tqdm(total=total, initial=start, desc=name, file=sys.stderr) if sys.stderr.isatty() else None
+        )
+
+    def advance(self, step: int, parts: Losses | None = None, fraction: float | None = None) -> None:
+        """Shows that `step` steps are done, with the losses (read back seldom: it waits for the GPU)."""
+        if self.bar is not None:
+            self.bar.update(step - self.bar.n)
+        if time.monotonic() - self.last < (1.0 if self.bar is not None else self.interval):
+            return
+        self.last = time.monotonic()
+        text = " ".join(f"{key} {value.item():.4f}" for key, value in (parts or {}).items())
+        if self.bar is not None:
+            self.bar.set_postfix_str(text)
+            return
+        part = "" if fraction is None else f" {100 * fraction:.0f}%"
+        rate = (step - self.start) / max(self.last - self.begin, 1e-9)
+        print(f"{self.name}:{part} step {step} ({rate:.2f}/s) {text}", flush=True)
+
+    def close(self) -> None:
+        """Ends the bar."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+@contextmanager
+def progress(name: str, total: int, start: int = 0) -> Iterator[Progress]:
+    """A Progress that is closed at the end of the block."""
+    shown = Progress(name, total, start)
+    try:
+        yield shown
+    finally:
+        shown.close()
+
+
+def seed_everything(seed: int, device: torch.device) -> torch.Generator:
+    """Seeds Python, NumPy and torch, and returns a generator of `device` with the same seed."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    generator = torch.Generator(device)
+    generator.manual_seed(seed)
+    return generator
+
+
+def save_atomically(state: Any, path: Path) -> None:
+    """torch.save to a temporary file beside `path`, then a rename: a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def _decay_groups(modules: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices and kernels decay; biases, norms and embeddings (whose unseen rows must stay as they are) do not."""
+    embeddings = {id(m.weight) for m in modules.modules() if isinstance(m, nn.Embedding)}
+    decayed, others = [], []
+    for parameter in modules.parameters():
+        keep = parameter.ndim < 2 or id(parameter) in embeddings
+        (others if keep else decayed).append(parameter)
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
