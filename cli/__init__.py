@@ -1,0 +1,1 @@
+"""Commands that the thin files in scripts/ run."""

@@ -1,0 +1,155 @@
+"""Makes `.venv` and keeps it in step with pyproject.toml and the lock files. Standard library only; see _env.sh.
+
+The versions come from one of two locks, used as pip constraints: requirements/lock-cpu.txt with PyTorch's CPU wheels,
+where there is no NVIDIA GPU and PyTorch's index answers; requirements/lock.txt with the default wheels otherwise.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import venv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+CPU_WHEELS = "https://download.pytorch.org/whl/cpu"
+PROBE_SECONDS = 3.0
+ROOT = Path(__file__).resolve().parents[1]
+
+
+class InstallError(Exception):
+    """pip failed; the text holds the end of its output."""
+
+
+def fingerprint(root: Path) -> str:
+    """Changes with anything that the environment depends on, the project's own place included."""
+    digest = hashlib.sha256(str(root).encode())
+    for path in [root / "pyproject.toml", *sorted((root / "requirements").glob("*.txt"))]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def has_nvidia_gpu() -> bool:
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return False
+    try:
+        listing = subprocess.run([command, "-L"], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return listing.returncode == 0 and "GPU " in listing.stdout
+
+
+def answers(url: str, seconds: float = PROBE_SECONDS) -> bool:
+    """Whether `url` answers within `seconds`, name lookup included (urllib's own timeout leaves that out)."""
+    success = threading.Event()
+
+    def probe() -> None:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds):
+                success.set()
+        except (OSError, ValueError):
+            pass
+
+    thread = threading.Thread(target=probe, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return success.is_set()
+
+
+def pip_installs(gpu: bool, cpu_wheels: bool) -> list[list[str]]:
+    """The arguments of each `pip install` to run, in order."""
+    if gpu or not cpu_wheels:
+        return [["-c", "requirements/lock.txt", "-e", ".[dev]"]]
+    lock = ["-c", "requirements/lock-cpu.txt"]
+    return [
+        # Only these two come from PyTorch's index, which also holds old copies of other packages.
+        ["--no-deps", "--index-url", CPU_WHEELS, *lock, "torch", "torchvision"],
+        [*lock, "-e", ".[dev]"],
+    ]
+
+
+def run_pip(python: Path, root: Path, arguments: list[str], show: Callable[[str], None]) -> None:
+    """Runs one `pip install`, passing each line of its output to `show`; all of it also goes to .venv/install.log."""
+    command = [str(python), "-m", "pip", "--disable-pip-version-check", "install", *arguments]
+    lines: list[str] = []
+    with (
+        (python.parents[1] / "install.log").open("a") as log,
+        subprocess.Popen(
+            command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as pip,
+    ):
+        assert pip.stdout is not None
+        for line in pip.stdout:
+            log.write(line)
+            lines.append(line)
+            show(line.strip())
+    if pip.returncode:
+        raise InstallError("".join(lines[-15:]))
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """One line on stderr: what is being installed, rewritten in place on a terminal."""
+    terminal, start = sys.stderr.isatty(), time.monotonic()
+    print("Installing the Python packages into .venv; this happens once and takes some minutes.", file=sys.stderr)
+
+    def show(line: str) -> None:
+        words = line.split()
+        if terminal and words and words[0] in {"Collecting", "Downloading", "Installing", "Building", "Using"}:
+            text = f"  {time.monotonic() - start:4.0f} s  {line}"
+            print(f"\r\033[K{text[: shutil.get_terminal_size().columns - 1]}", end="", file=sys.stderr, flush=True)
+
+    yield show
+    end = "\r\033[K" if terminal else ""
+    print(f"{end}The Python packages are ready after {time.monotonic() - start:.0f} s.", file=sys.stderr)
+
+
+def install(root: Path) -> None:
+    environment = root / ".venv"
+    python = environment / "bin" / "python"
+    if not python.exists() or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
+        venv.create(environment, clear=True, with_pip=True)
+    gpu = has_nvidia_gpu()
+    with progress() as show:
+        for arguments in pip_installs(gpu, cpu_wheels=not gpu and answers(f"{CPU_WHEELS}/torch/")):
+            run_pip(python, root, arguments, show)
+
+
+def ensure(root: Path, install: Callable[[Path], None] = install) -> None:
+    """Installs if the last complete install was of other files; one process at a time, the others wait for it."""
+    stamp = root / ".venv" / ".installed"
+    wanted = fingerprint(root)
+
+    def up_to_date() -> bool:
+        return stamp.exists() and stamp.read_text() == wanted
+
+    if up_to_date():
+        return
+    with (root / ".venv.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not up_to_date():
+            stamp.unlink(missing_ok=True)
+            install(root)
+            stamp.write_text(wanted)
+
+
+def main() -> int:
+    try:
+        ensure(ROOT)
+    except InstallError as error:
+        message = "The Python packages could not be installed: check the network and run the script again"
+        print(f"\n{error}\n{message} (all output: .venv/install.log).", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
