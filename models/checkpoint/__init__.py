@@ -1,0 +1,1 @@
+"""Reading official and own checkpoints without running any code that they carry."""
