@@ -1,0 +1,1 @@
+"""What the wire sees: settings, schemas, errors, limits, and the way of a request through the two services."""

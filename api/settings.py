@@ -1,0 +1,91 @@
+"""The settings of the service: one class, read from environment variables that start with ``XCUBE_``."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from models.errors import ConfigError
+
+PREFIX = "XCUBE_"
+
+
+def usable_cores() -> int:
+    """Number of CPU cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+class Settings(BaseSettings):
+    """Every setting with its default; a field ``port`` is set by ``XCUBE_PORT``. Empty variables count as unset."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
+
+    host: str = Field(default="0.0.0.0", description="address to listen on")
+    port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
+    workers: int = Field(default=1, ge=1, le=64, description="processes that speak HTTP")
+
+    checkpoint_dir: Path = Field(default=Path("checkpoints"), description="folder that checkpoints are imported from")
+    config: Path | None = Field(default=None, description="YAML file that overrides the built-in model set")
+    model: Literal["auto", "demo", "official"] = Field(default="auto", description="which set of models to serve")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where the models run")
+    gpus: int = Field(default=1, ge=1, le=64, description="Sampler processes, one GPU each")
+    threads: int = Field(
+        default_factory=lambda: max(1, usable_cores() - 1), ge=1, le=1024, description="CPU threads of a Sampler"
+    )
+
+    deadline_seconds: float = Field(default=290.0, gt=0, le=86_400, description="longest time for one request")
+    drain_seconds: int = Field(default=300, ge=1, le=86_400, description="time for running requests after SIGTERM")
+    max_running: int = Field(default=8, ge=1, le=1024, description="generations that share the models at a time")
+    max_queue: int = Field(default=32, ge=0, le=100_000, description="generations that may wait for their turn")
+    max_voxels: int = Field(default=2_000_000, ge=1, description="most voxels of a shape, coarse or fine")
+    max_body_bytes: int = Field(default=1_048_576, ge=1024, description="longest request body")
+    slice_seconds: float = Field(default=0.15, gt=0, le=10, description="aimed time of one slice of denoising steps")
+    log_prompts: bool = Field(default=False, description="write prompts into the log")
+
+    @field_validator("host")
+    @classmethod
+    def _numeric_host(cls, value: str) -> str:
+        if value == "localhost":
+            return "127.0.0.1"
+        try:
+            ip_address(value)
+        except ValueError:
+            raise ValueError("must be an IP address such as 0.0.0.0 or ::") from None
+        return value
+
+    @field_validator("config")
+    @classmethod
+    def _config_exists(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("names a file that does not exist")
+        return value
+
+
+def read_settings() -> Settings:
+    """Settings from the environment as it is now.
+
+    Raises:
+        ConfigError: a value is wrong; one sentence that names the variable, its value and the fault.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + str(first["loc"][0]).upper()
+        fault = first["msg"].removeprefix("Value error, ").removeprefix("Input ").split(", unable to")[0]
+        raise ConfigError(f"{name} is {str(first['input'])!r} but {fault}: correct it or unset it.") from None
+
+
+@lru_cache(maxsize=1)
+def load_settings() -> Settings:
+    """Settings of this process, read once; a bad value ends the process with one sentence on standard error."""
+    try:
+        return read_settings()
+    except ConfigError as error:
+        raise SystemExit(f"xcube: {error}") from None

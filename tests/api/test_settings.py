@@ -1,0 +1,67 @@
+"""Settings come from XCUBE_ variables, and a bad one is named in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from api.settings import Settings, load_settings, read_settings
+from models.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields:
+        monkeypatch.delenv(f"XCUBE_{field.upper()}", raising=False)
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    settings = read_settings()
+    assert (settings.host, settings.port, settings.workers) == ("0.0.0.0", 8000, 1)
+    assert settings.checkpoint_dir == Path("checkpoints")
+    assert settings.config is None
+    assert settings.deadline_seconds == 290
+
+
+def test_variables_are_read_and_empty_ones_count_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XCUBE_PORT", "8123")
+    monkeypatch.setenv("XCUBE_MODEL", "demo")
+    monkeypatch.setenv("XCUBE_HOST", "localhost")
+    monkeypatch.setenv("XCUBE_WORKERS", "")
+    settings = read_settings()
+    assert (settings.port, settings.model, settings.host, settings.workers) == (8123, "demo", "127.0.0.1", 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("XCUBE_PORT", "eighty"),
+        ("XCUBE_PORT", "70000"),
+        ("XCUBE_WORKERS", "0"),
+        ("XCUBE_HOST", "not a host"),
+        ("XCUBE_MODEL", "best"),
+        ("XCUBE_CONFIG", "/nowhere/models.yaml"),
+        ("XCUBE_DEADLINE_SECONDS", "nan"),
+        ("XCUBE_THREADS", "-1"),
+        ("XCUBE_MAX_QUEUE", "many"),
+        ("XCUBE_MAX_VOXELS", "0"),
+    ],
+)
+def test_a_bad_value_is_one_sentence_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError) as caught:
+        read_settings()
+    sentence = str(caught.value)
+    assert name in sentence
+    assert repr(value) in sentence
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+
+
+def test_a_bad_value_ends_the_process_with_that_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XCUBE_PORT", "eighty")
+    load_settings.cache_clear()
+    with pytest.raises(SystemExit) as caught:
+        load_settings()
+    assert str(caught.value) == "xcube: XCUBE_PORT is 'eighty' but should be a valid integer: correct it or unset it."
