@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 import pytest
 import torch
-from transformers import CLIPTextConfig, CLIPTextModel
 
 from models._open_clip import open_clip
 from models.config import TextConfig
@@ -23,9 +25,11 @@ def encoder() -> TextEncoder:
     return encoder
 
 
-def hugging_face_twin(encoder: TextEncoder) -> CLIPTextModel:
+def hugging_face_twin(encoder: TextEncoder) -> Any:
     """transformers' implementation with the same weights, whose last block (unused here) stays random."""
-    config = CLIPTextConfig(
+    # Like open_clip it imports torchvision, which models._open_clip has to prepare first.
+    transformers = importlib.import_module("transformers")
+    config = transformers.CLIPTextConfig(
         vocab_size=49408,
         hidden_size=64,
         intermediate_size=256,
@@ -33,7 +37,7 @@ def hugging_face_twin(encoder: TextEncoder) -> CLIPTextModel:
         num_attention_heads=2,
         hidden_act="gelu",
     )
-    model = CLIPTextModel(config).eval()
+    model = transformers.CLIPTextModel(config).eval()
     ours = encoder.text
     theirs = getattr(model, "text_model", model)
     with torch.no_grad():
