@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from models.errors import CheckpointError, ConfigError, XCubeError
+from models.errors import CheckpointError, ConfigError, NumericError, StateError, XCubeError
 
 
 class ApiError(XCubeError):
@@ -57,10 +57,6 @@ class EmptyResult(ApiError):
 
 class TooManyVoxels(ApiError):
     """The shape has more voxels than the service is set to handle."""
-
-
-class NotFinite(ApiError):
-    """The latents of a sample became NaN or infinite."""
 
 
 class ClientGone(ApiError):
@@ -115,7 +111,8 @@ TABLE = (
     Rule(UnsupportedMediaType, 415, "unsupported_media_type", False),
     Rule(EmptyResult, 422, "empty_result", False),
     Rule(TooManyVoxels, 422, "too_many_voxels", False),
-    Rule(NotFinite, 422, "not_finite", False),
+    Rule(NumericError, 422, "not_finite", False),
+    Rule(StateError, 422, "unreadable_state", False),
     Rule(QueueFull, 429, "queue_full", True),
     Rule(ClientGone, 499, "client_gone", False),
     Rule(StillLoading, 503, "loading", True),

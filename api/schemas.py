@@ -1,0 +1,106 @@
+"""What clients send and get as JSON: fields, types and ranges, and the sentences that name what is wrong with them."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Any, Literal, TypeVar
+
+import orjson
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from api.errors import InvalidRequest
+
+MAX_PROMPT = 1000
+MAX_STEPS = 1000
+_NAMED_FIELDS = 20
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _not_blank(value: str) -> str:
+    if not value.strip():
+        raise ValueError("should not be blank")
+    return value
+
+
+Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), AfterValidator(_not_blank)]
+Steps = Annotated[int, Field(ge=1, le=MAX_STEPS)]
+GuidanceScale = Annotated[float, Field(ge=1.0, le=20.0)]
+Seed = Annotated[int, Field(ge=-(2**63), le=2**64 - 1)]
+
+
+class GenerateRequest(BaseModel):
+    """One shape to generate. Types are strict: ``"5"``, ``5.0`` and ``true`` are no integers."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    prompt: Prompt = Field(description="what to make", examples=["a tall chair"])
+    ddim_steps: Steps = Field(default=100, description="denoising steps of each stage")
+    guidance_scale: GuidanceScale = Field(
+        default=7.5, description="s in pred + s * (pred - null), coarse stage only; 1.0 switches guidance off"
+    )
+    seed: Seed | None = Field(default=None, description="any i64 or u64; null draws one, sent back in X-Seed")
+    use_fine: bool = Field(default=True, description="refine the coarse shape with the fine model")
+
+
+class NoParameters(BaseModel):
+    """The body of a call without parameters: ``{}``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Health(BaseModel):
+    """What GET /health answers, always with status 200."""
+
+    status: Literal["ready", "loading", "error"]
+    xcube_available: bool = Field(description="models and a sparse backend import")
+    gpu_available: bool = Field(description="a CUDA kernel ran at start-up")
+    gpu_name: str | None = None
+    model_loaded: bool = Field(description="text and coarse models are ready")
+    error: str | None = Field(default=None, description="why loading failed and what to do")
+
+
+class ErrorBody(BaseModel):
+    """The body of every answer with a status of 400 or above."""
+
+    error: str = Field(description="one sentence: what is wrong and what to do")
+    code: str = Field(description="stable name of the error, snake_case")
+    retryable: bool = Field(description="whether the same request may succeed later")
+
+
+def random_seed() -> int:
+    """A seed of 0 ... 2**31 - 1, so that a client of any integer type can send it again."""
+    return secrets.randbelow(2**31)
+
+
+def parse(model: type[Model], body: bytes) -> Model:
+    """A model from a JSON body.
+
+    Raises:
+        InvalidRequest: no JSON (NaN, numbers beyond a double and lone surrogates are none), no object, or fields that
+            are missing, unknown or wrong; the text names every one of them.
+    """
+    try:
+        value: Any = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The body is not valid JSON ({error}): send one JSON object.") from None
+    if not isinstance(value, dict):
+        raise InvalidRequest("The body is not a JSON object: send one object with the fields of /docs.")
+    try:
+        return TypeAdapter(model).validate_python(value)
+    except ValidationError as error:
+        faults = [_fault(one["loc"], one["type"], one["msg"]) for one in error.errors(include_url=False)]
+    shown = "; ".join(faults[:_NAMED_FIELDS])
+    more = f"; and {len(faults) - _NAMED_FIELDS} more" if len(faults) > _NAMED_FIELDS else ""
+    raise InvalidRequest(f"{shown}{more}: correct the request, /docs has every field.")
+
+
+def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    name = ascii(".".join(map(str, location))[:60])[1:-1]
+    match kind:
+        case "missing":
+            return f"{name} is missing"
+        case "extra_forbidden":
+            return f"{name} is not a known field"
+        case _:
+            return f"{name} {message.removeprefix('Value error, ').removeprefix('Input ').removeprefix('String ')}"

@@ -1,0 +1,44 @@
+"""The JSON of a result: four fields, points as float32 wrote them, null where there is no fine shape."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pytest
+
+from api.result import Result, write_json
+from models.result import Voxels
+
+
+def shape(count: int, voxel_size: float = 1 / 32) -> Voxels:
+    generator = np.random.default_rng(count)
+    ijk = generator.integers(-64, 64, (count, 3)).astype(np.int16)
+    normal = generator.normal(size=(count, 3)).astype(np.float32)
+    return Voxels(ijk, (normal / np.linalg.norm(normal, axis=1, keepdims=True)).astype(np.float32), voxel_size)
+
+
+@pytest.mark.parametrize("count", [1, 2, 8191, 8192, 8193, 20_000])
+def test_every_float32_comes_back_bit_for_bit(count: int) -> None:
+    coarse, fine = shape(count), shape(count + 1, 1 / 128)
+    body = json.loads(write_json(Result(coarse, fine, seed=1)))
+    assert list(body) == ["coarse_xyz", "coarse_normal", "fine_xyz", "fine_normal"]
+    for name, values in (("coarse_xyz", coarse.xyz), ("fine_xyz", fine.xyz), ("fine_normal", fine.normal)):
+        np.testing.assert_array_equal(np.array(body[name], dtype=np.float32), values)
+
+
+def test_without_a_fine_shape_its_fields_are_null() -> None:
+    body = json.loads(write_json(Result(shape(3), None, seed=1)))
+    assert body["fine_xyz"] is None
+    assert body["fine_normal"] is None
+
+
+def test_writing_is_much_faster_than_through_lists() -> None:
+    result = Result(shape(100_000), None, seed=1)
+    start = time.perf_counter()
+    write_json(result)
+    direct = time.perf_counter() - start
+    start = time.perf_counter()
+    json.dumps({"coarse_xyz": result.coarse.xyz.tolist(), "coarse_normal": result.coarse.normal.tolist()})
+    assert direct * 3 < time.perf_counter() - start
