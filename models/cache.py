@@ -1,0 +1,42 @@
+"""A small least-recently-used cache for what a stage can rebuild: neighbour tables, text keys and values."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from hashlib import blake2b
+from typing import Generic, TypeVar
+
+from torch import Tensor
+
+V = TypeVar("V")
+
+
+class LRUCache(Generic[V]):
+    """Keeps the `capacity` values used last."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._values: OrderedDict[Hashable, V] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: Hashable, build: Callable[[], V]) -> V:
+        """The value of `key`, built now if it is not kept."""
+        if key not in self._values:
+            self._values[key] = build()
+            while len(self._values) > self.capacity:
+                self._values.popitem(last=False)
+        self._values.move_to_end(key)
+        return self._values[key]
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self._values.clear()
+
+
+def digest(tensor: Tensor) -> bytes:
+    """A 16-byte name of a tensor's values, shape and type."""
+    array = tensor.detach().cpu().contiguous().numpy()
+    return blake2b(array.tobytes(), digest_size=16, key=f"{array.dtype}{array.shape}".encode()).digest()

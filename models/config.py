@@ -1,0 +1,174 @@
+"""Architecture settings as plain frozen dataclasses, and the YAML file that carries them.
+
+The official values are those of XCube's Objaverse text-to-3D models (Ren et al., "XCube: Large-Scale 3D Generative
+Modeling using Sparse Voxel Hierarchies", CVPR 2024); the demo models differ in size alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, TypeVar, cast
+
+import yaml
+
+from models.errors import ConfigError
+
+FORMAT_VERSION = 1
+Stage = Literal["coarse", "fine"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """The CLIP text tower. `layers` counts the whole tower; its last block is never run and not stored."""
+
+    width: int
+    heads: int
+    layers: int
+    context_length: int = 77
+    vocab_size: int = 49408
+
+
+@dataclass(frozen=True)
+class DenseUNetConfig:
+    """The coarse denoiser, a dense 3-D U-Net on a cube of `image_size` latents a side."""
+
+    in_channels: int
+    out_channels: int
+    image_size: int
+    model_channels: int
+    channel_mult: tuple[int, ...]
+    num_res_blocks: int
+    attention_resolutions: tuple[int, ...]
+    num_heads: int
+    context_dim: int
+
+
+@dataclass(frozen=True)
+class SparseUNetConfig:
+    """The fine denoiser, a sparse 3-D U-Net on the voxels of a coarse shape."""
+
+    in_channels: int
+    out_channels: int
+    model_channels: int
+    channel_mult: tuple[int, ...]
+    num_res_blocks: int
+    attention_resolutions: tuple[int, ...]
+    num_heads: int
+    context_dim: int
+
+
+@dataclass(frozen=True)
+class VAEConfig:
+    """The structure-predicting VAE: `num_blocks` levels, so 2 ** (num_blocks - 1) voxels a latent along each axis.
+
+    `latent_resolution` is the side of the latent cube in voxels; `dense_latent` says that every cell of it is used.
+    """
+
+    num_blocks: int
+    f_maps: int
+    latent_channels: int
+    latent_resolution: int
+    dense_latent: bool
+    in_channels: int = 32
+    num_groups: int = 8
+
+    @property
+    def factor(self) -> int:
+        """Voxels of the finest grid per latent voxel, along each axis."""
+        return int(2 ** (self.num_blocks - 1))
+
+    @property
+    def width(self) -> int:
+        """Channels of the widest level, the one at latent resolution."""
+        return self.f_maps * self.factor
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """The noise schedule: betas linear in float32 from `beta_start` to `beta_end`."""
+
+    num_train_timesteps: int = 1000
+    beta_start: float = 1e-4
+    beta_end: float = 0.02
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One stage: denoiser, decoder and schedule. `voxel_size` is that of the finest grid, in world units."""
+
+    stage: Stage
+    unet: DenseUNetConfig | SparseUNetConfig
+    vae: VAEConfig
+    voxel_size: float
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+
+    def __post_init__(self) -> None:
+        wanted = DenseUNetConfig if self.stage == "coarse" else SparseUNetConfig
+        if not isinstance(self.unet, wanted):
+            raise ConfigError(f"stage {self.stage!r} needs a {wanted.__name__}, not a {type(self.unet).__name__}")
+
+
+def to_dict(config: TextConfig | StageConfig) -> dict[str, Any]:
+    """The configuration as plain values, with `kind` and `format_version`, ready for YAML."""
+    kind = "text" if isinstance(config, TextConfig) else config.stage
+    values = {key: value for key, value in asdict(config).items() if key != "stage"}
+    return {"format_version": FORMAT_VERSION, "kind": kind, **_plain(values)}
+
+
+def from_dict(values: dict[str, Any], source: str = "configuration") -> TextConfig | StageConfig:
+    """The inverse of `to_dict`. Raises ConfigError, naming `source` and the key, for anything unknown or missing."""
+    values = dict(values)
+    version = values.pop("format_version", None)
+    if version != FORMAT_VERSION:
+        raise ConfigError(
+            f"{source}: format_version is {version!r} but this version reads {FORMAT_VERSION}; import the model again"
+        )
+    kind = values.pop("kind", None)
+    if kind == "text":
+        return _build(TextConfig, values, source)
+    if kind not in ("coarse", "fine"):
+        raise ConfigError(f"{source}: kind is {kind!r} but must be one of text, coarse, fine")
+    unet = DenseUNetConfig if kind == "coarse" else SparseUNetConfig
+    for key, cls in (("unet", unet), ("vae", VAEConfig), ("schedule", ScheduleConfig)):
+        if key in values:
+            values[key] = _build(cast(type[Any], cls), values[key], f"{source}: {key}")
+    return _build(StageConfig, {"stage": kind, **values}, source)
+
+
+def save_config(config: TextConfig | StageConfig, path: Path) -> None:
+    """Writes the configuration as YAML."""
+    path.write_text(yaml.safe_dump(to_dict(config), sort_keys=False), encoding="utf-8")
+
+
+def load_config(path: Path) -> TextConfig | StageConfig:
+    """Reads what `save_config` wrote. Raises ConfigError with one sentence for anything else."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"{path}: not a readable YAML file ({type(error).__name__}); import the model again"
+        ) from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: must hold a mapping of settings; import the model again")
+    return from_dict(values, str(path))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _build(cls: type[T], values: Any, source: str) -> T:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{source}: must be a mapping of settings")
+    known = {item.name for item in fields(cast(Any, cls))}
+    if unknown := sorted(set(values) - known):
+        raise ConfigError(f"{source}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    try:
+        return cls(**arguments)
+    except TypeError as error:
+        raise ConfigError(f"{source}: {str(error).rpartition('__init__() ')[2]}") from error

@@ -1,0 +1,30 @@
+"""The exceptions of the project, one tree.
+
+XCubeError
+├── ConfigError        a configuration file or value is wrong
+├── CheckpointError    a checkpoint cannot be read or does not fit
+├── StateError         a saved generation state cannot be read
+└── NumericError       a model produced NaN or infinity
+"""
+
+from __future__ import annotations
+
+
+class XCubeError(Exception):
+    """Base of every error that a caller may show to a person: one sentence, what is wrong and what to do."""
+
+
+class ConfigError(XCubeError):
+    """A configuration file or value is wrong; the text names it."""
+
+
+class CheckpointError(XCubeError):
+    """A checkpoint cannot be read, or does not fit the architecture; the text names file and key."""
+
+
+class StateError(XCubeError):
+    """A saved generation state cannot be read by this version."""
+
+
+class NumericError(XCubeError):
+    """A model produced NaN or infinity; the text names stage and step."""

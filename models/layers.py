@@ -1,0 +1,161 @@
+"""Layers that both denoisers share: timestep embedding, attention, and the transformer block.
+
+Tokens travel as rows [N, C] with `counts`, the number of rows of each sample: a dense batch has equal counts, a
+sparse one has any. So one implementation serves both U-Nets, and no sample ever attends to another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def timestep_embedding(timesteps: Tensor, dim: int) -> Tensor:
+    """Sinusoidal embedding, cosines first: timesteps [B] -> float32 [B, dim].
+
+    Source: Ho et al., "Denoising Diffusion Probabilistic Models", 2020, after Vaswani et al., 2017.
+    """
+    half = dim // 2
+    frequencies = torch.exp(-math.log(10000) * torch.arange(half, dtype=torch.float32, device=timesteps.device) / half)
+    angles = timesteps.float()[:, None] * frequencies
+    return torch.cat((angles.cos(), angles.sin()), dim=1)
+
+
+class TimestepEmbedding(nn.ModuleList):
+    """Timesteps [B] -> embedding [B, 4 * channels]."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__([nn.Linear(channels, 4 * channels), nn.SiLU(), nn.Linear(4 * channels, 4 * channels)])
+        self.channels = channels
+
+    def forward(self, timesteps: Tensor) -> Tensor:
+        x = timestep_embedding(timesteps, self.channels)
+        for layer in self:
+            x = layer(x)
+        return x
+
+
+class TextContext:
+    """Text tokens for cross-attention, with each layer's keys and values, computed at first use.
+
+    tokens: [B, L, D]; mask: bool [B, L], True where a token is real, or None if all are. The text stays the same over
+    all denoising steps, so a context that is kept between them saves two projections a layer and step.
+    """
+
+    def __init__(self, tokens: Tensor, mask: Tensor | None = None) -> None:
+        self.tokens = tokens
+        self.mask = None if mask is None or bool(mask.all()) else mask
+        self._keys_values: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def keys_values(self, attention: Attention) -> tuple[Tensor, Tensor]:
+        """Keys and values [B, heads, L, head_dim] of one cross-attention layer."""
+        known = self._keys_values.get(id(attention))
+        if known is None:
+            known = attention.keys_values(self.tokens)
+            if not torch.is_grad_enabled():
+                self._keys_values[id(attention)] = known
+        return known
+
+
+class Attention(nn.Module):
+    """Multi-head attention; heads own consecutive channels, scale 1 / sqrt(head_dim)."""
+
+    def __init__(self, query_dim: int, context_dim: int, heads: int, head_dim: int) -> None:
+        super().__init__()
+        inner = heads * head_dim
+        self.heads = heads
+        self.to_q = nn.Linear(query_dim, inner, bias=False)
+        self.to_k = nn.Linear(context_dim, inner, bias=False)
+        self.to_v = nn.Linear(context_dim, inner, bias=False)
+        self.to_out = nn.Linear(inner, query_dim)
+
+    def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
+        """[B, L, D] -> keys and values, each [B, heads, L, head_dim]."""
+        return self._split(self.to_k(context)), self._split(self.to_v(context))
+
+    def attend_self(self, x: Tensor, counts: Sequence[int]) -> Tensor:
+        """Self-attention within each sample: x [N, C] -> [N, C]."""
+        samples = _samples(torch.stack((self.to_q(x), self.to_k(x), self.to_v(x))), counts)
+        parts = [self._attend(q, self._split(k), self._split(v), None) for q, k, v in samples]
+        return self._out(parts, x)
+
+    def attend_text(self, x: Tensor, counts: Sequence[int], context: TextContext) -> Tensor:
+        """Cross-attention of each sample's rows to its own text: x [N, C] -> [N, C]."""
+        keys, values = context.keys_values(self)
+        mask = None if context.mask is None else context.mask[:, None, None]
+        samples = _samples(self.to_q(x)[None], counts)
+        if len(samples) == 1:
+            return self._out([self._attend(samples[0][0], keys, values, mask)], x)
+        parts = [
+            self._attend(q, keys[row, None], values[row, None], None if mask is None else mask[row, None])
+            for row, (q,) in enumerate(samples)
+        ]
+        return self._out(parts, x)
+
+    def _attend(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
+        """q [B, L, inner], keys and values [B, heads, S, head_dim] -> rows [B * L, inner]."""
+        out: Tensor = functional.scaled_dot_product_attention(self._split(q), keys, values, attn_mask=mask)
+        return out.transpose(1, 2).flatten(2).flatten(0, 1)
+
+    def _out(self, parts: list[Tensor], x: Tensor) -> Tensor:
+        rows: Tensor = self.to_out(parts[0] if len(parts) == 1 else torch.cat(parts))
+        return rows
+
+    def _split(self, x: Tensor) -> Tensor:
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+
+class FeedForward(nn.Module):
+    """GEGLU feed-forward (Shazeer, "GLU Variants Improve Transformer", 2020), inner width 4 * dim."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.proj_in = nn.Linear(dim, 8 * dim)
+        self.proj_out = nn.Linear(4 * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = self.proj_in(x).chunk(2, dim=1)
+        out: Tensor = self.proj_out(value * functional.gelu(gate))
+        return out
+
+
+class SpatialTransformer(nn.Module):
+    """norm -> proj_in -> [self-attention] -> cross-attention -> feed-forward -> proj_out, plus the input.
+
+    The group norm belongs to the caller's layout (dense cube or sparse rows), so subclasses call it as `norm`.
+    """
+
+    norm: nn.Module
+
+    def __init__(self, channels: int, heads: int, head_dim: int, context_dim: int, self_attention: bool) -> None:
+        super().__init__()
+        inner = heads * head_dim
+        self.proj_in = nn.Linear(channels, inner)
+        self.self_attention = Attention(inner, inner, heads, head_dim) if self_attention else None
+        self.norm1 = nn.LayerNorm(inner) if self_attention else None
+        self.cross_attention = Attention(inner, context_dim, heads, head_dim)
+        self.norm2 = nn.LayerNorm(inner)
+        self.feed_forward = FeedForward(inner)
+        self.norm3 = nn.LayerNorm(inner)
+        self.proj_out = nn.Linear(inner, channels)
+
+    def transform(self, x: Tensor, counts: Sequence[int], context: TextContext) -> Tensor:
+        """Normalised rows [N, C] -> the residual [N, C]."""
+        x = self.proj_in(x)
+        if self.self_attention is not None and self.norm1 is not None:
+            x = self.self_attention.attend_self(self.norm1(x), counts) + x
+        x = self.cross_attention.attend_text(self.norm2(x), counts, context) + x
+        x = self.feed_forward(self.norm3(x)) + x
+        out: Tensor = self.proj_out(x)
+        return out
+
+
+def _samples(x: Tensor, counts: Sequence[int]) -> list[Tensor]:
+    """[P, N, C] cut into samples [P, 1, n, C]; into a single [P, B, n, C] where all samples have the same size."""
+    if counts[0] > 0 and all(count == counts[0] for count in counts):
+        return [x.unflatten(1, (len(counts), -1))]
+    return [part[:, None] for part in x.split(tuple(counts), dim=1)]

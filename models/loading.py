@@ -1,0 +1,110 @@
+"""Models from a folder in our own format (config.yaml and model.safetensors) to modules ready to run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig, TextConfig, load_config
+from models.dense import DenseUNet
+from models.errors import CheckpointError, ConfigError
+from models.sparse import SparseUNet
+from models.sparse_layers import SparseConv3
+from models.stages import CoarseStage, FineStage
+from models.text import TextEmbedding, TextEncoder
+from models.vae import Decoder
+
+CONFIG_FILE = "config.yaml"
+WEIGHTS_FILE = "model.safetensors"
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def load_text(folder: Path) -> TextEncoder:
+    """The text tower of a folder. Raises ConfigError or CheckpointError, naming file and key."""
+    config = load_config(folder / CONFIG_FILE)
+    if not isinstance(config, TextConfig):
+        raise ConfigError(f"{folder / CONFIG_FILE}: describes a {config.stage} model, not a text tower")
+    weights = _read(folder / WEIGHTS_FILE)
+    with torch.device("meta"):
+        encoder = TextEncoder(config)
+    return _fill(encoder, weights, folder).eval().requires_grad_(False)
+
+
+def load_coarse(
+    folder: Path, null: TextEmbedding, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> CoarseStage:
+    """The coarse stage of a folder; `null` is the empty prompt's embedding, the condition that guidance leaves."""
+    config, weights = _stage(folder, "coarse")
+    assert isinstance(config.unet, DenseUNetConfig)
+    if null.tokens.shape[1] != config.unet.context_dim:
+        raise ConfigError(
+            f"{folder}: expects text embeddings of width {config.unet.context_dim}, but the text tower makes "
+            f"{null.tokens.shape[1]}; import the text tower that belongs to it"
+        )
+    with torch.device("meta"):
+        unet, decoder = DenseUNet(config.unet), Decoder(config.vae)
+    _fill(unet, _under(weights, "unet."), folder)
+    _fill(decoder, _under(weights, "vae."), folder)
+    return CoarseStage(config, unet, decoder, _scale_factor(weights, folder), null, device, dtype)
+
+
+def load_fine(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> FineStage:
+    """The fine stage of a folder."""
+    config, weights = _stage(folder, "fine")
+    assert isinstance(config.unet, SparseUNetConfig)
+    with torch.device("meta"):
+        unet, decoder = SparseUNet(config.unet), Decoder(config.vae)
+    _fill(unet, _under(weights, "unet."), folder)
+    _fill(decoder, _under(weights, "vae."), folder)
+    return FineStage(config, unet, decoder, _scale_factor(weights, folder), device, dtype)
+
+
+def _stage(folder: Path, stage: Stage) -> tuple[StageConfig, dict[str, Tensor]]:
+    config = load_config(folder / CONFIG_FILE)
+    if not isinstance(config, StageConfig) or config.stage != stage:
+        raise ConfigError(f"{folder / CONFIG_FILE}: does not describe a {stage} model")
+    return config, _read(folder / WEIGHTS_FILE)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """All tensors of a file as float32; those stored so are memory-mapped."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error}); import the model again") from error
+
+
+def _under(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+
+
+def _scale_factor(weights: dict[str, Tensor], folder: Path) -> float:
+    if "scale_factor" not in weights:
+        raise CheckpointError(f"{folder / WEIGHTS_FILE}: scale_factor is missing; import the model again")
+    return weights["scale_factor"].item()
+
+
+def _fill(module: Module, weights: dict[str, Tensor], folder: Path) -> Module:
+    """Puts weights into a module made on the meta device, every key and shape checked."""
+    path = folder / WEIGHTS_FILE
+    wanted = module.state_dict()
+    for name, tensor in wanted.items():
+        if name not in weights:
+            raise CheckpointError(f"{path}: {name} is missing; import the model again")
+        if weights[name].shape != tensor.shape:
+            raise CheckpointError(
+                f"{path}: {name} has shape {list(weights[name].shape)}, the configuration asks for "
+                f"{list(tensor.shape)}; import the model again"
+            )
+    if unknown := sorted(set(weights) - set(wanted)):
+        raise CheckpointError(f"{path}: {unknown[0]} belongs to no layer of the configuration; import the model again")
+    module.load_state_dict(weights, assign=True)
+    for layer in module.modules():
+        if isinstance(layer, SparseConv3):
+            layer.pack()
+    return module

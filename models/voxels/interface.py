@@ -1,0 +1,52 @@
+"""What the models ask of a sparse voxel grid, whatever library stands behind it."""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+from torch import Tensor
+
+
+class Grid(Protocol):
+    """A batch of sparse voxel grids.
+
+    Rows run in ascending (sample, i, j, k) order, so every feature tensor [N, C] on a grid has one meaning on every
+    backend. Samples may have any number of voxels, none included. A grid never changes; what is derived from it
+    (neighbour tables, plans, the coarser grid) is made at first use and kept.
+    """
+
+    @property
+    def ijk(self) -> Tensor:
+        """Voxel indices, int32 [N, 3]."""
+
+    @property
+    def batch(self) -> Tensor:
+        """The sample of each row, int64 [N]."""
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Voxels of each sample; the length is the batch size."""
+
+    def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """3x3x3 convolution whose output voxels are the input voxels; absent neighbours count as zero.
+
+        features [N, Cin], weight [Cout, Cin, 3, 3, 3] with taps along x, y, z, bias [Cout] -> [N, Cout].
+        """
+
+    def coarse(self) -> Self:
+        """The grid of parents, floor(ijk / 2)."""
+
+    def average_pool(self, features: Tensor) -> Tensor:
+        """[N, C] -> [M, C] on `coarse()`: the sum over the children present, divided by 8."""
+
+    def upsample(self, features: Tensor) -> Tensor:
+        """[M, C] on `coarse()` -> [N, C]: every voxel takes its parent's value."""
+
+    def refine(self, keep: Tensor) -> tuple[Self, Tensor]:
+        """Splits the voxels where `keep` (bool [N]) holds into 8: the finer grid and each child's parent row [8K]."""
+
+    def prune(self, keep: Tensor) -> Self:
+        """The voxels where `keep` (bool [N]) holds; features follow by `features[keep]`."""
+
+    def rows_of(self, ijk: Tensor, batch: Tensor) -> Tensor:
+        """The row of each asked voxel, int64 [Q]; N where the grid does not have it."""

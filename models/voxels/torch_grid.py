@@ -1,0 +1,142 @@
+"""The reference backend: sparse voxel grids in plain PyTorch, on any device.
+
+A convolution is one gather into [N, 27 * Cin] and one matrix product. The neighbour table is built once a grid from
+sorted integer keys and serves every layer and every denoising step.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.voxels.ordering import AXIS_STEPS, keys_to_voxels, voxel_keys
+
+TAPS = 27
+CENTRE = TAPS // 2
+GATHER_BYTES = {"cpu": 128 << 20, "cuda": 2 << 30}
+"""The largest gathered block [rows, 27 * Cin] a convolution makes at once: larger grids are taken in chunks."""
+
+
+class TorchGrid:
+    """`models.voxels.Grid` in PyTorch. Make one with `from_ijk` or `dense`."""
+
+    def __init__(self, keys: Tensor, counts: tuple[int, ...]) -> None:
+        self.keys = keys
+        self.counts = counts
+
+    @classmethod
+    def from_ijk(cls, ijk: Tensor, batch: Tensor | None = None, batch_size: int | None = None) -> Self:
+        """A grid of the given voxels.
+
+        ijk: integer [N, 3] in ascending (batch, i, j, k) order without duplicates (`sort_voxels` gives the order).
+        batch: [N], or None for a single sample. batch_size is needed where trailing samples are empty.
+        Raises ValueError if voxels are out of order, repeated or out of the 16-bit range.
+        """
+        if batch is None:
+            counts: tuple[int, ...] = (ijk.shape[0],)
+        else:
+            counts = tuple(torch.bincount(batch.long(), minlength=batch_size or 0).tolist())
+        keys = voxel_keys(ijk, batch)
+        if ijk.numel() and int(ijk.abs().max()) > 32766:
+            raise ValueError("voxel indices must lie within -32766 … 32766")
+        if bool((keys[1:] <= keys[:-1]).any()):
+            raise ValueError("voxels must be in ascending (batch, i, j, k) order without duplicates; use sort_voxels")
+        return cls(keys, counts)
+
+    @classmethod
+    def from_keys(cls, keys: Tensor, batch_size: int) -> Self:
+        """A grid of ascending unique keys (`models.voxels.ordering.voxel_keys`)."""
+        return cls(keys, tuple(torch.bincount(keys_to_voxels(keys)[1], minlength=batch_size).tolist()))
+
+    @classmethod
+    def dense(cls, resolution: int, batch_size: int = 1, device: torch.device | str = "cpu") -> Self:
+        """Full cubes of `resolution` voxels a side with indices -resolution/2 … resolution/2 - 1."""
+        axis = torch.arange(resolution, device=device) - resolution // 2
+        ijk = torch.cartesian_prod(axis, axis, axis)
+        batch = torch.arange(batch_size, device=device).repeat_interleave(ijk.shape[0])
+        return cls(voxel_keys(ijk.repeat(batch_size, 1), batch), (ijk.shape[0],) * batch_size)
+
+    def __len__(self) -> int:
+        return self.keys.shape[0]
+
+    @cached_property
+    def ijk(self) -> Tensor:
+        return keys_to_voxels(self.keys)[0]
+
+    @cached_property
+    def batch(self) -> Tensor:
+        return keys_to_voxels(self.keys)[1]
+
+    def rows_of(self, ijk: Tensor, batch: Tensor) -> Tensor:
+        return self._rows_of_keys(voxel_keys(ijk, batch))
+
+    def _rows_of_keys(self, keys: Tensor) -> Tensor:
+        if not len(self):
+            return torch.zeros_like(keys)
+        rows = torch.searchsorted(self.keys, keys).clamp_(max=len(self) - 1)
+        return torch.where(self.keys[rows] == keys, rows, len(self))
+
+    @cached_property
+    def neighbours(self) -> Tensor:
+        """Rows of the 27 neighbours, int64 [N, 27], taps along x, y, z with z fastest; N where there is none."""
+        table = torch.full((len(self), TAPS), len(self), dtype=torch.int64, device=self.keys.device)
+        rows = torch.arange(len(self), device=self.keys.device)
+        table[:, CENTRE] = rows
+        for tap in range(CENTRE):  # the other half is the same pairs seen from the other side
+            offsets = (tap // 9 - 1, tap // 3 % 3 - 1, tap % 3 - 1)
+            shift = sum(offset * step for offset, step in zip(offsets, AXIS_STEPS, strict=True))
+            found = self._rows_of_keys(self.keys + shift)
+            table[:, tap] = found
+            present = found < len(self)
+            table[found[present], TAPS - 1 - tap] = rows[present]
+        return table
+
+    def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        packed = weight.permute(2, 3, 4, 1, 0).reshape(-1, weight.shape[0])
+        padded = functional.pad(features, (0, 0, 0, 1))
+        row_bytes = TAPS * features.shape[1] * features.element_size()
+        chunk = max(1, GATHER_BYTES.get(features.device.type, GATHER_BYTES["cpu"]) // row_bytes)
+        blocks = []
+        for rows in self.neighbours.split(chunk):
+            gathered = padded[rows.reshape(-1)].reshape(rows.shape[0], -1)
+            blocks.append(gathered @ packed if bias is None else torch.addmm(bias, gathered, packed))
+        return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+
+    @cached_property
+    def _coarse(self) -> tuple[Self, Tensor, Tensor]:
+        ijk = self.ijk
+        keys, parent = torch.unique(voxel_keys(ijk >> 1, self.batch), sorted=True, return_inverse=True)
+        grid = self.from_keys(keys, len(self.counts))
+        octant = ((ijk[:, 0] & 1) * 4 + (ijk[:, 1] & 1) * 2 + (ijk[:, 2] & 1)).long()
+        children = torch.full((keys.shape[0], 8), len(self), dtype=torch.int64, device=keys.device)
+        children[parent, octant] = torch.arange(len(self), device=keys.device)
+        return grid, parent, children
+
+    def coarse(self) -> Self:
+        return self._coarse[0]
+
+    def average_pool(self, features: Tensor) -> Tensor:
+        children = self._coarse[2]
+        return functional.pad(features, (0, 0, 0, 1))[children].sum(dim=1) / 8
+
+    def upsample(self, features: Tensor) -> Tensor:
+        return features[self._coarse[1]]
+
+    def refine(self, keep: Tensor) -> tuple[Self, Tensor]:
+        parents = keep.nonzero()[:, 0]
+        octants = torch.cartesian_prod(*(torch.arange(2, device=keep.device),) * 3)
+        ijk = (2 * self.ijk[parents, None] + octants).reshape(-1, 3)
+        keys = voxel_keys(ijk, self.batch[parents].repeat_interleave(8))
+        keys, order = torch.sort(keys)
+        counts = tuple(8 * count for count in self._kept_counts(keep))
+        return type(self)(keys, counts), parents.repeat_interleave(8)[order]
+
+    def prune(self, keep: Tensor) -> Self:
+        return type(self)(self.keys[keep], self._kept_counts(keep))
+
+    def _kept_counts(self, keep: Tensor) -> tuple[int, ...]:
+        return tuple(torch.stack([part.sum() for part in keep.split(self.counts)]).tolist())
