@@ -1,0 +1,1 @@
+"""Training of the demo models on procedural shapes."""

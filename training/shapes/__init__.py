@@ -1,0 +1,21 @@
+"""Procedural captioned shapes: signed distance functions, made into voxels with normals."""
+
+from __future__ import annotations
+
+from training.shapes.captions import EvalPrompt, caption, evaluation_prompts, sample
+from training.shapes.spec import CATEGORIES, ShapeSpec, Split, attribute_vocabulary, build, voxelize
+from training.shapes.voxelize import VoxelShape
+
+__all__ = [
+    "CATEGORIES",
+    "EvalPrompt",
+    "ShapeSpec",
+    "Split",
+    "VoxelShape",
+    "attribute_vocabulary",
+    "build",
+    "caption",
+    "evaluation_prompts",
+    "sample",
+    "voxelize",
+]
