@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
 import threading
 import time
+import tomllib
 import urllib.request
 import venv
 from collections.abc import Callable, Iterator
@@ -30,8 +32,11 @@ class InstallError(Exception):
 
 def fingerprint(root: Path) -> str:
     """Changes with anything that the environment depends on, the project's own place included."""
-    digest = hashlib.sha256(str(root).encode())
-    for path in [root / "pyproject.toml", *sorted((root / "requirements").glob("*.txt"))]:
+    pyproject = tomllib.loads((root / "pyproject.toml").read_text())
+    for tool in ("ruff", "mypy", "pytest"):
+        pyproject.get("tool", {}).pop(tool, None)
+    digest = hashlib.sha256(f"{root} {json.dumps(pyproject)}".encode())
+    for path in sorted((root / "requirements").glob("*.txt")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

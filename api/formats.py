@@ -1,0 +1,62 @@
+"""Files of points with normals: PLY for viewers and mesh tools, NPZ for Python. Arrays are float32 [N, 3]."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+_PLY_HEADER = """\
+ply
+format binary_little_endian 1.0
+element vertex {count}
+property float x
+property float y
+property float z
+property float nx
+property float ny
+property float nz
+end_header
+"""
+
+
+def ply(xyz: NDArray[np.floating], normal: NDArray[np.floating]) -> bytes:
+    """A binary little-endian PLY point cloud of positions [N, 3] and normals [N, 3].
+
+    Raises:
+        ValueError: the shapes are not [N, 3] both.
+    """
+    if xyz.ndim != 2 or xyz.shape[1] != 3 or xyz.shape != normal.shape:
+        raise ValueError(f"A PLY file needs positions and normals of shape [N, 3], not {xyz.shape} and {normal.shape}.")
+    vertices = np.concatenate([xyz, normal], axis=1).astype("<f4")
+    return _PLY_HEADER.format(count=len(xyz)).encode() + vertices.tobytes()
+
+
+def npz(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
+    """A compressed NPZ file of named arrays; `numpy.load` reads it without pickle.
+
+    Raises:
+        ValueError: an array holds Python objects.
+    """
+    if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
+        raise ValueError(f"An NPZ file holds numbers and strings only, not the Python objects of {', '.join(objects)}.")
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def voxel_indices(xyz: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Integer positions [N, 3] of voxel centres xyz = (ijk + 0.5) · size [N, 3], the size being read off the centres.
+
+    The size is the smallest gap between two coordinates of one axis, so it needs two voxels that are neighbours along
+    some axis, as any connected shape has; without any gap (one voxel) the indices are zeros.
+    """
+    gaps = np.concatenate([np.diff(np.unique(axis)) for axis in xyz.astype(np.float64).T] or [np.zeros(0)])
+    # float32 centres of one plane are equal to the last bit or differ by far less than a voxel.
+    gaps = gaps[gaps > 1e-5]
+    if len(gaps) == 0:
+        return np.zeros(xyz.shape, np.int64)
+    indices: NDArray[np.int64] = np.rint(xyz / gaps.min() - 0.5).astype(np.int64)
+    return indices
