@@ -33,9 +33,9 @@ class InstallError(Exception):
 def fingerprint(root: Path) -> str:
     """Changes with anything that the environment depends on, the project's own place included."""
     pyproject = tomllib.loads((root / "pyproject.toml").read_text())
-    for tool in ("ruff", "mypy", "pytest"):
-        pyproject.get("tool", {}).pop(tool, None)
-    digest = hashlib.sha256(f"{root} {json.dumps(pyproject)}".encode())
+    # Settings of ruff, mypy and pytest need no install.
+    relevant = [pyproject.get("build-system"), pyproject["project"], pyproject.get("tool", {}).get("setuptools")]
+    digest = hashlib.sha256(f"{root} {json.dumps(relevant)}".encode())
     for path in sorted((root / "requirements").glob("*.txt")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
