@@ -1,0 +1,136 @@
+"""The official YAML configurations: includes merged, `${name}` references resolved, nothing executed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from models.errors import CheckpointError
+
+INCLUDES = "include_configs"
+_REFERENCE = re.compile(r"\$\{([^${}:]+)\}")
+_DEEPEST = 16
+
+
+class Settings:
+    """Nested settings read by dotted names, with the file they come from for messages."""
+
+    def __init__(self, values: Mapping[str, Any], source: str) -> None:
+        self.values, self.source = values, source
+
+    def get(self, *names: str) -> Any:
+        """The first of the dotted names that has a value; None if none has. Unresolved references have no value."""
+        for name in names:
+            value = _look_up(self.values, name)
+            if value is not None and not (isinstance(value, str) and "${" in value):
+                return value
+        return None
+
+    def integer(self, *names: str) -> int | None:
+        """Like `get`, as an int. Raises CheckpointError for anything else."""
+        value = self.get(*names)
+        number = _number(value)
+        if value is not None and (number is None or number != int(number)):
+            raise CheckpointError(f"{self.source}: {names[0]} is {value!r} but must be a whole number; correct it")
+        return None if number is None else int(number)
+
+    def number(self, *names: str) -> float | None:
+        """Like `get`, as a float; the first entry of a list whose entries are all equal."""
+        value = self.get(*names)
+        if isinstance(value, list) and value and all(item == value[0] for item in value):
+            value = value[0]
+        number = _number(value)
+        if value is not None and number is None:
+            raise CheckpointError(f"{self.source}: {names[0]} is {value!r} but must be a number; correct it")
+        return number
+
+    def integers(self, *names: str) -> tuple[int, ...] | None:
+        """Like `get`, as a tuple of ints."""
+        value = self.get(*names)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(item, int) for item in value):
+            raise CheckpointError(
+                f"{self.source}: {names[0]} is {value!r} but must be a list of whole numbers; correct it"
+            )
+        return tuple(value)
+
+
+def read_settings(path: Path) -> tuple[Settings, list[str]]:
+    """An official configuration and the files that it includes but that are not there.
+
+    Included files are merged in order, the file's own keys last. Raises CheckpointError for a file that is no YAML.
+    """
+    missing: list[str] = []
+    merged = _read(path, missing, depth=0)
+    return Settings(_resolve(merged, merged, depth=0), str(path)), missing
+
+
+def _read(path: Path, missing: list[str], depth: int) -> dict[str, Any]:
+    if depth > _DEEPEST:
+        raise CheckpointError(f"{path}: its {INCLUDES} go round in circles; remove one of them")
+    try:
+        own = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not a readable YAML file ({type(error).__name__}); get it again") from error
+    if not isinstance(own, dict):
+        raise CheckpointError(f"{path}: must hold a mapping of settings; get the file again")
+    merged: dict[str, Any] = {}
+    includes = own.pop(INCLUDES, None) or []
+    for name in [includes] if isinstance(includes, str) else includes:
+        included = path.parent / str(name)
+        if included.is_file():
+            merged = _merge(merged, _read(included, missing, depth + 1))
+        else:
+            missing.append(str(name))
+    return _merge(merged, own)
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _resolve(value: Any, root: Mapping[str, Any], depth: int) -> Any:
+    """`value` with its references replaced; one that leads nowhere, or in a circle, stays as it is written."""
+    if isinstance(value, dict):
+        return {key: _resolve(item, root, depth) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_resolve(item, root, depth) for item in value]
+    if not isinstance(value, str) or depth > _DEEPEST:
+        return value
+    whole = _REFERENCE.fullmatch(value.strip())
+    if whole is not None:
+        found = _look_up(root, whole[1].strip())
+        return value if found is None else _resolve(found, root, depth + 1)
+
+    def text(reference: re.Match[str]) -> str:
+        found = _look_up(root, reference[1].strip())
+        return reference[0] if found is None else str(_resolve(found, root, depth + 1))
+
+    return _REFERENCE.sub(text, value)
+
+
+def _look_up(values: Mapping[str, Any], name: str) -> Any:
+    found: Any = values
+    for part in name.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value)
+    try:  # YAML 1.1 reads 1e-4 as a string
+        return float(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
