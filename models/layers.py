@@ -79,34 +79,26 @@ class Attention(nn.Module):
 
     def attend_self(self, x: Tensor, counts: Sequence[int]) -> Tensor:
         """Self-attention within each sample: x [N, C] -> [N, C]."""
-        samples = _samples(torch.stack((self.to_q(x), self.to_k(x), self.to_v(x))), counts)
-        parts = [self._attend(q, self._split(k), self._split(v), None) for q, k, v in samples]
-        return self._out(parts, x)
+        layout = _Layout(counts, x.device)
+        q, k, v = (layout.cube(part) for part in (self.to_q(x), self.to_k(x), self.to_v(x)))
+        return self._attend(q, self._split(k), self._split(v), layout.mask, layout)
 
     def attend_text(self, x: Tensor, counts: Sequence[int], context: TextContext) -> Tensor:
         """Cross-attention of each sample's rows to its own text: x [N, C] -> [N, C]."""
         keys, values = context.keys_values(self)
         mask = None if context.mask is None else context.mask[:, None, None]
-        samples = _samples(self.to_q(x)[None], counts)
-        if len(samples) == 1:
-            return self._out([self._attend(samples[0][0], keys, values, mask)], x)
-        parts = [
-            self._attend(q, keys[row, None], values[row, None], None if mask is None else mask[row, None])
-            for row, (q,) in enumerate(samples)
-        ]
-        return self._out(parts, x)
+        layout = _Layout(counts, x.device)
+        return self._attend(layout.cube(self.to_q(x)), keys, values, mask, layout)
 
-    def _attend(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None) -> Tensor:
-        """q [B, L, inner], keys and values [B, heads, S, head_dim] -> rows [B * L, inner]."""
-        out: Tensor = functional.scaled_dot_product_attention(self._split(q), keys, values, attn_mask=mask)
-        return out.transpose(1, 2).flatten(2).flatten(0, 1)
-
-    def _out(self, parts: list[Tensor], x: Tensor) -> Tensor:
-        rows: Tensor = self.to_out(parts[0] if len(parts) == 1 else torch.cat(parts))
+    def _attend(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, layout: _Layout) -> Tensor:
+        """q [B, L, inner], keys and values [B, heads, S, head_dim] -> rows [N, C]."""
+        out = functional.scaled_dot_product_attention(self._split(q), keys, values, attn_mask=mask)
+        rows: Tensor = self.to_out(layout.rows(out.transpose(1, 2).flatten(2)))
         return rows
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        heads: Tensor = x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return heads
 
 
 class FeedForward(nn.Module):
@@ -154,8 +146,30 @@ class SpatialTransformer(nn.Module):
         return out
 
 
-def _samples(x: Tensor, counts: Sequence[int]) -> list[Tensor]:
-    """[P, N, C] cut into samples [P, 1, n, C]; into a single [P, B, n, C] where all samples have the same size."""
-    if counts[0] > 0 and all(count == counts[0] for count in counts):
-        return [x.unflatten(1, (len(counts), -1))]
-    return [part[:, None] for part in x.split(tuple(counts), dim=1)]
+class _Layout:
+    """Rows [N, C] of samples as one block [B, L, C]: a view where all have the same size, else padded with zeros.
+
+    mask: bool [B, 1, 1, L], True where a row is real, or None if all are.
+    """
+
+    def __init__(self, counts: Sequence[int], device: torch.device) -> None:
+        self.batch, self.length = len(counts), max(counts)
+        self.mask: Tensor | None = None
+        if min(counts) < self.length:
+            sizes = torch.tensor(counts, device=device)
+            real = torch.arange(self.length, device=device) < sizes[:, None]
+            self.mask = real[:, None, None]
+            shifts = torch.arange(self.batch, device=device) * self.length - (sizes.cumsum(0) - sizes)
+            rows = sum(counts)
+            self._places = torch.arange(rows, device=device) + shifts.repeat_interleave(sizes, output_size=rows)
+
+    def cube(self, x: Tensor) -> Tensor:
+        """[N, C] -> [B, L, C]."""
+        if self.mask is not None:
+            x = x.new_zeros(self.batch * self.length, x.shape[1]).index_copy(0, self._places, x)
+        return x.view(self.batch, self.length, x.shape[1])
+
+    def rows(self, x: Tensor) -> Tensor:
+        """[B, L, C] -> [N, C], the inverse of `cube`."""
+        x = x.flatten(0, 1)
+        return x if self.mask is None else x.index_select(0, self._places)

@@ -5,6 +5,8 @@ Architecture of XCube's VAE (Ren et al., CVPR 2024), written from its published 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -54,7 +56,7 @@ class Encoder(nn.Module):
                 grid = targets[index - 1]
             x = block(x, grid)
         if self.config.dense_latent:
-            cube = TorchGrid.dense(self.config.latent_resolution, len(grid.counts), grid.keys.device)
+            cube = type(grid).dense(self.config.latent_resolution, len(grid.counts), grid.keys.device)
             rows = cube.rows_of(grid.ijk, grid.batch)
             inside = rows < len(cube)
             x = x.new_zeros(len(cube), x.shape[1]).index_copy(0, rows[inside], x[inside])
@@ -83,7 +85,7 @@ def hash_tree(grid: TorchGrid, depth: int) -> list[TorchGrid]:
         base = (2 * grid.ijk + 1 - 2**level) >> (level + 1)
         ijk = (base[:, None] + corners).reshape(-1, 3)
         keys = torch.unique(voxel_keys(ijk, grid.batch.repeat_interleave(8)))
-        levels.append(TorchGrid.from_keys(keys, len(grid.counts)))
+        levels.append(type(grid).from_keys(keys, len(grid.counts)))
     return levels
 
 
@@ -92,6 +94,25 @@ def max_pool_onto(x: Tensor, grid: TorchGrid, target: TorchGrid) -> Tensor:
     octants = torch.cartesian_prod(*(torch.arange(2, device=x.device),) * 3)
     children = (2 * target.ijk[:, None] + octants).reshape(-1, 3)
     rows = grid.rows_of(children, target.batch.repeat_interleave(8)).view(-1, 8)
-    lowest = torch.finfo(x.dtype).min
-    pooled = torch.cat((x, x.new_full((1, x.shape[1]), lowest)))[rows].amax(dim=1)
-    return pooled.masked_fill((rows == len(grid)).all(dim=1, keepdim=True), 0)
+    pooled: Tensor = _MaxOfChildren.apply(x, rows)  # type: ignore[no-untyped-call]
+    return pooled
+
+
+class _MaxOfChildren(torch.autograd.Function):
+    """Rows [M, 8] of [N, C], N standing for none -> [M, C]. A row occurs at most once, so its gradient is one store."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, rows: Tensor) -> Tensor:
+        lowest = torch.finfo(x.dtype).min
+        pooled, winner = torch.cat((x, x.new_full((1, x.shape[1]), lowest)))[rows].max(dim=1)
+        ctx.save_for_backward(rows, winner)
+        ctx.size = x.shape[0]
+        return pooled.masked_fill((rows == x.shape[0]).all(dim=1, keepdim=True), 0)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        rows, winner = ctx.saved_tensors
+        result = gradient.new_zeros(ctx.size + 1, gradient.shape[1])
+        for child in range(8):
+            result[rows[:, child]] = torch.where(winner == child, gradient, 0)
+        return result[:-1], None
