@@ -54,9 +54,10 @@ class DenseTransformer(SpatialTransformer):
     def forward(self, x: Tensor, context: TextContext) -> Tensor:
         """x [B, C, X, Y, Z] -> the same shape."""
         batch, channels, *cube = x.shape
-        rows: Tensor = self.norm(x).flatten(2).transpose(1, 2).reshape(-1, channels)
+        rows = self.norm(x).flatten(2).transpose(1, 2).reshape(-1, channels)
         rows = self.transform(rows, (rows.shape[0] // batch,) * batch, context)
-        return rows.view(batch, -1, channels).transpose(1, 2).unflatten(2, cube) + x
+        residual: Tensor = rows.view(batch, -1, channels).transpose(1, 2).unflatten(2, cube)
+        return residual + x
 
 
 class DenseUNet(nn.Module):

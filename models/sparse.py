@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from models.config import SparseUNetConfig
 from models.layers import SpatialTransformer, TextContext, TimestepEmbedding
-from models.sparse_layers import SparseConv3, SparseGroupNorm
+from models.sparse_layers import SparseConv3, SparseGroupNorm, spread
 from models.voxels import Grid
 
 GROUPS = 32
@@ -37,7 +37,7 @@ class SparseResBlock(nn.Module):
             h, x = grid.average_pool(h), grid.average_pool(x)
         elif self.resample == "up":
             h, x = target.upsample(h), target.upsample(x)
-        scale, shift = self.modulation(embedding)[target.batch].chunk(2, dim=1)
+        scale, shift = spread(self.modulation(embedding), target).chunk(2, dim=1)
         h = functional.silu(self.norm2(self.conv1(h, target), target) * (1 + scale) + shift)
         return self.skip(x) + self.conv2(h, target)  # type: ignore[no-any-return]
 

@@ -48,18 +48,35 @@ class SparseGroupNorm(nn.Module):
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
         """[N, C] -> [N, C]."""
         with torch.autocast(x.device.type, enabled=False):
-            grouped = x.float().view(x.shape[0], self.groups, -1)
-            if len(grid.counts) == 1:
-                variance, mean = torch.var_mean(grouped, dim=(0, 2), correction=0, keepdim=True)
-            else:
-                mean = _sample_mean(grouped.mean(dim=2), grid)[..., None]
-                variance = _sample_mean((grouped - mean).square().mean(dim=2), grid)[..., None]
-            normalised = ((grouped - mean) * torch.rsqrt(variance + self.eps)).view(x.shape)
-            return (normalised * self.weight + self.bias).to(x.dtype)
+            rows = x.float()
+            centred = rows - self._mean(rows, grid)
+            scale = torch.rsqrt(self._mean(centred.square(), grid) + self.eps) * self.weight
+            return (centred * scale + self.bias).to(x.dtype)
+
+    def _mean(self, rows: Tensor, grid: Grid) -> Tensor:
+        """Mean over each sample and group: [N, C] -> [N, C], or [1, C] where there is one sample."""
+        if len(grid.counts) == 1:
+            means = rows.mean(dim=0, keepdim=True) if len(rows) else rows.new_zeros(1, rows.shape[1])
+        else:
+            sizes = torch.tensor(grid.counts, device=rows.device, dtype=rows.dtype).clamp_(min=1)[:, None]
+            means = (_members(grid, rows.dtype) @ rows) / sizes
+        width = rows.shape[1] // self.groups
+        means = means.view(-1, self.groups, width).mean(dim=2, keepdim=True).expand(-1, -1, width).flatten(1)
+        return spread(means, grid)
 
 
-def _sample_mean(x: Tensor, grid: Grid) -> Tensor:
-    """[N, G] -> [N, G]: each row becomes the mean of its sample. A matrix product, so deterministic on a GPU too."""
-    members = (grid.batch == torch.arange(len(grid.counts), device=x.device)[:, None]).float()
-    sizes = torch.tensor(grid.counts, device=x.device, dtype=torch.float32).clamp_(min=1)[:, None]
-    return ((members @ x) / sizes)[grid.batch]
+def spread(values: Tensor, grid: Grid) -> Tensor:
+    """One row a sample [B, C] -> one row a voxel [N, C]; left as [1, C], which broadcasts, for a single sample."""
+    if len(grid.counts) == 1:
+        return values
+    with torch.autocast(values.device.type, enabled=False):
+        return _members(grid, values.dtype).T @ values
+
+
+def _members(grid: Grid, dtype: torch.dtype) -> Tensor:
+    """[B, N]: 1 where a voxel belongs to a sample.
+
+    Sums over samples, and their way back, are products with it: exact copies, deterministic on a GPU, and without the
+    contention of atomic additions into a few rows.
+    """
+    return (grid.batch == torch.arange(len(grid.counts), device=grid.batch.device)[:, None]).to(dtype)

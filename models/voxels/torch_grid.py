@@ -102,7 +102,8 @@ class TorchGrid:
         chunk = max(1, GATHER_BYTES.get(features.device.type, GATHER_BYTES["cpu"]) // row_bytes)
         blocks = []
         for rows in self.neighbours.split(chunk):
-            gathered = padded[rows.reshape(-1)].reshape(rows.shape[0], -1)
+            # index_select, because indexing by a tensor takes several times as long on a CPU
+            gathered = padded.index_select(0, rows.reshape(-1)).view(rows.shape[0], packed.shape[0])
             blocks.append(gathered @ packed if bias is None else torch.addmm(bias, gathered, packed))
         return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
 
@@ -121,10 +122,11 @@ class TorchGrid:
 
     def average_pool(self, features: Tensor) -> Tensor:
         children = self._coarse[2]
-        return functional.pad(features, (0, 0, 0, 1))[children].sum(dim=1) / 8
+        padded = functional.pad(features, (0, 0, 0, 1))
+        return padded.index_select(0, children.view(-1)).view(-1, 8, features.shape[1]).sum(dim=1) / 8
 
     def upsample(self, features: Tensor) -> Tensor:
-        return features[self._coarse[1]]
+        return features.index_select(0, self._coarse[1])
 
     def refine(self, keep: Tensor) -> tuple[Self, Tensor]:
         parents = keep.nonzero()[:, 0]
