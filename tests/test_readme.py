@@ -1,0 +1,262 @@
+"""README.md says what is true: its commands and programs run, its tables match the code.
+
+A command or program that is new in README.md makes the first test below fail until a test runs it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import httpx
+import pytest
+from pydantic_core import PydanticUndefined
+
+from api.schemas import GenerateRequest
+from api.settings import PREFIX, Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+SCRIPTS = sorted(path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and path.suffix == "")
+
+SERVE = "scripts/serve"
+GENERATE = 'scripts/generate "a tall chair" -o chair.ply'
+HEALTH = "curl -s http://localhost:8000/health"
+CURL = (
+    "curl -s http://localhost:8000/generate -H 'Content-Type: application/json' "
+    """-d '{"prompt": "a round table", "seed": 7}' -o table.json"""
+)
+IMPORT = "scripts/import --checkpoint-dir checkpoints"
+RUN_BY_CI = {"scripts/check", "scripts/test"}
+PROGRAMS = {"import requests", "import bentoml", "from models import Pipeline"}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def program(first_line: str) -> str:
+    (found,) = [block for block in blocks("python") if block.startswith(first_line)]
+    return found
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the table whose head starts with `heading`, head and rule left out."""
+    lines = README[README.index(f"| {heading} |") :].split("\n\n")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+# Nothing is left out
+
+
+def test_every_command_and_program_is_run_by_a_test() -> None:
+    commands = {line for block in blocks("bash") for line in block.splitlines()}
+    assert commands == {SERVE, GENERATE, HEALTH, CURL, IMPORT, *RUN_BY_CI}
+    assert {block.splitlines()[0] for block in blocks("python")} == PROGRAMS
+    assert set(re.findall(r"```(\w+)", README)) == {"bash", "python", "rust"}
+
+
+def test_ci_runs_the_checks_and_the_tests() -> None:
+    assert set((ROOT / ".ci" / "run").read_text().splitlines()) >= RUN_BY_CI
+
+
+def test_every_script_is_named_and_every_named_script_exists() -> None:
+    assert set(re.findall(r"scripts/(\w+)", README)) == set(SCRIPTS)
+
+
+def test_every_option_is_known_to_its_script(tmp_path: Path) -> None:
+    used = {(script, option) for script, option in re.findall(r"scripts/(\w+)[^`\n]*?(--[\w-]+)", README)}
+    used |= {("generate", option) for option in ("--no-fine", "--steps", "--preview", "--url")}
+    for script, option in sorted(used):
+        done = subprocess.run([ROOT / "scripts" / script, "--help"], cwd=tmp_path, capture_output=True, text=True)
+        assert option in done.stdout, f"scripts/{script} {option}"
+
+
+def test_every_link_into_the_project_leads_somewhere() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+# Tables
+
+
+def settings_table() -> str:
+    """The configuration table as it has to be: copy it from the failed test's message."""
+    lines = []
+    for name, field in Settings.model_fields.items():
+        if field.default is PydanticUndefined:
+            default = "usable cores - 1"
+        elif field.default is None:
+            default = ""
+        else:
+            default = f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+        choices = f": {', '.join(get_args(field.annotation))}" if get_origin(field.annotation) is Literal else ""
+        lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description}{choices} |")
+    return "\n".join(lines)
+
+
+def test_the_configuration_table_matches_the_settings() -> None:
+    expected = settings_table()
+    assert f"| variable | default | meaning |\n|---|---|---|\n{expected}\n\n" in README, f"\n{expected}"
+
+
+def test_the_fields_of_a_request_match_the_schema() -> None:
+    table = {cells[0].strip("`"): cells[1].strip("`") for cells in rows("field of `POST /generate`")}
+    defaults = {
+        name: "required" if field.is_required() else "random" if field.default is None else json.dumps(field.default)
+        for name, field in GenerateRequest.model_fields.items()
+    }
+    assert table == defaults
+
+
+def test_the_rust_program_has_the_fields_of_the_api() -> None:
+    (source,) = blocks("rust")
+    structs = {
+        name: re.findall(r"(\w+): ", body) for name, body in re.findall(r"struct (\w+).*?{(.*?)}", source, re.DOTALL)
+    }
+    assert structs["Request"] == list(GenerateRequest.model_fields)
+    assert structs["Shape"] == ["coarse_xyz", "coarse_normal", "fine_xyz", "fine_normal"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No Python 3.11, 3.12 or 3.13 with venv was found",
+        "The Python packages could not be installed",
+        "xcube_available",
+        "gpu_available",
+        "still loading",
+        "too_slow",
+        "No service answers at",
+    ],
+)
+def test_what_a_user_may_see_is_what_the_code_says(text: str) -> None:
+    assert f"`{text}" in README or f'"{text}"' in README
+    files = [*ROOT.glob("api/*.py"), *ROOT.glob("cli/*.py"), *ROOT.glob("scripts/_env.*")]
+    assert any(text in file.read_text() for file in files)
+
+
+# Commands and programs
+
+
+@dataclass
+class Service:
+    """`scripts/serve`, running."""
+
+    url: str
+    environment: dict[str, str]
+
+    def here(self, text: str) -> str:
+        """A command or program with this service's address in place of the default one."""
+        return text.replace("http://localhost:8000", self.url)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("service")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(PREFIX)},
+        "BENTOML_HOME": str(folder / "bentoml"),
+        "BENTOML_DO_NOT_TRACK": "true",
+        "XCUBE_HOST": "127.0.0.1",
+        "XCUBE_PORT": str(port),
+        "XCUBE_MODEL": "demo",
+    }
+    log = (folder / "log").open("w+")
+    process = subprocess.Popen(
+        [ROOT / SERVE], cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+    )
+    running = Service(f"http://127.0.0.1:{port}", environment)
+    try:
+        wait_until_ready(running.url, process, folder / "log")
+        yield running
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(30)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            log.close()
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 90) -> None:
+    end = time.monotonic() + seconds
+    health: Any = None
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            health = httpx.get(f"{url}/health", timeout=5).json()
+            if health["status"] != "loading":
+                break
+        except httpx.TransportError:
+            pass
+        time.sleep(0.5)
+    assert health is not None, log.read_text()
+    assert health["status"] == "ready", f"{health}\n{log.read_text()}"
+
+
+def shell(command: str, folder: Path, service: Service | None = None) -> subprocess.CompletedProcess[str]:
+    """A command as typed in `folder`, except that scripts/ is found in the project."""
+    command = re.sub(r"^scripts/", f"{ROOT}/scripts/", service.here(command) if service else command)
+    environment = service.environment if service else dict(os.environ)
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_the_two_commands_give_a_shape(service: Service, tmp_path: Path) -> None:
+    done = shell(f"{GENERATE} --url {service.url} --preview chair.png", tmp_path, service)
+    assert re.match(r"chair\.ply: [\d,]+ fine points, [\d,]+ coarse points, seed \d+, ", done.stdout)
+    header = (tmp_path / "chair.ply").read_bytes().split(b"end_header\n")[0].decode()
+    count = re.search(r"element vertex (\d+)", header)
+    assert count is not None
+    assert int(count[1]) > 1000
+    assert (tmp_path / "chair.png").stat().st_size > 1000
+
+
+def test_curl_gets_health_and_a_shape(service: Service, tmp_path: Path) -> None:
+    assert json.loads(shell(HEALTH, tmp_path, service).stdout)["status"] == "ready"
+    shell(CURL, tmp_path, service)
+    table = json.loads((tmp_path / "table.json").read_text())
+    assert sorted(table) == ["coarse_normal", "coarse_xyz", "fine_normal", "fine_xyz"]
+    assert len(table["coarse_xyz"]) == len(table["coarse_normal"]) > 10
+    assert len(table["fine_xyz"]) == len(table["fine_normal"]) > len(table["coarse_xyz"])
+    assert all(abs(value) < 0.5 for point in table["fine_xyz"] for value in point), "within ±0.5"
+
+
+@pytest.mark.parametrize(("first_line", "output"), [
+    ("import requests", r"\d+ coarse points, seed 7"),
+    ("import bentoml", r"\d+ coarse points"),
+    ("from models import Pipeline", r"\d+ coarse voxels"),
+])  # fmt: skip
+def test_the_python_programs_run(service: Service, tmp_path: Path, first_line: str, output: str) -> None:
+    """After the service, whose first start has put the demo models into the store."""
+    file = tmp_path / "example.py"
+    file.write_text(service.here(program(first_line)))
+    done = subprocess.run(
+        [sys.executable, file], cwd=tmp_path, env=service.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(output, done.stdout.strip())
+
+
+def test_import_puts_the_models_into_the_store(tmp_path: Path) -> None:
+    environment = {**os.environ, "BENTOML_HOME": str(tmp_path / "bentoml"), "BENTOML_DO_NOT_TRACK": "true"}
+    shell(IMPORT, ROOT, Service("", environment))
+    stored = {path.name for path in (tmp_path / "bentoml" / "models").iterdir()}
+    assert {"xcube-text", "xcube-coarse", "xcube-fine"} <= stored
