@@ -5,26 +5,20 @@ A command or program that is new in README.md makes the first test below fail un
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
-import httpx
 import pytest
 from pydantic_core import PydanticUndefined
 
 from api.schemas import GenerateRequest
 from api.settings import PREFIX, Settings
+from tests.running import Running, own_environment, serve
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -150,68 +144,20 @@ def test_what_a_user_may_see_is_what_the_code_says(text: str) -> None:
 # Commands and programs
 
 
-@dataclass
-class Service:
-    """`scripts/serve`, running."""
-
-    url: str
-    environment: dict[str, str]
-
-    def here(self, text: str) -> str:
-        """A command or program with this service's address in place of the default one."""
-        return text.replace("http://localhost:8000", self.url)
-
-
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("service")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(PREFIX)},
-        "BENTOML_HOME": str(folder / "bentoml"),
-        "BENTOML_DO_NOT_TRACK": "true",
-        "XCUBE_HOST": "127.0.0.1",
-        "XCUBE_PORT": str(port),
-        "XCUBE_MODEL": "demo",
-    }
-    log = (folder / "log").open("w+")
-    process = subprocess.Popen(
-        [ROOT / SERVE], cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-    )
-    running = Service(f"http://127.0.0.1:{port}", environment)
-    try:
-        wait_until_ready(running.url, process, folder / "log")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with serve(ROOT, tmp_path_factory.mktemp("service")) as running:
         yield running
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(30)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            log.close()
 
 
-def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    health: Any = None
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            health = httpx.get(f"{url}/health", timeout=5).json()
-            if health["status"] != "loading":
-                break
-        except httpx.TransportError:
-            pass
-        time.sleep(0.5)
-    assert health is not None, log.read_text()
-    assert health["status"] == "ready", f"{health}\n{log.read_text()}"
+def here(text: str, service: Running) -> str:
+    """A command or program with the running service's address in place of the default one."""
+    return text.replace("http://localhost:8000", service.url)
 
 
-def shell(command: str, folder: Path, service: Service | None = None) -> subprocess.CompletedProcess[str]:
+def shell(command: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """A command as typed in `folder`, except that scripts/ is found in the project."""
-    command = re.sub(r"^scripts/", f"{ROOT}/scripts/", service.here(command) if service else command)
-    environment = service.environment if service else dict(os.environ)
+    command = re.sub(r"^scripts/", f"{ROOT}/scripts/", command)
     done = subprocess.run(
         ["bash", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -219,8 +165,8 @@ def shell(command: str, folder: Path, service: Service | None = None) -> subproc
     return done
 
 
-def test_the_two_commands_give_a_shape(service: Service, tmp_path: Path) -> None:
-    done = shell(f"{GENERATE} --url {service.url} --preview chair.png", tmp_path, service)
+def test_the_two_commands_give_a_shape(service: Running, tmp_path: Path) -> None:
+    done = shell(f"{GENERATE} --url {service.url} --preview chair.png", tmp_path, service.environment)
     assert re.match(r"chair\.ply: [\d,]+ fine points, [\d,]+ coarse points, seed \d+, ", done.stdout)
     header = (tmp_path / "chair.ply").read_bytes().split(b"end_header\n")[0].decode()
     count = re.search(r"element vertex (\d+)", header)
@@ -229,9 +175,9 @@ def test_the_two_commands_give_a_shape(service: Service, tmp_path: Path) -> None
     assert (tmp_path / "chair.png").stat().st_size > 1000
 
 
-def test_curl_gets_health_and_a_shape(service: Service, tmp_path: Path) -> None:
-    assert json.loads(shell(HEALTH, tmp_path, service).stdout)["status"] == "ready"
-    shell(CURL, tmp_path, service)
+def test_curl_gets_health_and_a_shape(service: Running, tmp_path: Path) -> None:
+    assert json.loads(shell(here(HEALTH, service), tmp_path, service.environment).stdout)["status"] == "ready"
+    shell(here(CURL, service), tmp_path, service.environment)
     table = json.loads((tmp_path / "table.json").read_text())
     assert sorted(table) == ["coarse_normal", "coarse_xyz", "fine_normal", "fine_xyz"]
     assert len(table["coarse_xyz"]) == len(table["coarse_normal"]) > 10
@@ -244,10 +190,10 @@ def test_curl_gets_health_and_a_shape(service: Service, tmp_path: Path) -> None:
     ("import bentoml", r"\d+ coarse points"),
     ("from models import Pipeline", r"\d+ coarse voxels"),
 ])  # fmt: skip
-def test_the_python_programs_run(service: Service, tmp_path: Path, first_line: str, output: str) -> None:
+def test_the_python_programs_run(service: Running, tmp_path: Path, first_line: str, output: str) -> None:
     """After the service, whose first start has put the demo models into the store."""
     file = tmp_path / "example.py"
-    file.write_text(service.here(program(first_line)))
+    file.write_text(here(program(first_line), service))
     done = subprocess.run(
         [sys.executable, file], cwd=tmp_path, env=service.environment, capture_output=True, text=True, check=False
     )
@@ -256,7 +202,6 @@ def test_the_python_programs_run(service: Service, tmp_path: Path, first_line: s
 
 
 def test_import_puts_the_models_into_the_store(tmp_path: Path) -> None:
-    environment = {**os.environ, "BENTOML_HOME": str(tmp_path / "bentoml"), "BENTOML_DO_NOT_TRACK": "true"}
-    shell(IMPORT, ROOT, Service("", environment))
+    shell(IMPORT, ROOT, own_environment(tmp_path))
     stored = {path.name for path in (tmp_path / "bentoml" / "models").iterdir()}
     assert {"xcube-text", "xcube-coarse", "xcube-fine"} <= stored
