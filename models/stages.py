@@ -65,7 +65,8 @@ class DiffusionStage:
                 active = [index for index in group if not results[index].done]
                 if not active:
                     break
-                predictions = self.predict([results[index] for index in active])
+                running = [results[index] for index in active]
+                predictions = self.predict(running, [self.timestep(state) for state in running])
                 for index, prediction in zip(active, predictions, strict=True):
                     results[index] = self._step(results[index], prediction)
         for state in results:
@@ -73,8 +74,8 @@ class DiffusionStage:
                 raise NumericError(f"the {self.stage} latent is not finite at step {state.step}: try another seed")
         return results
 
-    def predict(self, states: Sequence[DiffusionState]) -> list[Tensor]:
-        """The guided v-prediction of each state's current step, float32 [V, C]."""
+    def predict(self, states: Sequence[DiffusionState], times: Sequence[int]) -> list[Tensor]:
+        """The guided v-prediction of each state at its timestep, float32 [V, C]."""
         raise NotImplementedError
 
     def timestep(self, state: DiffusionState) -> int:
@@ -160,7 +161,7 @@ class CoarseStage(DiffusionStage):
     def grid(self, states: Sequence[DiffusionState]) -> TorchGrid:
         return self._grid if len(states) == 1 else TorchGrid.dense(self.resolution, len(states), self.device)
 
-    def predict(self, states: Sequence[DiffusionState]) -> list[Tensor]:
+    def predict(self, states: Sequence[DiffusionState], times: Sequence[int]) -> list[Tensor]:
         guided = [index for index, state in enumerate(states) if state.guidance_scale != 1.0]
         order = [*range(len(states)), *guided]
         texts = [state.text for state in states] + [self.null] * len(guided)
@@ -172,9 +173,9 @@ class CoarseStage(DiffusionStage):
             length = 77
         x = torch.stack([states[index].x for index in order])
         cube = x.transpose(1, 2).unflatten(2, (self.resolution,) * 3)
-        times = torch.tensor([self.timestep(states[index]) for index in order], device=self.device)
+        row_times = torch.tensor([times[index] for index in order], device=self.device)
         with self._autocast():
-            v = self.unet(cube, times, self._context(texts, length))
+            v = self.unet(cube, row_times, self._context(texts, length))
         rows_v = v.float().flatten(2).transpose(1, 2)
         predictions = list(rows_v[: len(states)])
         for row, index in enumerate(guided, start=len(states)):
@@ -220,13 +221,13 @@ class FineStage(DiffusionStage):
 
         return self._grids.get(tuple(digest(ijk) for ijk in voxels), build)
 
-    def predict(self, states: Sequence[DiffusionState]) -> list[Tensor]:
+    def predict(self, states: Sequence[DiffusionState], times: Sequence[int]) -> list[Tensor]:
         grid = self.grid(states)
         normals = [state.normal for state in states if state.normal is not None]
         features = torch.cat((torch.cat([state.x for state in states]), grid.ijk.float(), torch.cat(normals)), dim=1)
-        times = torch.tensor([self.timestep(state) for state in states], device=self.device)
+        sample_times = torch.tensor(times, device=self.device)
         with self._autocast():
-            v = self.unet(features, grid, times, self._context([state.text for state in states], None))
+            v = self.unet(features, grid, sample_times, self._context([state.text for state in states], None))
         return list(v.float().split(grid.counts))
 
     def _groups(self, states: Sequence[DiffusionState]) -> list[list[int]]:

@@ -1,0 +1,1 @@
+"""scripts/parity: the models against golden tensors."""

@@ -1,0 +1,70 @@
+"""Reading a folder of golden tensors, and measuring against it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from models.voxels import TorchGrid
+from models.voxels.ordering import voxel_keys
+
+
+@dataclass
+class Case:
+    """One golden file: its tensors, its sidecar, and what has been measured against it so far."""
+
+    name: str
+    tensors: dict[str, Tensor]
+    meta: dict[str, Any]
+    folder: Path
+    device: torch.device
+    checks: list[Check] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, folder: Path, name: str, device: torch.device) -> Case:
+        """Reads NAME.io.safetensors and NAME.json."""
+        tensors = {key: value.to(device) for key, value in load_file(folder / f"{name}.io.safetensors").items()}
+        return cls(name, tensors, json.loads((folder / f"{name}.json").read_text()), folder, device)
+
+    def weights(self) -> dict[str, Tensor]:
+        """NAME.weights.safetensors as float32: matrices are stored as float16, which holds them exactly."""
+        return {k: v.float() for k, v in load_file(self.folder / f"{self.name}.weights.safetensors").items()}
+
+    def grid(self, prefix: str) -> TorchGrid:
+        """The grid of `PREFIX_ijk` and `PREFIX_batch`."""
+        return TorchGrid.from_ijk(self.tensors[f"{prefix}_ijk"], self.tensors[f"{prefix}_batch"])
+
+    def close(self, quantity: str, ours: Tensor, golden: Tensor, limit: float) -> None:
+        """Records the largest absolute difference; different shapes count as infinity."""
+        same = ours.shape == golden.shape
+        error = float((ours.float() - golden.float()).abs().max()) if same and ours.numel() else 0.0
+        self.checks.append(Check(quantity, error if same and error == error else float("inf"), limit))
+
+    def voxels(self, quantity: str, ijk: Tensor, batch: Tensor, prefix: str) -> bool:
+        """Records the IoU with a golden voxel set, which has to be 1; whether it is."""
+        golden = voxel_keys(self.tensors[f"{prefix}_ijk"], self.tensors[f"{prefix}_batch"])
+        ours = voxel_keys(ijk, batch)
+        common = int(torch.isin(ours, golden).sum())
+        union = len(ours) + len(golden) - common
+        self.checks.append(Check(quantity, 0.0, 0.0, common / union if union else 1.0))
+        return common == union
+
+
+@dataclass(frozen=True)
+class Check:
+    """One quantity: its largest absolute error and the limit, or the IoU of a voxel set."""
+
+    quantity: str
+    error: float
+    limit: float
+    iou: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        return self.error <= self.limit and self.iou in (None, 1.0)
