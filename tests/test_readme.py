@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 import pytest
-from pydantic_core import PydanticUndefined
 
 from api.schemas import GenerateRequest
 from api.settings import PREFIX, Settings
@@ -89,7 +88,7 @@ def settings_table() -> str:
     """The configuration table as it has to be: copy it from the failed test's message."""
     lines = []
     for name, field in Settings.model_fields.items():
-        if field.default is PydanticUndefined:
+        if field.default_factory is not None:
             default = "usable cores - 1"
         elif field.default is None:
             default = ""
