@@ -22,6 +22,10 @@ class Settings:
     def __init__(self, values: Mapping[str, Any], source: str) -> None:
         self.values, self.source = values, source
 
+    def over(self, defaults: Mapping[str, Any]) -> Settings:
+        """These settings, completed from `defaults` where they have no value."""
+        return Settings(_merge(dict(defaults), _resolved_only(self.values)), self.source)
+
     def get(self, *names: str) -> Any:
         """The first of the dotted names that has a value; None if none has. Unresolved references have no value."""
         for name in names:
@@ -96,6 +100,14 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         old = merged.get(key)
         merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
+
+
+def _resolved_only(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _resolved_only(value) if isinstance(value, dict) else value
+        for key, value in values.items()
+        if not (isinstance(value, str) and "${" in value)
+    }
 
 
 def _resolve(value: Any, root: Mapping[str, Any], depth: int) -> Any:

@@ -1,0 +1,79 @@
+"""scripts/import: puts every model of a checkpoint folder into the BentoML model store."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from models.importer import Candidate, Imported, import_models
+
+ROOT = Path(__file__).parents[1]
+DONE, FAILED, NOTHING_FOUND = 0, 1, 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns 0 if all models found are in the store, 1 if one could not be imported, 2 if there was none."""
+    folder = _arguments(arguments).checkpoint_dir
+    console = Console(stderr=True, highlight=False)
+    results = []
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bars:
+
+        def progress(candidate: Candidate) -> _Bar:
+            return _Bar(bars, candidate.folder.name)
+
+        for result in import_models(folder, progress):
+            results.append(result)
+            _report(result, console)
+    if not results:
+        console.print(
+            f"{folder}: no model found; put objaverse_coarse/config.yaml and objaverse_coarse/last.ckpt there, or a "
+            "folder with config.yaml and model.safetensors",
+            markup=False,
+        )
+        return NOTHING_FOUND
+    return FAILED if any(result.error for result in results) else DONE
+
+
+class _Bar:
+    """One model's progress bar."""
+
+    def __init__(self, bars: Progress, name: str) -> None:
+        self._bars, self._task = bars, bars.add_task(name, total=None)
+
+    def __call__(self, done: int, total: int) -> None:
+        self._bars.update(self._task, completed=done, total=total)
+
+
+def _report(result: Imported, console: Console) -> None:
+    for warning in result.warnings:
+        console.print(f"warning: {warning}", markup=False, soft_wrap=True)
+    if result.stored is None:
+        console.print(f"failed: {result.error}", markup=False, soft_wrap=True)
+    else:
+        became = "imported as" if result.stored.added else "already in the store as"
+        print(f"{result.folder.name}: {became} {result.stored.tag}")
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/import", description="Put models into the BentoML model store.")
+    default = Path(os.environ.get("XCUBE_CHECKPOINT_DIR") or ROOT / "checkpoints")
+    parser.add_argument(
+        "--checkpoint-dir", type=Path, default=default, metavar="DIR",
+        help="folder with objaverse_coarse/, objaverse_fine/ or models in our own format (default: %(default)s)",
+    )  # fmt: skip
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Finds models in a checkpoint folder and puts them into the model store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from models.checkpoint.convert import Progress
+from models.checkpoint.official import CHECKPOINT_FILE, open_official
+from models.checkpoint.own import open_own
+from models.checkpoint.source import Source
+from models.config import Stage
+from models.errors import XCubeError
+from models.loading import WEIGHTS_FILE
+from models.store import SetName, Stored, put
+
+log = logging.getLogger("xcube.import")
+
+OFFICIAL: dict[str, Stage] = {"objaverse_coarse": "coarse", "objaverse_fine": "fine"}
+DEMO_PREFIX = "demo_"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A folder that holds a model, and the set it belongs to."""
+
+    folder: Path
+    models: SetName
+    open: Callable[[], Source]
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of one folder: either `stored` or `error`."""
+
+    folder: Path
+    stored: Stored | None = None
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+
+
+def candidates(checkpoint_dir: Path) -> Iterator[Candidate]:
+    """The models in a checkpoint folder, sorted by name.
+
+    Official ones are `objaverse_coarse` and `objaverse_fine` with `config.yaml` and `last.ckpt`; those in our own
+    format are any folders with `config.yaml` and `model.safetensors`, demo models if the name begins with `demo_`.
+    """
+    for folder in sorted(path for path in checkpoint_dir.glob("*/") if path.is_dir()):
+        if (folder / WEIGHTS_FILE).is_file():
+            models: SetName = "demo" if folder.name.startswith(DEMO_PREFIX) else "official"
+            yield Candidate(folder, models, partial(open_own, folder))
+        elif folder.name in OFFICIAL and any((folder / name).exists() for name in (CHECKPOINT_FILE, "config.yaml")):
+            yield Candidate(folder, "official", partial(open_official, folder, OFFICIAL[folder.name]))
+
+
+def import_models(
+    checkpoint_dir: Path, progress: Callable[[Candidate], Progress | None] = lambda _: None
+) -> Iterator[Imported]:
+    """Imports every model found, one after the other. A model that cannot be imported stops no other one."""
+    for candidate in candidates(checkpoint_dir):
+        try:
+            source = candidate.open()
+            stored = put(source, candidate.models, progress(candidate))
+        except XCubeError as error:
+            yield Imported(candidate.folder, error=str(error))
+        else:
+            yield Imported(candidate.folder, stored, source.warnings)
+
+
+def ensure_imported(checkpoint_dir: Path) -> list[str]:
+    """Brings the store up to date with a checkpoint folder, as a service does when it starts.
+
+    What is in the store already costs a look at the files' tables. Returns one sentence for every model that could
+    not be imported; what happened else is logged.
+    """
+    errors = []
+    for result in import_models(checkpoint_dir):
+        for warning in result.warnings:
+            log.warning("%s", warning)
+        if result.error is not None:
+            log.error("%s", result.error)
+            errors.append(result.error)
+        elif result.stored is not None and result.stored.added:
+            log.info("imported %s as %s", result.folder, result.stored.tag)
+    return errors

@@ -1,0 +1,159 @@
+"""Models in and out of the BentoML model store.
+
+A model of ours is `xcube-text`, `xcube-coarse` or `xcube-fine`, its version a digest of its content, its label `set`
+says whether it belongs to the demo or to the official models. Sets are never mixed: a text tower of one and a coarse
+model of the other would run and give nonsense.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import bentoml
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.models import ModelStore
+
+from models.checkpoint.convert import Progress, convert
+from models.checkpoint.source import Source
+from models.errors import CheckpointError
+from models.loading import WEIGHTS_FILE
+
+SetName = Literal["demo", "official"]
+KINDS = ("text", "coarse", "fine")
+STAMP = "imported.txt"
+"""Holds the set and the fingerprint of what was imported; its time of change says which version came last."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A model in the store. `added` is false if the same content was there before."""
+
+    tag: str
+    folder: Path
+    added: bool
+
+
+@dataclass(frozen=True)
+class ModelSet:
+    """Folders, in our own format, of the models of one set; None for what is not in the store."""
+
+    name: SetName
+    text: Path | None = None
+    coarse: Path | None = None
+    fine: Path | None = None
+
+
+def find(models: str = "auto") -> ModelSet:
+    """The models to serve: "demo", "official", or "auto" for the official ones if their coarse model is there.
+
+    Where a model was imported in several versions, the one imported last counts.
+    """
+    if models == "auto":
+        official = find("official")
+        return official if official.coarse is not None else find("demo")
+    name: SetName = "official" if models == "official" else "demo"
+    return ModelSet(name, **{kind: next(iter(_versions(kind, name)), None) for kind in KINDS})
+
+
+def put(source: Source, models: SetName, progress: Progress | None = None) -> Stored:
+    """Converts a model into the store, unless it is there already; either way it becomes the one that `find` gives.
+
+    Raises CheckpointError if the weights are unusable or the disk is full; the store is then as it was.
+    """
+    for folder in _versions(source.kind, models):
+        if _stamped(folder)[1] == source.fingerprint:
+            _stamp(folder, models, source.fingerprint)
+            return Stored(_tag(folder), folder, added=False)
+    root = _root()
+    try:
+        with _workplace(root) as workplace:
+            weights = workplace / "weights"
+            weights.mkdir()
+            version = convert(source, weights, salt=models, progress=progress)
+            folder = root / f"xcube-{source.kind}" / version
+            if folder.exists():
+                _stamp(folder, models, source.fingerprint)
+                return Stored(_tag(folder), folder, added=False)
+            made = _describe(source.kind, version, models, workplace)
+            for file in weights.iterdir():
+                file.rename(made / file.name)
+            _stamp(made, models, source.fingerprint)
+            _publish(made, folder)
+    except OSError as error:
+        raise CheckpointError(
+            f"{source.path}: the model store in {root} cannot be written ({error.strerror or error}); "
+            "make room there or set BENTOML_HOME to another folder"
+        ) from error
+    return Stored(_tag(folder), folder, added=True)
+
+
+def _describe(kind: str, version: str, models: SetName, workplace: Path) -> Path:
+    """A folder outside the store with BentoML's description of a model that still lacks its files."""
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")  # saving a model would send a usage report
+    (workplace / "store").mkdir()
+    store = ModelStore(workplace / "store")
+    with bentoml.models.create(f"xcube-{kind}:{version}", labels={"set": models, "kind": kind}, _model_store=store):
+        pass
+    return Path(store.get(f"xcube-{kind}:{version}").path)
+
+
+def _publish(made: Path, folder: Path) -> None:
+    """Moves a complete model into the store in one step; another process may have been faster with the same content."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        made.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
+    (folder.parent / "latest").unlink(missing_ok=True)  # BentoML finds the newest version again by itself
+
+
+@contextmanager
+def _workplace(root: Path) -> Iterator[Path]:
+    """A temporary folder on the store's own file system, so that a finished model can be moved and not copied."""
+    root.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="xcube-import-", dir=root.parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _versions(kind: str, models: SetName) -> list[Path]:
+    """Folders of a kind and set, the one imported last first; what we did not put there is passed over."""
+    found = [
+        stamp.parent
+        for stamp in (_root() / f"xcube-{kind}").glob(f"*/{STAMP}")
+        if _stamped(stamp.parent)[0] == models and (stamp.parent / WEIGHTS_FILE).is_file()
+    ]
+    return sorted(found, key=lambda folder: (folder / STAMP).stat().st_mtime_ns, reverse=True)
+
+
+def _root() -> Path:
+    return Path(BentoMLContainer.model_store.get()._path)
+
+
+def _tag(folder: Path) -> str:
+    return f"{folder.parent.name}:{folder.name}"
+
+
+def _stamped(folder: Path) -> tuple[str, str]:
+    """Set and fingerprint of a stored model."""
+    models, _, fingerprint = (folder / STAMP).read_text(encoding="utf-8").partition("\n")
+    return models, fingerprint.strip()
+
+
+def _stamp(folder: Path, models: SetName, fingerprint: str) -> None:
+    """Marks a version as imported last. A store that is read-only, as in a container, keeps its order."""
+    try:
+        (folder / STAMP).write_text(f"{models}\n{fingerprint}\n", encoding="utf-8")
+    except OSError:
+        if os.access(folder, os.W_OK):
+            raise
