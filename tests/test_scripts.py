@@ -120,6 +120,28 @@ def test_otherwise_the_default_wheels_are_taken(gpu: bool, cpu_wheels: bool) -> 
 
 
 @pytest.mark.parametrize(
+    ("gpu", "index_answers", "locks"),
+    [
+        (True, True, ["lock.txt"]),
+        (False, False, ["lock.txt"]),
+        (False, True, ["lock-cpu.txt", "lock-cpu.txt"]),
+    ],
+)
+def test_an_install_asks_for_a_gpu_first_and_then_for_the_index(
+    gpu: bool, index_answers: bool, locks: list[str], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executable(project / ".venv" / "bin" / "python", "exit 0")
+    used: list[str] = []
+    asked: list[str] = []
+    monkeypatch.setattr(env, "has_nvidia_gpu", lambda: gpu)
+    monkeypatch.setattr(env, "answers", lambda url: asked.append(url) or index_answers)
+    monkeypatch.setattr(env, "run_pip", lambda python, root, arguments, show: used.append(" ".join(arguments)))
+    env.install(project)
+    assert [re.findall(r"requirements/(\S+)", line) for line in used] == [[lock] for lock in locks]
+    assert asked == ([] if gpu else ["https://download.pytorch.org/whl/cpu/torch/"])
+
+
+@pytest.mark.parametrize(
     ("nvidia_smi", "expected"),
     [("echo 'GPU 0: NVIDIA H100'", True), ("echo 'No devices were found'", False), ("echo 'GPU 0: x'; exit 9", False)],
 )
