@@ -32,7 +32,7 @@ def dog(a: Mapping[str, str], vary: Variation) -> Sdf:
         ear = ellipsoid(0.04, 0.09, 0.026).turn("x", -12).at(-0.03, -0.01, 0.1).mirror("z")
     neck = capsule((half - 0.01, back, 0), (x, y, 0), girth * 0.75, 0.06)
     tip = (
-        (-half - girth - 0.14, back + girth + 0.14, 0.0)
+        (-half - girth - 0.07, back + girth + 0.17, 0.0)
         if a["tail"] == "long"
         else (-half - girth - 0.03, back + girth * 0.7 + 0.03, 0.0)
     )
@@ -128,6 +128,6 @@ def snail(a: Mapping[str, str], vary: Variation) -> Sdf:
         | torus(radius * 0.3, radius * 0.2).turn("x", 90).at(0.02, 0.0, radius * 0.34).mirror("z")
         | cylinder(radius * 0.5, radius * 0.3, axis="z")
     )
-    coil = coil | cone(radius * 0.2, 0.01, radius * 0.3).turn("x", 90).at(0.0, 0.0, radius * 0.3).mirror("z")
+    coil = coil | cone(radius * 0.24, 0.01, radius * 0.42).turn("x", 90).at(0.0, 0.0, radius * 0.2).mirror("z")
     shell = coil.at(-half * 0.25, radius + thick * 0.7)
     return union(foot.blend(head, 0.03), feeler.at(x, y).mirror("z"), shell).at(y=-radius - 0.05)

@@ -47,7 +47,7 @@ def house(a: Mapping[str, str], vary: Variation) -> Sdf:
     solid = solid | roofs[a["roof"]]().at(y=wall - 0.005)
     if a["chimney"] == "with":
         solid = solid | box(0.042, 0.13, 0.042).at(x * 0.55, wall + 0.12, -z * 0.35)
-    return solid.at(y=-(wall + rise) / 2)
+    return solid.at(y=-(wall + rise) / 2 - 0.02)
 
 
 def _hip(x: float, z: float, rise: float) -> Sdf:
@@ -124,4 +124,4 @@ def church(a: Mapping[str, str], vary: Variation) -> Sdf:
         parts.append(
             (box(0.018, 0.085, 0.018) | box(0.055, 0.018, 0.018).at(y=0.03)).at(0, tower + spire + 0.02, front)
         )
-    return union(*parts).at(y=-(tower + spire) / 2)
+    return union(*parts).at(y=-(tower + spire + (0.08 if a["cross"] == "with" else 0.0)) / 2)

@@ -114,18 +114,9 @@ def _join(phrases: list[str], rng: np.random.Generator) -> list[str]:
     """The phrases as one list of things ("with a, b and c"), or none. Half the time a repeated "with" is left out."""
     if len(phrases) < 2:
         return phrases
-    if rng.random() < 0.5:
-        pairs = zip(phrases, phrases[1:], strict=False)
-        phrases = [phrases[0], *(_bare(p) if _is_with(before) and _is_with(p) else p for before, p in pairs)]
+    if rng.random() < 0.5 and all(p.startswith("with ") for p in phrases):
+        phrases = [phrases[0], *(p.removeprefix("with ") for p in phrases[1:])]
     return [f"{', '.join(phrases[:-1])} and {phrases[-1]}"]
-
-
-def _is_with(phrase: str) -> bool:
-    return phrase.startswith("with ")
-
-
-def _bare(phrase: str) -> str:
-    return phrase.removeprefix("with ")
 
 
 def _article(text: str) -> str:

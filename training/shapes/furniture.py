@@ -110,7 +110,7 @@ def sofa(a: Mapping[str, str], vary: Variation) -> Sdf:
 )
 def bed(a: Mapping[str, str], vary: Variation) -> Sdf:
     half, pillows = (vary(0.33, 0.37), 2) if a["width"] == "wide" else (vary(0.18, 0.21), 1)
-    length, frame = vary(0.4, 0.43), vary(0.13, 0.16)
+    length, frame = vary(0.38, 0.41), vary(0.13, 0.16)
     head = vary(0.4, 0.45) if a["headboard"] == "tall" else vary(0.23, 0.25)
     pillow = ellipsoid(half / pillows * 0.8, 0.05, 0.09)
     parts = [

@@ -64,7 +64,7 @@ def cactus(a: Mapping[str, str], vary: Variation) -> Sdf:
     radius = vary(0.12, 0.14) if a["body"] == "thick" else vary(0.065, 0.075)
     height, limb = vary(0.78, 0.84), radius * vary(0.55, 0.62)
     limb = max(limb, 0.04)
-    body = capsule((0, 0.05, 0), (0, height - radius, 0), radius)
+    body = capsule((0, radius, 0), (0, height - radius, 0), radius)
     ribs = cylinder(radius * 0.16, 1.0).at(x=radius * 1.02).ring(8)
     body = body - ribs
     for sign in {"two": (1, -1), "one": (1,), "none": ()}[a["arms"]]:
@@ -88,7 +88,7 @@ def cactus(a: Mapping[str, str], vary: Variation) -> Sdf:
     leaves={"with": ("with leaves", "leafy"), "without": ("without leaves", "leafless")},
 )
 def flower(a: Mapping[str, str], vary: Variation) -> Sdf:
-    stem = vary(0.4, 0.44) if a["stem"] == "long" else vary(0.2, 0.23)
+    stem = vary(0.38, 0.42) if a["stem"] == "long" else vary(0.2, 0.23)
     pot, count = vary(0.15, 0.17), 5 if a["petals"] == "five" else 8
     radius = vary(0.19, 0.21)
     petal = ellipsoid(radius * 0.55, 0.03, radius * (0.42 if count == 5 else 0.24)).at(x=radius * 0.75)
@@ -102,7 +102,7 @@ def flower(a: Mapping[str, str], vary: Variation) -> Sdf:
     if a["leaves"] == "with":
         leaf = ellipsoid(0.1, 0.024, 0.055).at(x=0.095).turn("z", 30)
         parts.append(leaf.at(y=0.2 + stem * 0.3).mirror("x"))
-    return union(*parts).at(y=-(rise + 0.12) / 2)
+    return union(*parts).at(y=-(rise + 0.16) / 2)
 
 
 @category(

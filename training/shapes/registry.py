@@ -13,7 +13,7 @@ Wordings = Mapping[str, Mapping[str, tuple[str, ...]]]
 
 
 class Variation:
-    """The continuous variation of one shape: `vary(low, high)` draws uniformly; the calls' order is part of the shape."""
+    """The continuous variation of one shape: `vary(low, high)` draws uniformly; the calls' order matters."""
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
@@ -27,7 +27,7 @@ Builder = Callable[[Mapping[str, str], Variation], Sdf]
 
 @dataclass(frozen=True)
 class Category:
-    """nouns: the names people use. attributes: attribute -> value -> wordings, adjectives or phrases ("with a handle")."""
+    """nouns: the names people use. attributes: attribute -> value -> wordings: adjectives, phrases ("with legs")."""
 
     name: str
     nouns: tuple[str, ...]

@@ -190,7 +190,7 @@ def extrude(outline: Polyline, half: float, axis: Axis = "z") -> Sdf:
 
 
 def pyramid(half: float, height: float, top: float = 0.0) -> Sdf:
-    """A square pyramid on y = 0: half side `half` there and `top` at its upper end. Exact on the faces, else a bound."""
+    """A square pyramid on y = 0: half side `half` there and `top` at its upper end. Exact on its faces."""
     slope = math.hypot(height, half - top)
 
     def distance(p: Points) -> Tensor:

@@ -78,7 +78,7 @@ def teapot(a: Mapping[str, str], vary: Variation) -> Sdf:
         handle = torus(loop, 0.026).turn("x", 90).at(-radius - 0.01) - ellipsoid(
             radius - 0.02, half - 0.02, radius - 0.02
         )
-        across = -0.04 if a["spout"] == "long" else 0.03
+        across = -0.055 if a["spout"] == "long" else 0.03
     else:
         arch = torus(radius * 0.78, 0.025).turn("x", 90) & box(1.0, 0.5, 1.0).at(y=0.5 - 0.05)
         handle = arch.at(y=half * 0.72)

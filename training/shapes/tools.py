@@ -20,10 +20,10 @@ from training.shapes.sdf import Sdf, box, capsule, cone, cylinder, extrude, unio
 )
 def hammer(a: Mapping[str, str], vary: Variation) -> Sdf:
     height = vary(0.8, 0.86) if a["handle"] == "long" else vary(0.5, 0.55)
-    grip = vary(0.065, 0.075) if a["grip"] == "thick" else vary(0.033, 0.038)
-    face, reach = vary(0.085, 0.1), vary(0.23, 0.26)
+    grip = vary(0.078, 0.088) if a["grip"] == "thick" else vary(0.042, 0.046)
+    face, reach = vary(0.1, 0.115), vary(0.24, 0.27)
     top = height - face
-    handle = cylinder(0.033, top / 2).at(y=top / 2) | cylinder(grip, height * 0.22, 0.02).at(y=height * 0.22)
+    handle = cylinder(0.042, top / 2).at(y=top / 2) | cylinder(grip, height * 0.22, 0.02).at(y=height * 0.22)
     if a["head"] == "double":
         head = cylinder(face * 0.75, reach, axis="x") | cylinder(face, 0.05, 0.01, axis="x").at(x=reach - 0.05).mirror(
             "x"
@@ -52,9 +52,9 @@ def hammer(a: Mapping[str, str], vary: Variation) -> Sdf:
     },
 )
 def wrench(a: Mapping[str, str], vary: Variation) -> Sdf:
-    half = vary(0.3, 0.32) if a["length"] == "long" else vary(0.17, 0.19)
-    width = vary(0.075, 0.085) if a["handle"] == "wide" else vary(0.036, 0.042)
-    thick, radius = vary(0.04, 0.05), vary(0.125, 0.135)
+    half = vary(0.26, 0.28) if a["length"] == "long" else vary(0.15, 0.17)
+    width = vary(0.1, 0.11) if a["handle"] == "wide" else vary(0.05, 0.056)
+    thick, radius = vary(0.055, 0.065), vary(0.16, 0.17)
     disc = cylinder(radius, thick + 0.012, axis="z")
     mouth = radius * 0.46
     jaw = disc - extrude([(-mouth, -0.03), (mouth, -0.03), (mouth, 0.3), (-mouth, 0.3)], 0.2).turn("z", 15)
@@ -77,17 +77,17 @@ def wrench(a: Mapping[str, str], vary: Variation) -> Sdf:
     tip={"flat": ("flat-head", "with a flat tip"), "pointed": ("with a pointed tip", "with a sharp tip")},
 )
 def screwdriver(a: Mapping[str, str], vary: Variation) -> Sdf:
-    radius = vary(0.105, 0.12) if a["handle"] == "thick" else vary(0.06, 0.068)
-    shaft, grip = vary(0.46, 0.5) if a["shaft"] == "long" else vary(0.24, 0.27), vary(0.32, 0.36)
-    thin = vary(0.025, 0.03)
+    radius = vary(0.14, 0.155) if a["handle"] == "thick" else vary(0.085, 0.095)
+    shaft, grip = vary(0.44, 0.48) if a["shaft"] == "long" else vary(0.24, 0.27), vary(0.32, 0.36)
+    thin = vary(0.034, 0.04)
     flutes = cylinder(radius * 0.22, 1.0).at(x=radius * 1.08).ring(6)
     handle = (cylinder(radius, grip / 2, 0.03) - flutes).at(y=grip / 2)
     collar = cone(radius * 0.45, radius * 0.75, 0.07).at(y=-0.05)
     rod = capsule((0, 0.02, 0), (0, 0.06 - shaft, 0), thin)
     if a["tip"] == "flat":
         tip = extrude(
-            [(-0.065, -0.05), (-0.055, 0.02), (-0.02, 0.08), (0.02, 0.08), (0.055, 0.02), (0.065, -0.05)], 0.02
+            [(-0.085, -0.05), (-0.075, 0.03), (-0.03, 0.1), (0.03, 0.1), (0.075, 0.03), (0.085, -0.05)], 0.02
         ).at(y=0.05 - shaft)
     else:
-        tip = cone(thin * 2.0, 0.008, 0.12).turn("x", 180).at(y=0.07 - shaft)
-    return union(handle, collar, rod, tip).at(y=(shaft - grip) / 2)
+        tip = cone(thin * 1.9, 0.008, 0.14).turn("x", 180).at(y=0.07 - shaft)
+    return union(handle, collar, rod, tip).at(y=(shaft - grip + 0.02) / 2)

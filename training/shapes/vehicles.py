@@ -59,7 +59,7 @@ def car(a: Mapping[str, str], vary: Variation) -> Sdf:
     },
 )
 def airplane(a: Mapping[str, str], vary: Variation) -> Sdf:
-    half, radius = vary(0.4, 0.43), vary(0.055, 0.065)
+    half, radius = vary(0.38, 0.41), vary(0.055, 0.065)
     span = vary(0.4, 0.43) if a["span"] == "long" else vary(0.25, 0.28)
     chord, sweep = vary(0.15, 0.18), vary(0.17, 0.2) if a["wings"] == "swept" else 0.0
     body = capsule((radius - half, 0, 0), (half - radius, 0, 0), radius)
@@ -207,7 +207,7 @@ def rocket(a: Mapping[str, str], vary: Variation) -> Sdf:
     wagon={"with": ("with a wagon", "with a carriage"), "without": ("without a wagon", "without a carriage")},
 )
 def train(a: Mapping[str, str], vary: Variation) -> Sdf:
-    half = vary(0.41, 0.43) if a["length"] == "long" else vary(0.29, 0.31)
+    half = vary(0.38, 0.4) if a["length"] == "long" else vary(0.29, 0.31)
     boiler, width, radius = vary(0.085, 0.1), vary(0.11, 0.13), vary(0.055, 0.065)
     rear = -half if a["wagon"] == "without" else -half * 0.05
     floor = radius + 0.03
@@ -220,7 +220,7 @@ def train(a: Mapping[str, str], vary: Variation) -> Sdf:
         box(cab, boiler + 0.05, width, 0.01).at(rear + cab, floor + boiler + 0.05),
         box(cab + 0.025, 0.02, width + 0.02).at(rear + cab, floor + 2 * boiler + 0.11),
         cone(0.03, 0.05, stack + 0.05).at(half - 0.08, axis + boiler - 0.05),
-        extrude([(0.0, 0.0), (0.09, -0.06), (0.0, -0.06)], width * 0.9).at(half - 0.035, floor),
+        extrude([(0.0, 0.0), (0.09, -0.06), (0.0, -0.06)], width * 0.9).at(half - 0.04, floor),
     ]
     count = 3 if a["length"] == "long" and a["wagon"] == "without" else 2
     step = (half - rear - 2 * radius - 0.06) / (count - 1)

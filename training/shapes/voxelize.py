@@ -13,7 +13,6 @@ from training.shapes.sdf import Points, Sdf
 FINE = 128
 COARSE = 32
 FACTOR = FINE // COARSE
-_VOXEL = 1.0 / FINE
 
 
 @dataclass(frozen=True)
@@ -34,66 +33,64 @@ class VoxelShape:
 def voxelize_solid(solid: Sdf, device: torch.device | str = "cpu") -> VoxelShape:
     """The surface shell of a solid inside [-0.5, 0.5]³; the solid's part outside is cut off.
 
-    A fine voxel belongs to the shell when the tangent plane of the surface nearest to its centre passes through it:
-    |d| / |∇d| <= (|nx| + |ny| + |nz|) / 2 voxels. That is one layer on flat parts and free of holes everywhere.
+    A fine voxel belongs to the shell when some of its eight corners are inside the solid and some are not. Neighbours
+    that share a face share four corners, so no path across faces leads through the shell: it has no holes. The normal
+    is the gradient of the trilinear interpolation of the corners at the centre.
     """
-    device = torch.device(device)
-    cells, children = _coarse_cells(device)
+    cells, corners, children = _lattice(torch.device(device))
     # Half a cell's diagonal, and half as much again because some distances are only first-order correct.
-    near = solid(_centres(cells, COARSE)).abs() < 1.5 * 0.866 / COARSE
-    ijk = (cells[near][:, None] * FACTOR + children).reshape(-1, 3)
-    distance = solid(_centres(ijk, FINE))
-    close = distance.abs() < 1.5 * _VOXEL
-    ijk, distance = ijk[close], distance[close]
-    gradient = _gradient(solid, _centres(ijk, FINE), 0.5 * _VOXEL)
-    length = gradient.norm(dim=1)
-    normal = gradient / length.clamp(min=1e-6)[:, None]
-    shell = (length > 0.1) & (distance.abs() <= 0.5 * _VOXEL * normal.abs().sum(1) * length)
-    ijk, normal = ijk[shell], normal[shell]
+    cells = cells[solid(_points((cells + 0.5) / COARSE)).abs() < 1.5 * 0.866 / COARSE]
+    size = FACTOR + 1
+    distance = solid(_points((cells[:, None] * FACTOR + corners) / FINE)).reshape(-1, size, size, size)
 
-    order = torch.argsort(_key(ijk, FINE))
-    ijk, normal = ijk[order], normal[order]
-    coarse, coarse_normal = _coarsen(ijk, normal, solid)
-    return VoxelShape(ijk.short(), normal, coarse.short(), coarse_normal)
+    inside = _sum((distance < 0).float(), (1, 2, 3))
+    shell = ((inside > 0.5) & (inside < 7.5)).flatten(1)
+    gradient = torch.stack([_sum(distance.diff(dim=k), tuple({1, 2, 3} - {k})).flatten(1) for k in (1, 2, 3)], 2)
+    normal = _unit(gradient)
 
+    occupied = shell.any(1)
+    cells, shell, normal, distance = cells[occupied], shell[occupied], normal[occupied], distance[occupied]
+    # In a thin wall both sides cancel; there the side nearer to the cell's centre decides.
+    across = torch.stack([(distance.select(k, -1) - distance.select(k, 0)).mean((1, 2)) for k in (1, 2, 3)], 1)
+    count = shell.sum(1, keepdim=True)
+    coarse_normal = _unit((normal * shell[:, :, None]).sum(1) / count, _unit(across))
 
-def _coarsen(ijk: Tensor, normal: Tensor, solid: Sdf) -> tuple[Tensor, Tensor]:
-    keys, parent = torch.unique(_key(torch.div(ijk, FACTOR, rounding_mode="floor"), COARSE), return_inverse=True)
-    half = COARSE // 2
-    cells = torch.stack([keys // COARSE**2, keys // COARSE % COARSE, keys % COARSE], 1) - half
-    total = torch.zeros(len(cells), 3, device=ijk.device).index_add_(0, parent, normal)
-    count = torch.zeros(len(cells), device=ijk.device).index_add_(0, parent, torch.ones_like(normal[:, 0]))
-    # In a thin wall both sides cancel: there the side nearer to the cell's centre decides, or else some voxel of it.
-    some = torch.empty_like(total)
-    some[parent] = normal
-    slope = _gradient(solid, _centres(cells, COARSE), _VOXEL)
-    slope = torch.where(slope.norm(dim=1, keepdim=True) < 1e-3, some, slope)
-    mean = total / count[:, None]
-    mean = torch.where(mean.norm(dim=1, keepdim=True) < 1e-3, slope, mean)
-    return cells, mean / mean.norm(dim=1, keepdim=True)
+    ijk = (cells[:, None] * FACTOR + children)[shell]
+    order = torch.argsort(_key(ijk))
+    return VoxelShape(ijk[order].short(), normal[shell][order], cells.short(), coarse_normal)
 
 
-def _gradient(solid: Sdf, points: Points, step: float) -> Tensor:
-    """Finite differences over the corners of a tetrahedron, [P, 3]."""
-    corners = [(1.0, -1.0, -1.0), (-1.0, -1.0, 1.0), (-1.0, 1.0, -1.0), (1.0, 1.0, 1.0)]
-    x, y, z = (torch.stack([p + step * corner[k] for corner in corners]) for k, p in enumerate(points))
-    a, b, c, d = solid((x, y, z))
-    return torch.stack([a - b - c + d, -a - b + c + d, -a + b - c + d], 1) / (4.0 * step)
+def _sum(values: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Sums of neighbours along each of the axes, which get shorter by one."""
+    for k in dims:
+        n = values.shape[k] - 1
+        values = values.narrow(k, 0, n) + values.narrow(k, 1, n)
+    return values
 
 
-def _centres(ijk: Tensor, resolution: int) -> Points:
-    x, y, z = ((ijk.float() + 0.5) / resolution).unbind(1)
-    return x.contiguous(), y.contiguous(), z.contiguous()
+def _unit(vectors: Tensor, fallback: Tensor | None = None) -> Tensor:
+    """Unit vectors along the last axis; one without a direction becomes the fallback's, or +y."""
+    length = vectors.norm(dim=-1, keepdim=True)
+    other = vectors.new_tensor([0.0, 1.0, 0.0]) if fallback is None else fallback
+    return torch.where(length < 1e-3, other, vectors / length.clamp(min=1e-12))
 
 
-def _key(ijk: Tensor, resolution: int) -> Tensor:
-    i, j, k = (ijk + resolution // 2).unbind(1)
-    return (i * resolution + j) * resolution + k
+def _points(positions: Tensor) -> Points:
+    x, y, z = positions.reshape(-1, 3).T.contiguous()
+    return x, y, z
+
+
+def _key(ijk: Tensor) -> Tensor:
+    i, j, k = (ijk + FINE // 2).unbind(1)
+    return (i * FINE + j) * FINE + k
 
 
 @lru_cache(maxsize=4)
-def _coarse_cells(device: torch.device) -> tuple[Tensor, Tensor]:
-    """All cells of the coarse grid [32³, 3], and the 64 fine offsets within a cell [64, 3], both int64."""
-    axis = torch.arange(COARSE, device=device) - COARSE // 2
-    child = torch.arange(FACTOR, device=device)
-    return torch.cartesian_prod(axis, axis, axis), torch.cartesian_prod(child, child, child)
+def _lattice(device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """The cells of the coarse grid [32³, 3], ascending; of a cell its fine corners [5³, 3] and voxels [4³, 3]."""
+
+    def cube(start: int, stop: int) -> Tensor:
+        axis = torch.arange(start, stop, device=device)
+        return torch.cartesian_prod(axis, axis, axis)
+
+    return cube(-COARSE // 2, COARSE // 2), cube(0, FACTOR + 1), cube(0, FACTOR)
