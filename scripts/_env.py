@@ -117,10 +117,23 @@ def progress() -> Iterator[Callable[[str], None]]:
     print(f"{end}The Python packages are ready after {time.monotonic() - start:.0f} s.", file=sys.stderr)
 
 
+def inside(environment: Path) -> bool:
+    """Whether this very process runs on the environment's Python."""
+    return Path(sys.prefix) == environment
+
+
+def starts(python: Path) -> bool:
+    try:
+        return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
 def install(root: Path) -> None:
     environment = root / ".venv"
     python = environment / "bin" / "python"
-    if not python.exists() or subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode:
+    # Another Python runs this only where .venv's own is missing, broken or of a version that will not do (_env.sh).
+    if not inside(environment):
         venv.create(environment, clear=True, with_pip=True)
     gpu = has_nvidia_gpu()
     with progress() as show:
@@ -130,11 +143,13 @@ def install(root: Path) -> None:
 
 def ensure(root: Path, install: Callable[[Path], None] = install) -> None:
     """Installs if the last complete install was of other files; one process at a time, the others wait for it."""
-    stamp = root / ".venv" / ".installed"
+    environment = root / ".venv"
+    stamp = environment / ".installed"
     wanted = fingerprint(root)
 
     def up_to_date() -> bool:
-        return stamp.exists() and stamp.read_text() == wanted
+        complete = stamp.exists() and stamp.read_text() == wanted
+        return complete and (inside(environment) or starts(environment / "bin" / "python"))
 
     if up_to_date():
         return

@@ -3,10 +3,12 @@ set -euo pipefail
 ROOT="$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd -P)"
 PYTHON="$ROOT/.venv/bin/python"
 
+usable() { "$1" -I -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
+
 base_python() {
-    local name usable='import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
+    local name
     for name in python3 python3.13 python3.12 python3.11; do
-        if "$name" -c "$usable" 2>/dev/null; then
+        if usable "$name"; then
             echo "$name"
             return
         fi
@@ -15,7 +17,7 @@ base_python() {
     return 1
 }
 
-if "$PYTHON" -c '' 2>/dev/null; then
+if usable "$PYTHON"; then
     "$PYTHON" -I "$ROOT/scripts/_env.py"
 else
     base="$(base_python)"

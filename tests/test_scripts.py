@@ -48,7 +48,7 @@ def project(tmp_path: Path) -> Path:
     """A project of nothing but what the environment is made from."""
     root = tmp_path / "project"
     (root / "requirements").mkdir(parents=True)
-    (root / ".venv").mkdir()
+    executable(root / ".venv" / "bin" / "python", "exit 0")
     (root / "pyproject.toml").write_text("[project]\n")
     (root / "requirements" / "lock.txt").write_text("numpy==2.0\n")
     return root
@@ -130,7 +130,7 @@ def test_otherwise_the_default_wheels_are_taken(gpu: bool, cpu_wheels: bool) -> 
 def test_an_install_asks_for_a_gpu_first_and_then_for_the_index(
     gpu: bool, index_answers: bool, locks: list[str], project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    executable(project / ".venv" / "bin" / "python", "exit 0")
+    monkeypatch.setattr(env, "inside", lambda environment: True)
     used: list[str] = []
     asked: list[str] = []
     monkeypatch.setattr(env, "has_nvidia_gpu", lambda: gpu)
@@ -205,6 +205,19 @@ def test_an_environment_that_was_moved_is_installed_again(project: Path) -> None
     moved = project.rename(project.with_name("moved"))
     env.ensure(moved, calls.append)
     assert calls == [project, moved]
+
+
+@pytest.mark.parametrize("broken", ["exit 1", None])
+def test_an_environment_whose_python_is_broken_or_gone_is_made_anew(broken: str | None, project: Path) -> None:
+    python = project / ".venv" / "bin" / "python"
+    calls: list[Path] = []
+    env.ensure(project, calls.append)
+    if broken is None:
+        python.unlink()
+    else:
+        executable(python, broken)
+    env.ensure(project, calls.append)
+    assert len(calls) == 2
 
 
 def test_a_failed_install_is_tried_again(project: Path) -> None:
