@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from models.errors import CheckpointError, ConfigError, NumericError, StateError, XCubeError
-from models.pipeline import Generation, Pipeline
 from models.result import Voxels
+
+if TYPE_CHECKING:
+    from models.pipeline import Generation, Pipeline
 
 __all__ = [
     "CheckpointError",
@@ -16,3 +20,12 @@ __all__ = [
     "Voxels",
     "XCubeError",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads torch when a model is asked for: a process that needs errors and results alone starts without it."""
+    if name in ("Generation", "Pipeline"):
+        from models import pipeline
+
+        return getattr(pipeline, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
