@@ -82,8 +82,8 @@ def cone(a: Mapping[str, str], vary: Variation) -> Sdf:
     size=_SIZE,
 )
 def torus(a: Mapping[str, str], vary: Variation) -> Sdf:
-    radius = vary(0.36, 0.39) if a["size"] == "large" else vary(0.21, 0.23)
-    minor = radius * (vary(0.3, 0.34) if a["thickness"] == "thick" else vary(0.14, 0.17))
+    radius = vary(0.36, 0.39) if a["size"] == "large" else vary(0.24, 0.26)
+    minor = radius * (vary(0.34, 0.38) if a["thickness"] == "thick" else vary(0.18, 0.21))
     solid = ring(radius - minor, minor)
     return solid if a["pose"] == "lying" else solid.turn("x", 90)
 

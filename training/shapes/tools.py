@@ -10,7 +10,7 @@ from training.shapes.sdf import Sdf, box, capsule, cone, cylinder, extrude, unio
 
 @category(
     "mallet",
-    "claw hammer",
+    "hand hammer",
     head={
         "claw": ("with a claw", "with a split claw"),
         "double": ("double-headed", "with two faces", "with a double head"),
@@ -52,7 +52,7 @@ def hammer(a: Mapping[str, str], vary: Variation) -> Sdf:
     },
 )
 def wrench(a: Mapping[str, str], vary: Variation) -> Sdf:
-    half = vary(0.26, 0.28) if a["length"] == "long" else vary(0.15, 0.17)
+    half = vary(0.26, 0.28) if a["length"] == "long" else vary(0.18, 0.195)
     width = vary(0.1, 0.11) if a["handle"] == "wide" else vary(0.05, 0.056)
     thick, radius = vary(0.055, 0.065), vary(0.16, 0.17)
     disc = cylinder(radius, thick + 0.012, axis="z")
@@ -78,7 +78,7 @@ def wrench(a: Mapping[str, str], vary: Variation) -> Sdf:
 )
 def screwdriver(a: Mapping[str, str], vary: Variation) -> Sdf:
     radius = vary(0.14, 0.155) if a["handle"] == "thick" else vary(0.085, 0.095)
-    shaft, grip = vary(0.44, 0.48) if a["shaft"] == "long" else vary(0.24, 0.27), vary(0.32, 0.36)
+    shaft, grip = vary(0.42, 0.455) if a["shaft"] == "long" else vary(0.24, 0.27), vary(0.32, 0.36)
     thin = vary(0.034, 0.04)
     flutes = cylinder(radius * 0.22, 1.0).at(x=radius * 1.08).ring(6)
     handle = (cylinder(radius, grip / 2, 0.03) - flutes).at(y=grip / 2)
