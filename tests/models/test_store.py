@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import bentoml
+import pytest
+import torch
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.models import ModelStore
+
+from cli.import_models import main
+from models.checkpoint.convert import convert
+from models.checkpoint.official import open_official
+from models.checkpoint.own import open_own, write_own
+from models.config import TextConfig
+from models.errors import CheckpointError
+from models.importer import ensure_imported, import_models
+from models.loading import load_coarse, load_fine, load_text
+from models.store import ModelSet, find, put
+from models.text import TextEncoder
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+TEXT = TextConfig(width=64, heads=2, layers=2, vocab_size=49408)
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path) -> Iterator[Path]:
+    """An empty model store of this test's own."""
+    root = tmp_path / "bentoml" / "models"
+    root.mkdir(parents=True)
+    BentoMLContainer.model_store.set(ModelStore(root))
+    yield root
+    BentoMLContainer.model_store.reset()
+
+
+@pytest.fixture(scope="session")
+def official_own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The golden pair in our own format."""
+    folder = tmp_path_factory.mktemp("own")
+    for stage in ("coarse", "fine"):
+        (folder / stage).mkdir()
+        convert(open_official(GOLDEN / f"objaverse_{stage}", stage), folder / stage)
+    (folder / "text").mkdir()
+    torch.manual_seed(0)
+    encoder = TextEncoder(TEXT)
+    write_own(folder / "text", TEXT, {name: value.half() for name, value in encoder.state_dict().items()})
+    return folder
+
+
+@pytest.fixture
+def demo(tmp_path: Path, official_own: Path) -> Path:
+    """A checkpoint folder with a demo set (the golden pair in our own format, and a text tower)."""
+    folder = tmp_path / "checkpoints"
+    for kind in ("text", "coarse", "fine"):
+        shutil.copytree(official_own / kind, folder / f"demo_{kind}")
+    return folder
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def test_the_golden_pair_imports_without_a_text_tower_and_runs(demo: Path) -> None:
+    results = list(import_models(GOLDEN))
+    assert [result.error for result in results] == [None, None]
+    assert [result.stored.tag.split(":")[0] for result in results if result.stored] == ["xcube-coarse", "xcube-fine"]
+    found = find("auto")
+    assert found.name == "official"
+    assert found.text is None
+    assert found.coarse is not None
+    assert found.fine is not None
+    encoder = load_text(demo / "demo_text")
+    assert load_coarse(found.coarse, encoder.null).scale_factor == pytest.approx(1.37)
+    assert load_fine(found.fine).scale_factor == pytest.approx(0.83)
+
+
+def test_bentoml_lists_the_models_with_their_set(demo: Path) -> None:
+    assert ensure_imported(demo) == []
+    models = {model.tag.name: model for model in bentoml.models.list()}
+    assert set(models) == {"xcube-text", "xcube-coarse", "xcube-fine"}
+    assert models["xcube-coarse"].info.labels == {"set": "demo", "kind": "coarse"}
+    assert bentoml.models.get("xcube-coarse:latest").tag == models["xcube-coarse"].tag
+    stored = Path(models["xcube-text"].path)
+    assert load_text(stored).config == TEXT
+    # Half precision stays half on disk: it halves what is kept.
+    assert open_own(stored).tensor("text.positional_embedding").dtype == torch.float16
+
+
+def test_importing_again_changes_nothing(store: Path, demo: Path) -> None:
+    ensure_imported(demo)
+    before = contents(store)
+    results = list(import_models(demo))
+    assert [result.stored.added for result in results if result.stored] == [False, False, False]
+    assert contents(store) == before
+
+
+def test_the_same_content_has_the_same_version_wherever_it_lies(demo: Path, tmp_path: Path, store: Path) -> None:
+    """The version is known from the content alone: a clone on another machine has other times of change."""
+    ensure_imported(demo)
+    versions = {path.parent.name for path in store.glob("*/*/model.safetensors")}
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(demo, moved)
+    for path in moved.rglob("*.safetensors"):
+        os.utime(path, (1, 1))
+    assert [result.stored.added for result in import_models(moved) if result.stored] == [False] * 3
+    assert {path.parent.name for path in store.glob("*/*/model.safetensors")} == versions
+
+
+def test_a_known_official_file_is_not_converted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Converting takes minutes for the real files, and every start of a service asks."""
+    ensure_imported(GOLDEN)
+
+    def never(*_: object, **__: object) -> str:
+        raise AssertionError("converted again")
+
+    monkeypatch.setattr("models.store.convert", never)
+    assert ensure_imported(GOLDEN) == []
+
+
+def test_auto_takes_the_official_set_when_its_coarse_model_is_there_and_never_mixes(demo: Path) -> None:
+    assert find("auto") == ModelSet("demo")
+    ensure_imported(demo)
+    assert find("auto").name == "demo"
+    put(open_official(GOLDEN / "objaverse_fine", "fine"), "official")
+    assert find("auto") == find("demo")
+    put(open_official(GOLDEN / "objaverse_coarse", "coarse"), "official")
+    official = find("auto")
+    assert official == find("official")
+    assert official.text is None
+    demo_set = find("demo")
+    assert None not in (demo_set.text, demo_set.coarse, demo_set.fine)
+    assert demo_set.coarse != official.coarse
+
+
+def test_the_version_imported_last_is_found_even_if_it_was_there_before(demo: Path) -> None:
+    ensure_imported(demo)
+    first = find("demo").coarse
+    config = open_own(demo / "demo_coarse")
+    tensors = {name: config.tensor(name) * 2 for name in config.keys}
+    write_own(demo / "demo_coarse", config.config, tensors)
+    ensure_imported(demo)
+    second = find("demo").coarse
+    assert second != first
+    write_own(demo / "demo_coarse", config.config, {name: tensor / 2 for name, tensor in tensors.items()})
+    ensure_imported(demo)
+    assert find("demo").coarse == first
+    assert len(bentoml.models.list("xcube-coarse")) == 2
+
+
+def spoiled_pair(folder: Path) -> Path:
+    """The golden pair, the coarse checkpoint with a NaN in it."""
+    for stage in ("coarse", "fine"):
+        shutil.copytree(GOLDEN / f"objaverse_{stage}", folder / f"objaverse_{stage}")
+    path = folder / "objaverse_coarse" / "last.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["state_dict"]["unet_ema.time_embed2weight"][3, 4] = float("nan")
+    torch.save(checkpoint, path)
+    return folder
+
+
+def test_a_failed_import_leaves_the_store_as_it_was_and_stops_no_other(store: Path, demo: Path, tmp_path: Path) -> None:
+    ensure_imported(demo)
+    before = contents(store)
+    coarse, fine = import_models(spoiled_pair(tmp_path / "spoiled"))
+    assert coarse.stored is None
+    assert coarse.error is not None
+    assert "objaverse_coarse/last.ckpt: unet_ema.time_embed2weight holds NaN or infinity" in coarse.error
+    assert fine.stored is not None
+    after = contents(store)
+    assert {name: after[name] for name in before if not name.endswith("latest")} == {
+        name: data for name, data in before.items() if not name.endswith("latest")
+    }
+    assert not [name for name in after if name.startswith("xcube-coarse") and name not in before]
+    assert list(store.parent.iterdir()) == [store]
+    assert ensure_imported(tmp_path / "spoiled") == [coarse.error]
+
+
+def test_a_full_disk_leaves_nothing_behind_and_says_what_to_do(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("models.checkpoint.own.save_file", full)
+    with pytest.raises(CheckpointError, match=r"No space left on device.*make room"):
+        put(open_official(GOLDEN / "objaverse_fine", "fine"), "official")
+    assert contents(store) == {}
+    assert list(store.parent.iterdir()) == [store]
+
+
+def test_an_interrupted_import_leaves_nothing_behind(store: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        put(open_official(GOLDEN / "objaverse_fine", "fine"), "official", interrupt)
+    assert contents(store) == {}
+    assert list(store.parent.iterdir()) == [store]
+
+
+def test_two_processes_may_import_the_same_model_at_once(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = open_official(GOLDEN / "objaverse_fine", "fine")
+    from models import store as module
+
+    describe = module._describe
+
+    def other_is_faster(*arguments: object) -> Path:
+        monkeypatch.setattr(module, "_describe", describe)
+        put(source, "official")
+        return describe(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "_describe", other_is_faster)
+    stored = put(source, "official")
+    assert find("official").fine == stored.folder
+    assert len(bentoml.models.list("xcube-fine")) == 1
+
+
+def test_other_models_in_the_store_are_passed_over() -> None:
+    with bentoml.models.create("xcube-coarse:mine"):
+        pass
+    with bentoml.models.create("something:else"):
+        pass
+    assert find("auto") == ModelSet("demo")
+
+
+def test_importing_sends_no_usage_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    reports: list[object] = []
+    monkeypatch.delenv("BENTOML_DO_NOT_TRACK", raising=False)
+    monkeypatch.setattr("httpx.post", lambda *arguments, **_: reports.append(arguments))
+    put(open_official(GOLDEN / "objaverse_fine", "fine"), "official")
+    assert reports == []
+
+
+def test_the_command_prints_a_line_a_model(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--checkpoint-dir", str(demo)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["demo_coarse", "demo_fine", "demo_text"]
+    assert "imported as xcube-coarse:" in lines[0]
+    assert main(["--checkpoint-dir", str(demo)]) == 0
+    assert "already in the store as xcube-coarse:" in capsys.readouterr().out
+
+
+def test_the_command_fails_when_a_model_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--checkpoint-dir", str(spoiled_pair(tmp_path / "spoiled"))]) == 1
+    captured = capsys.readouterr()
+    assert "objaverse_fine: imported as" in captured.out
+    assert captured.err.startswith("failed: ")
+    assert len(captured.err.splitlines()) == 1
+
+
+def test_the_command_says_what_it_looked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--checkpoint-dir", str(tmp_path / "nothing")]) == 2
+    assert "objaverse_coarse/last.ckpt" in capsys.readouterr().err
+
+
+def test_the_folder_comes_from_the_environment_by_default(tmp_path: Path, demo: Path) -> None:
+    environment = {**os.environ, "BENTOML_HOME": str(tmp_path / "home"), "XCUBE_CHECKPOINT_DIR": str(demo)}
+    root = Path(__file__).parents[2]
+    result = subprocess.run(
+        [sys.executable, "-m", "cli.import_models"], cwd=root, env=environment, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert len(list((tmp_path / "home" / "models").glob("xcube-*/*/model.safetensors"))) == 3
