@@ -132,7 +132,8 @@ class DiffusionStage:
             lambda: noise(state.seed, self.stage, state.step, *state.x.shape),
             None if state.previous is None else (run[state.step - 1], state.previous),
         )  # fmt: skip
-        return replace(state, x=x, step=state.step + 1, previous=clean if sampler.uses_history else None)
+        history = clean if sampler.uses_history and following is not None else None
+        return replace(state, x=x, step=state.step + 1, previous=history)
 
 
 class CoarseStage(DiffusionStage):

@@ -1,0 +1,46 @@
+"""A state in bytes is the state, and anything else in bytes is refused with a sentence."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import pytest
+import torch
+
+from models.errors import StateError
+from models.state import DiffusionState
+
+COARSE = DiffusionState("coarse", -(2**63), 100, 3, "ddim", 7.5, torch.randn(8, 8), torch.randn(5, 16))
+FINE = DiffusionState(
+    "fine", 2**64 - 1, 20, 20, "dpm++", 1.0, torch.randn(3, 8), torch.randn(2, 16),
+    torch.tensor([[-64, 0, 63], [0, 0, 0], [1, 2, 3]], dtype=torch.int16), torch.randn(3, 3), torch.randn(3, 8),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("state", [COARSE, FINE])
+def test_a_state_survives_bytes_bit_for_bit(state: DiffusionState) -> None:
+    back = DiffusionState.from_bytes(state.to_bytes())
+    assert back.done == state.done
+    for name in ("stage", "seed", "steps", "step", "sampler", "guidance_scale"):
+        assert getattr(back, name) == getattr(state, name)
+    for name in ("x", "text", "ijk", "normal", "previous"):
+        ours, theirs = getattr(back, name), getattr(state, name)
+        assert (ours is None) == (theirs is None)
+        assert ours is None or (torch.equal(ours, theirs) and ours.dtype == theirs.dtype)
+
+
+@pytest.mark.parametrize("data", [b"", b"garbage", COARSE.to_bytes()[:-40], struct.pack("<Q", 2) + b"{}"])
+def test_bytes_that_are_no_state_are_refused(data: bytes) -> None:
+    with pytest.raises(StateError, match="start the generation again"):
+        DiffusionState.from_bytes(data)
+
+
+def test_a_state_of_another_version_is_refused_by_its_number() -> None:
+    data = COARSE.to_bytes()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"]["state"] = header["__metadata__"]["state"].replace('"version": 1', '"version": 9')
+    changed = json.dumps(header).encode()
+    with pytest.raises(StateError, match="version 9"):
+        DiffusionState.from_bytes(struct.pack("<Q", len(changed)) + changed + data[8 + size :])

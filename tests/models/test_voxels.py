@@ -1,0 +1,112 @@
+"""Sparse voxel grids against dense tensors, and at their edges: no voxel, one voxel, samples of different sizes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models.voxels import TorchGrid, sort_voxels
+
+SIDE = 10
+
+
+def scattered(seed: int, counts: tuple[int, ...]) -> TorchGrid:
+    """Random voxels within -5 … 4, so that both signs and many neighbours occur."""
+    generator = torch.Generator().manual_seed(seed)
+    cells = [torch.randperm(SIDE**3, generator=generator)[:count].sort()[0] for count in counts]
+    ijk = torch.cat([torch.stack((c // SIDE**2, c // SIDE % SIDE, c % SIDE), 1) for c in cells]) - SIDE // 2
+    return TorchGrid.from_ijk(ijk, torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)), len(counts))
+
+
+def to_dense(grid: TorchGrid, features: Tensor) -> Tensor:
+    """[N, C] -> [B, C, 10, 10, 10], zero where there is no voxel."""
+    cube = torch.zeros(len(grid.counts), features.shape[1], SIDE, SIDE, SIDE, dtype=features.dtype)
+    i, j, k = (grid.ijk.long() + SIDE // 2).T
+    cube[grid.batch, :, i, j, k] = features
+    return cube
+
+
+def from_dense(grid: TorchGrid, cube: Tensor) -> Tensor:
+    i, j, k = (grid.ijk.long() + SIDE // 2).T
+    return cube[grid.batch, :, i, j, k]
+
+
+@pytest.mark.parametrize("counts", [(300,), (300, 0, 17), (1, 1), (1000, 5)])
+def test_convolution_equals_a_dense_one_on_the_same_voxels(counts: tuple[int, ...]) -> None:
+    grid = scattered(0, counts)
+    torch.manual_seed(1)
+    features = torch.randn(len(grid), 6, dtype=torch.float64)
+    weight, bias = torch.randn(5, 6, 3, 3, 3, dtype=torch.float64), torch.randn(5, dtype=torch.float64)
+    dense = functional.conv3d(to_dense(grid, features), weight, bias, padding=1)
+    torch.testing.assert_close(grid.conv3(features, weight, bias), from_dense(grid, dense))
+
+
+def test_convolution_in_chunks_equals_one_in_a_single_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = scattered(2, (500, 100))
+    features, weight = torch.randn(600, 8, dtype=torch.float64), torch.randn(4, 8, 3, 3, 3, dtype=torch.float64)
+    whole = grid.conv3(features, weight)
+    monkeypatch.setattr("models.voxels.torch_grid.GATHER_BYTES", {"cpu": 27 * 8 * 8 * 37})
+    torch.testing.assert_close(grid.conv3(features, weight), whole)
+
+
+def test_average_pool_divides_by_eight_even_where_children_are_missing() -> None:
+    grid = scattered(3, (200, 40))
+    features = torch.randn(len(grid), 3, dtype=torch.float64)
+    sums: dict[tuple[int, ...], Tensor] = {}
+    for sample, ijk, row in zip(grid.batch.tolist(), grid.ijk.tolist(), features, strict=True):
+        parent = (sample, *(index // 2 for index in ijk))
+        sums[parent] = sums.get(parent, torch.zeros(3, dtype=torch.float64)) + row / 8
+    coarse = grid.coarse()
+    parents = [(b, *ijk) for b, ijk in zip(coarse.batch.tolist(), coarse.ijk.tolist(), strict=True)]
+    assert parents == sorted(sums)
+    torch.testing.assert_close(grid.average_pool(features), torch.stack([sums[parent] for parent in parents]))
+
+
+def test_upsampling_gives_every_voxel_its_parents_value() -> None:
+    grid = scattered(4, (100, 0, 50))
+    coarse = grid.coarse()
+    fine = grid.upsample(coarse.ijk.float())
+    assert torch.equal(fine, (grid.ijk >> 1).float())
+
+
+def test_refining_makes_eight_sorted_children_of_each_kept_voxel() -> None:
+    grid = scattered(5, (60, 30))
+    keep = torch.rand(len(grid)) < 0.5
+    children, parents = grid.refine(keep)
+    assert len(children) == 8 * int(keep.sum())
+    assert torch.equal(children.ijk >> 1, grid.ijk[parents])
+    assert torch.equal(children.batch, grid.batch[parents])
+    assert torch.equal(sort_voxels(children.ijk, children.batch), torch.arange(len(children)))
+    assert sum(children.counts) == len(children)
+
+
+def test_pruning_keeps_order_and_counts() -> None:
+    grid = scattered(6, (20, 10))
+    keep = torch.arange(len(grid)) % 3 == 0
+    pruned = grid.prune(keep)
+    assert torch.equal(pruned.ijk, grid.ijk[keep])
+    assert pruned.counts == (int(keep[:20].sum()), int(keep[20:].sum()))
+
+
+def test_a_grid_without_voxels_goes_through_every_operation() -> None:
+    grid = TorchGrid.from_ijk(torch.zeros(0, 3, dtype=torch.int32), torch.zeros(0, dtype=torch.int64), 2)
+    none = torch.zeros(0, dtype=torch.bool)
+    assert grid.counts == (0, 0)
+    assert grid.conv3(torch.zeros(0, 4), torch.randn(5, 4, 3, 3, 3)).shape == (0, 5)
+    assert grid.average_pool(torch.zeros(0, 4)).shape == (0, 4)
+    assert grid.coarse().counts == grid.prune(none).counts == grid.refine(none)[0].counts == (0, 0)
+    assert grid.rows_of(torch.tensor([[0, 0, 0]]), torch.tensor([0])).tolist() == [0]
+
+
+def test_lookup_tells_absent_voxels_from_present_ones_and_samples_apart() -> None:
+    grid = TorchGrid.from_ijk(torch.tensor([[0, 0, 0], [-3, 2, 1]]), torch.tensor([0, 1]))
+    asked = torch.tensor([[0, 0, 0], [0, 0, 0], [-3, 2, 1], [9, 9, 9]])
+    assert grid.rows_of(asked, torch.tensor([0, 1, 1, 1])).tolist() == [0, 2, 1, 2]
+
+
+@pytest.mark.parametrize("ijk", [[[1, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 0, 0]], [[0, 0, 40000]]])
+def test_unsorted_repeated_and_huge_voxels_are_refused(ijk: list[list[int]]) -> None:
+    with pytest.raises(ValueError, match="voxel"):
+        TorchGrid.from_ijk(torch.tensor(ijk))
