@@ -1,4 +1,4 @@
-"""scripts/import: puts every model of a checkpoint folder into the BentoML model store."""
+"""scripts/import: puts every model of a checkpoint folder, and a text tower, into the BentoML model store."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from models.importer import Candidate, Imported, import_models
+from models.checkpoint.clip import OFFICIAL_NAME
+from models.importer import Candidate, Imported, import_clip, import_models
 
 ROOT = Path(__file__).parents[1]
 DONE, FAILED, NOTHING_FOUND = 0, 1, 2
@@ -18,7 +19,7 @@ DONE, FAILED, NOTHING_FOUND = 0, 1, 2
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns 0 if all models found are in the store, 1 if one could not be imported, 2 if there was none."""
-    folder = _arguments(arguments).checkpoint_dir
+    options = _arguments(arguments)
     console = Console(stderr=True, highlight=False)
     results = []
     columns = (
@@ -32,14 +33,18 @@ def main(arguments: list[str] | None = None) -> int:
         def progress(candidate: Candidate) -> _Bar:
             return _Bar(bars, candidate.folder.name)
 
-        for result in import_models(folder, progress):
+        if options.clip:
+            results.append(import_clip(options.clip, _Bar(bars, options.clip)))
+            _report(results[-1], console)
+        for result in import_models(options.checkpoint_dir, progress):
             results.append(result)
             _report(result, console)
     if not results:
         console.print(
-            f"{folder}: no model found; put objaverse_coarse/config.yaml and objaverse_coarse/last.ckpt there, or a "
-            "folder with config.yaml and model.safetensors",
+            f"{options.checkpoint_dir}: no model found; put objaverse_coarse/config.yaml and "
+            "objaverse_coarse/last.ckpt there, or a folder with config.yaml and model.safetensors",
             markup=False,
+            soft_wrap=True,
         )
         return NOTHING_FOUND
     return FAILED if any(result.error for result in results) else DONE
@@ -71,6 +76,11 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--checkpoint-dir", type=Path, default=default, metavar="DIR",
         help="folder with objaverse_coarse/, objaverse_fine/ or models in our own format (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--clip", metavar="PLACE",
+        help="also import the official models' text tower, from a file or folder with the weights of open_clip's "
+        f"ViT-H-14, or from the Hugging Face hub by name ({OFFICIAL_NAME})",
     )  # fmt: skip
     return parser.parse_args(arguments)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from models.checkpoint.clip import open_clip_tower
 from models.checkpoint.convert import Progress
 from models.checkpoint.official import CHECKPOINT_FILE, open_official
 from models.checkpoint.own import open_own
@@ -68,6 +69,15 @@ def import_models(
             yield Imported(candidate.folder, error=str(error))
         else:
             yield Imported(candidate.folder, stored, source.warnings)
+
+
+def import_clip(place: str, progress: Progress | None = None) -> Imported:
+    """Imports the official models' text tower from a CLIP checkpoint: a file, a folder, or a name on the hub."""
+    try:
+        source = open_clip_tower(place)
+        return Imported(Path(place), put(source, "official", progress), source.warnings)
+    except XCubeError as error:
+        return Imported(Path(place), error=str(error))
 
 
 def ensure_imported(checkpoint_dir: Path) -> list[str]:

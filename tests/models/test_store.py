@@ -14,6 +14,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 
 from cli.import_models import main
+from models._open_clip import open_clip
 from models.checkpoint.convert import convert
 from models.checkpoint.official import open_official
 from models.checkpoint.own import open_own, write_own
@@ -250,6 +251,21 @@ def test_the_command_fails_when_a_model_does(tmp_path: Path, capsys: pytest.Capt
     assert "objaverse_fine: imported as" in captured.out
     assert captured.err.startswith("failed: ")
     assert len(captured.err.splitlines()) == 1
+
+
+def test_the_command_imports_a_text_tower_beside_the_official_pair(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tower = open_clip.transformer.TextTransformer(width=64, heads=1, layers=2, output_dim=None)
+    torch.save(tower.state_dict(), tmp_path / "clip.bin")
+    assert main(["--clip", str(tmp_path / "clip.bin"), "--checkpoint-dir", str(GOLDEN)]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("clip.bin: imported as xcube-text:")
+    assert captured.err.startswith("warning: ")
+    official = find("auto")
+    assert None not in (official.text, official.coarse, official.fine)
+    assert main(["--clip", str(tmp_path / "absent.bin"), "--checkpoint-dir", str(GOLDEN)]) == 1
+    assert "absent.bin: no such file" in capsys.readouterr().err
 
 
 def test_the_command_says_what_it_looked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
