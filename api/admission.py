@@ -1,0 +1,88 @@
+"""Who may generate: a bounded number at a time, a bounded number waiting, first come first served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from api.errors import QueueFull
+
+
+class Admission:
+    """Places for generations that share the models, and a queue in front of them.
+
+    The work of every request is known as expected seconds, so that a refusal can say when to come back.
+    """
+
+    def __init__(self, max_running: int, max_queue: int) -> None:
+        self.max_running = max_running
+        self.max_queue = max_queue
+        self.running = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._work: dict[object, float] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Number of requests in the queue."""
+        return len(self._waiting)
+
+    @property
+    def outstanding(self) -> float:
+        """Expected seconds of work of all requests that run or wait."""
+        return sum(self._work.values())
+
+    @asynccontextmanager
+    async def place(self, work: float, patience: float) -> AsyncIterator[None]:
+        """A place among the running; waits for it in the queue.
+
+        Args:
+            work: Expected seconds of this request's own work.
+            patience: Seconds that the request can wait at most.
+
+        Raises:
+            QueueFull: the queue is full, or its work would take longer than `patience`.
+        """
+        busy = self.running >= self.max_running
+        if busy and (self.waiting >= self.max_queue or self.outstanding > patience):
+            raise QueueFull(
+                f"{self.waiting} requests are waiting already: try again later.", retry_after=self.next_free()
+            )
+        key = object()
+        self._work[key] = work
+        try:
+            if busy:
+                await self._wait()
+            else:
+                self.running += 1
+            try:
+                yield
+            finally:
+                self._leave()
+        finally:
+            del self._work[key]
+
+    def next_free(self) -> float:
+        """Expected seconds until the next of the outstanding requests ends."""
+        return self.outstanding / max(1, len(self._work))
+
+    async def _wait(self) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # the place was given at the moment of leaving: pass it on
+                self._leave()
+            else:
+                self._waiting.remove(turn)
+            raise
+
+    def _leave(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self.running -= 1

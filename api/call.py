@@ -1,0 +1,98 @@
+"""One HTTP call as the service sees it: its id, its client's connection, what goes back in headers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import uuid
+from collections.abc import MutableMapping
+from contextvars import ContextVar
+from typing import Any
+
+from api.errors import BodyTimeout, BodyTooLarge, ClientGone
+
+Receive = Any
+Message = MutableMapping[str, Any]
+_VALID_ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,128}")
+BODY_SECONDS = 30.0
+
+
+class Call:
+    """What is known about one call; `current()` gives it to the code that answers the call."""
+
+    def __init__(self, request_id: str | None = None) -> None:
+        self.id = request_id if request_id and _VALID_ID.fullmatch(request_id) else uuid.uuid4().hex
+        self.started = time.monotonic()
+        self.gone = asyncio.Event()
+        """Set when the client has closed its connection."""
+        self.headers: dict[str, str] = {}
+        """Headers for the answer."""
+
+    @property
+    def seconds(self) -> float:
+        """Time since the call came in."""
+        return time.monotonic() - self.started
+
+
+_current: ContextVar[Call] = ContextVar("xcube_call")
+
+
+def current() -> Call:
+    """The call that this task answers; a fresh one when there is no HTTP call, as in a direct use of the service."""
+    call = _current.get(None)
+    if call is None:
+        call = Call()
+        _current.set(call)
+    return call
+
+
+def set_current(call: Call) -> None:
+    """Makes a call the one that this task answers."""
+    _current.set(call)
+
+
+async def read_body(receive: Receive, limit: int, seconds: float = BODY_SECONDS) -> bytes:
+    """The whole body of a request.
+
+    Raises:
+        BodyTooLarge: it is longer than `limit` bytes; what follows is not read.
+        BodyTimeout: it did not arrive within `seconds`.
+        ClientGone: the client hung up before its end.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                message: Message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientGone("The client closed the connection before its request was complete.")
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
+                if size > limit:
+                    raise BodyTooLarge(f"The body is longer than {limit} bytes: send a shorter request.")
+                if not message.get("more_body", False):
+                    return b"".join(chunks)
+    except TimeoutError:
+        raise BodyTimeout(f"The body did not arrive within {seconds:g} s: send it at once.") from None
+
+
+async def watch_connection(receive: Receive, call: Call) -> None:
+    """Waits until the client closes its connection, then says so in the call. Run it once the body is read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    call.gone.set()
+
+
+def replay(body: bytes, call: Call) -> Receive:
+    """A `receive` for the code behind: gives the body that was read, then waits for the end of the connection."""
+    pending = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        if pending:
+            return pending.pop()
+        await call.gone.wait()
+        return {"type": "http.disconnect"}
+
+    return receive

@@ -1,0 +1,174 @@
+"""The models' side of the service, without any server: text, slices of denoising steps, decoding.
+
+An engine belongs to one thread (see service.py): coarse, fine and decoding work never compete for one device. Only
+`status` may be called from others.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import torch
+
+from api.errors import EmptyResult, ModelsUnavailable, OutOfMemory, TooManyVoxels
+from api.loading import Models
+from api.pacing import StepTimes
+from api.schemas import Health
+from api.settings import Settings
+from api.wire import Decoded, Order, Outcome, Progress, Slice, Status, failure, pack_voxels
+from models.errors import NumericError, XCubeError
+from models.pipeline import FINE_EMPTY, NO_FINE_MODEL, TRUNCATED
+from models.stages import DiffusionStage
+from models.state import DiffusionState
+from models.text import TextEmbedding
+
+log = logging.getLogger("xcube.engine")
+WARM_UP_STEPS = 3
+AnyOutcome = TypeVar("AnyOutcome", bound=Outcome)
+
+
+class Engine:
+    """Runs the models of one Sampler process. Failures come back as outcomes, item by item; nothing raises."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.models = Models(settings)
+        self.times = StepTimes()
+        self._error: str | None = None
+        self._ready = False
+
+    def status(self) -> Status:
+        """Health and measured step times, at once, whatever the models do."""
+        health = Health(
+            status="ready" if self._ready else "error" if self._error else "loading",
+            xcube_available=True,
+            gpu_available=self.models.gpu_name is not None,
+            gpu_name=self.models.gpu_name,
+            model_loaded=self._ready,
+            error=self._error,
+        )
+        return Status(health=health, fine_model=self.models.has_fine, step_seconds=dict(self.times.seconds))
+
+    def load(self) -> None:
+        """Loads text tower and coarse stage and runs them once; a failure becomes the status `error`."""
+        try:
+            self.models.load()
+            self._warm_up()
+            self._ready = True
+        except Exception as error:
+            known = isinstance(error, XCubeError)
+            self._error = str(error) if known else f"Loading failed ({type(error).__name__}): see the service's log."
+            log.error("models failed to load: %s", error, exc_info=None if known else error)
+
+    def begin(self, order: Order) -> Progress:
+        """Encodes the prompt and makes the first state of the coarse stage."""
+        return self._guarded(Progress, lambda: self._begin(order))
+
+    def denoise(self, items: Sequence[Slice]) -> list[Progress]:
+        """Advances every item by the steps that fit a time slice, which all items share."""
+        results: dict[int, Progress] = {}
+        groups: dict[str, dict[int, DiffusionState]] = {}
+        for index, item in enumerate(items):
+            try:
+                self._check_ready()
+                state = DiffusionState.from_bytes(item.state)
+                groups.setdefault(state.stage, {})[index] = state
+            except XCubeError as error:
+                results[index] = _failed(Progress, error)
+        for stage, members in groups.items():
+            share = self.settings.slice_seconds * len(members) / len(items)
+            steps = self.times.steps_within(stage, len(members), share)
+            results.update(zip(members, self._advance(stage, list(members.values()), steps), strict=True))
+        return [results[index] for index in range(len(items))]
+
+    def decode(self, state: bytes, refine: bool) -> Decoded:
+        """Voxels of a finished state; with `refine`, also the first state of the fine stage on them."""
+        return self._guarded(Decoded, lambda: self._decode(DiffusionState.from_bytes(state), refine))
+
+    def _begin(self, order: Order) -> Progress:
+        text = self.models.embed(order.prompt)
+        state = self.models.coarse().start(
+            text, seed=order.seed, steps=order.steps, guidance_scale=order.guidance_scale
+        )
+        warnings = [TRUNCATED] if text.truncated else []
+        if order.use_fine and not self.models.has_fine:
+            warnings.append(NO_FINE_MODEL)
+        return _progress(state, warnings)
+
+    def _advance(self, stage: str, states: Sequence[DiffusionState], steps: int) -> list[Progress]:
+        start = time.perf_counter()
+        try:
+            advanced = self._stage(stage).denoise(states, steps)
+        except (NumericError, torch.OutOfMemoryError) as error:
+            if len(states) == 1:
+                return [_failed(Progress, error)]
+            # Halves again and again: a batch that is too large fits, one that holds a NaN loses only that sample.
+            torch.cuda.empty_cache()
+            half = len(states) // 2
+            return self._advance(stage, states[:half], steps) + self._advance(stage, states[half:], steps)
+        except Exception as error:
+            return [_failed(Progress, error) for _ in states]
+        taken = sum(after.step - before.step for before, after in zip(states, advanced, strict=True))
+        self.times.observe(stage, taken, time.perf_counter() - start)
+        return [_progress(state) for state in advanced]
+
+    def _decode(self, state: DiffusionState, refine: bool) -> Decoded:
+        voxels = self._stage(state.stage).decode([state])[0]
+        if len(voxels) > self.settings.max_voxels:
+            raise TooManyVoxels(
+                f"The {state.stage} shape has {len(voxels)} voxels, more than the {self.settings.max_voxels} of "
+                "XCUBE_MAX_VOXELS: try another seed or prompt, or use_fine=false."
+            )
+        if not len(voxels):
+            if state.stage == "coarse":
+                raise EmptyResult("The model made no voxels for this prompt and seed: try another seed or prompt.")
+            return Decoded(warnings=(FINE_EMPTY,))
+        fine = None
+        if refine and (stage := self.models.fine()) is not None:
+            text = TextEmbedding(state.text)
+            fine = _progress(stage.start(voxels, text, seed=state.seed, steps=state.steps, sampler=state.sampler))
+        return Decoded(voxels=pack_voxels(voxels), fine=fine)
+
+    def _stage(self, name: str) -> DiffusionStage:
+        stage = self.models.coarse() if name == "coarse" else self.models.fine()
+        if stage is None:
+            raise ModelsUnavailable(f"There is no {name} model any more: import it again.")
+        return stage
+
+    def _warm_up(self) -> None:
+        """Runs every kernel once, and once more to measure."""
+        for _ in range(2):
+            self.times.seconds.clear()
+            state = self.models.coarse().start(self.models.embed(""), seed=0, steps=WARM_UP_STEPS)
+            self._advance("coarse", [state], WARM_UP_STEPS)
+        self.models.coarse().decode([state])
+
+    def _check_ready(self) -> None:
+        if not self._ready:
+            raise ModelsUnavailable(self._error or "The models are not loaded.")
+
+    def _guarded(self, kind: type[AnyOutcome], work: Callable[[], AnyOutcome]) -> AnyOutcome:
+        try:
+            self._check_ready()
+            return work()
+        except Exception as error:
+            return _failed(kind, error)
+
+
+def _progress(state: DiffusionState, warnings: Sequence[str] = ()) -> Progress:
+    return Progress(
+        state=state.to_bytes(), stage=state.stage, step=state.step, steps=state.steps, warnings=tuple(warnings)
+    )
+
+
+def _failed(kind: type[AnyOutcome], error: Exception) -> AnyOutcome:
+    if isinstance(error, torch.OutOfMemoryError):
+        torch.cuda.empty_cache()
+        error = OutOfMemory("The GPU's memory does not suffice for this shape now: set use_fine=false or try later.")
+    elif not isinstance(error, XCubeError):
+        log.error("a bug in the models' code", exc_info=error)
+    code, text = failure(error)
+    return kind(code=code, error=text)

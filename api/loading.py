@@ -1,0 +1,105 @@
+"""The models of one Sampler process: where they run, where they come from, and what is loaded of them."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import torch
+
+from api.errors import ModelsUnavailable
+from api.settings import Settings
+from models.cache import LRUCache
+from models.importer import ensure_imported
+from models.loading import load_coarse, load_fine, load_text
+from models.stages import CoarseStage, FineStage
+from models.store import ModelSet, find
+from models.text import TextEmbedding, TextEncoder
+
+log = logging.getLogger("xcube.models")
+EMBEDDINGS_KEPT = 256
+
+
+class Models:
+    """Text tower and coarse stage, loaded together, and the fine stage, loaded on first use."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.gpu_name: str | None = None
+        self.device = torch.device("cpu")
+        self._text: TextEncoder | None = None
+        self._coarse: CoarseStage | None = None
+        self._fine: FineStage | None = None
+        self._fine_folder: Path | None = None
+        self._embeddings: LRUCache[TextEmbedding] = LRUCache(EMBEDDINGS_KEPT)
+
+    @property
+    def has_fine(self) -> bool:
+        """Whether there is a fine model, loaded or not."""
+        return self._fine_folder is not None
+
+    def load(self) -> None:
+        """Finds the device, then loads text tower and coarse stage.
+
+        Raises:
+            ModelsUnavailable: a model or the GPU that was asked for is missing; the text says what to do.
+            CheckpointError, ConfigError: a model cannot be read.
+        """
+        torch.set_num_threads(self.settings.threads)
+        self.device = self._find_device()
+        faults = ensure_imported(self.settings.checkpoint_dir)
+        found = find(self.settings.model)
+        if found.text is None or found.coarse is None:
+            raise ModelsUnavailable(" ".join([*faults, _missing(self.settings, found)]))
+        self._text = load_text(found.text)
+        self._coarse = load_coarse(found.coarse, self._text.null, self.device)
+        self._fine_folder = found.fine
+
+    def embed(self, prompt: str) -> TextEmbedding:
+        """The embedding of a prompt, remembered for the prompts used last."""
+        text = self._text
+        if text is None:
+            raise ModelsUnavailable("The text model is not loaded.")
+        return self._embeddings.get(prompt, lambda: text.encode([prompt])[0])
+
+    def coarse(self) -> CoarseStage:
+        """The coarse stage."""
+        if self._coarse is None:
+            raise ModelsUnavailable("The coarse model is not loaded.")
+        return self._coarse
+
+    def fine(self) -> FineStage | None:
+        """The fine stage, loaded now if it is not yet; None if there is none."""
+        if self._fine is None and self._fine_folder is not None:
+            self._fine = load_fine(self._fine_folder, self.device)
+        return self._fine
+
+    def _find_device(self) -> torch.device:
+        self.gpu_name = None if self.settings.device == "cpu" else working_gpu()
+        if self.gpu_name is None and self.settings.device == "cuda":
+            raise ModelsUnavailable(
+                "XCUBE_DEVICE is cuda but no CUDA kernel ran: check the driver with nvidia-smi, or unset XCUBE_DEVICE."
+            )
+        return torch.device("cpu" if self.gpu_name is None else "cuda")
+
+
+def _missing(settings: Settings, found: ModelSet) -> str:
+    names = " and no ".join(name for name in ("text", "coarse") if getattr(found, name) is None)
+    return (
+        f"There is no {names} model of the {found.name} set: put demo_text and demo_coarse (config.yaml, "
+        "model.safetensors) or objaverse_coarse (config.yaml, last.ckpt) and a text tower into "
+        f"{settings.checkpoint_dir} and start again."
+    )
+
+
+def working_gpu() -> str | None:
+    """The name of the GPU if a CUDA kernel really ran on it and gave the right result, else None."""
+    if not torch.cuda.is_available():
+        return None
+    try:
+        if int(torch.arange(4, device="cuda").sum()) != 6:
+            return None
+        return torch.cuda.get_device_name()
+    except RuntimeError as error:
+        log.warning("the GPU is not used: %s", str(error).splitlines()[0])
+        return None

@@ -1,0 +1,62 @@
+"""Measured step times, and what follows from them: how long a slice is, whether a request can end in time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from api.errors import TooSlow
+from api.schemas import GenerateRequest
+
+_WEIGHT = 0.2
+FIXED_SECONDS = 0.5
+"""Allowance for text, decoding and writing in an estimate."""
+
+
+class StepTimes:
+    """Running means of the seconds that one denoising step of one sample takes, by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def observe(self, stage: str, steps: int, seconds: float) -> None:
+        """Takes in that `steps` steps, counted over all samples of a batch, took `seconds`."""
+        if steps > 0:
+            new = seconds / steps
+            old = self.seconds.get(stage, new)
+            self.seconds[stage] = old + _WEIGHT * (new - old)
+
+    def steps_within(self, stage: str, samples: int, seconds: float) -> int:
+        """How many steps of each of some samples fit a time, at least one; one as long as nothing was measured."""
+        step = self.seconds.get(stage)
+        return max(1, int(seconds / (step * samples))) if step else 1
+
+
+def estimate(request: GenerateRequest, step_seconds: Mapping[str, float], *, fine_model: bool) -> float:
+    """Seconds that a request takes when it has the models for itself; 0 as long as nothing was measured."""
+    step = _seconds_of_a_step(request, step_seconds, fine_model=fine_model)
+    return step * request.ddim_steps + FIXED_SECONDS if step else 0.0
+
+
+def check_deadline(
+    request: GenerateRequest, step_seconds: Mapping[str, float], *, fine_model: bool, deadline: float
+) -> None:
+    """Refuses a request that cannot end in time even alone.
+
+    Raises:
+        TooSlow: the text names the number of steps that would fit.
+    """
+    expected = estimate(request, step_seconds, fine_model=fine_model)
+    if expected <= deadline:
+        return
+    step = _seconds_of_a_step(request, step_seconds, fine_model=fine_model)
+    fitting = max(0, int((deadline - FIXED_SECONDS) / step))
+    remedy = f"ask for at most {fitting} steps" if fitting else "set use_fine to false or ask a faster server"
+    raise TooSlow(
+        f"{request.ddim_steps} steps would take about {expected:.0f} s here, more than the {deadline:.0f} s a request "
+        f"may take: {remedy}."
+    )
+
+
+def _seconds_of_a_step(request: GenerateRequest, step_seconds: Mapping[str, float], *, fine_model: bool) -> float:
+    fine = step_seconds.get("fine", 0.0) if request.use_fine and fine_model else 0.0
+    return step_seconds.get("coarse", 0.0) + fine

@@ -1,0 +1,87 @@
+"""The Sampler as the HTTP process uses it: calls that outlive the death of a Sampler process.
+
+A call carries the whole state of a sample, so any Sampler process can take it, and one that was lost is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+import aiohttp
+from bentoml.exceptions import BentoMLException, ServiceUnavailable
+
+from api.errors import WorkerLost
+from api.wire import Decoded, Order, Progress, Slice, Status
+
+T = TypeVar("T")
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 2.0
+FAULTS_ACCEPTED = 3
+
+
+class Sampler(Protocol):
+    """What the Sampler service offers."""
+
+    async def status(self) -> Status:
+        """Health and measured step times."""
+
+    async def begin(self, order: Order) -> Progress:
+        """The first state of a generation."""
+
+    async def denoise(self, items: list[Slice]) -> list[Progress]:
+        """Every state, a slice further."""
+
+    async def decode(self, state: bytes, refine: bool) -> Decoded:
+        """Voxels of a finished state."""
+
+
+class Remote:
+    """Calls to a Sampler, each sent again until it is answered; who calls sets the deadline by cancelling."""
+
+    def __init__(self, sampler: Sampler) -> None:
+        self._sampler = sampler
+
+    async def status(self) -> Status:
+        """Health and measured step times; asked once, without a second try."""
+        return await self._sampler.status()
+
+    async def begin(self, order: Order) -> Progress:
+        """The first state of a generation. Raises what the Sampler found wrong."""
+        progress = await _persist(lambda: self._sampler.begin(order=order))
+        progress.check()
+        return progress
+
+    async def denoise(self, state: bytes) -> Progress:
+        """A state, a slice further. Raises what the Sampler found wrong with this state."""
+        progress = (await _persist(lambda: self._sampler.denoise(items=[Slice(state=state)])))[0]
+        progress.check()
+        return progress
+
+    async def decode(self, state: bytes, refine: bool) -> Decoded:
+        """Voxels of a finished state. Raises what the Sampler found wrong."""
+        decoded = await _persist(lambda: self._sampler.decode(state=state, refine=refine))
+        decoded.check()
+        return decoded
+
+
+async def _persist(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeats a call with growing pauses while no process answers it.
+
+    Raises:
+        WorkerLost: processes answered, but with a fault of their own, several times.
+    """
+    pause = FIRST_PAUSE
+    faults = 0
+    while True:
+        try:
+            return await call()
+        except (aiohttp.ClientError, ConnectionError, TimeoutError, ServiceUnavailable):
+            pass
+        except BentoMLException:
+            faults += 1
+            if faults >= FAULTS_ACCEPTED:
+                raise WorkerLost("The models' process failed at this request: try again, or another seed.") from None
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)

@@ -1,0 +1,34 @@
+"""Starts the service: `python -m cli.serve [options of bentoml serve]`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from api.settings import PREFIX, load_settings
+
+ROOT = Path(__file__).parents[1]
+
+
+def main(arguments: list[str]) -> None:
+    """Replaces this process by `bentoml serve` with the settings of the environment; does not return.
+
+    Paths are relative to the folder the command is called from; the default checkpoint folder is the project's.
+    """
+    settings = load_settings()
+    if f"{PREFIX}CHECKPOINT_DIR" in os.environ:
+        os.environ[f"{PREFIX}CHECKPOINT_DIR"] = str(settings.checkpoint_dir.absolute())
+    if settings.config is not None:
+        os.environ[f"{PREFIX}CONFIG"] = str(settings.config.absolute())
+    os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
+    command = [sys.executable, "-m", "bentoml", "serve", "service:XCube"]
+    command += ["--host", settings.host, "--port", str(settings.port)]
+    command += ["--timeout-graceful-shutdown", str(settings.drain_seconds)]
+    os.chdir(ROOT)
+    sys.stdout.flush()
+    os.execv(sys.executable, command + arguments)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,118 @@
+"""The two services: XCube speaks HTTP, Sampler holds the models. Everything they do is in api/ and models/."""
+
+# mypy: disallow-untyped-decorators=False
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import bentoml
+from starlette.responses import Response
+
+from api import call as calls
+from api.answers import GeneratedArrays, answer
+from api.drain import end_when_idle
+from api.generation import Generator
+from api.health import Monitor
+from api.middleware import Gate
+from api.remote import Remote
+from api.schemas import GenerateRequest, GuidanceScale, Health, NoParameters, Prompt, Seed, Steps
+from api.settings import load_settings
+from api.web import Pages
+from api.wire import Decoded, Order, Progress, Slice, Status
+from api.worker import Worker
+
+settings = load_settings()
+pages = Pages()
+# BentoML's own limits stay out of the way: deadlines and queues are api/'s (see docs of the settings).
+LONGEST_CALL = settings.deadline_seconds + settings.drain_seconds
+MAX_BATCH = 64
+
+
+@bentoml.service(
+    resources={"gpu": settings.gpus} if settings.device != "cpu" else {},
+    workers=settings.gpus,
+    traffic={"timeout": LONGEST_CALL},
+    # Without these BentoML closes the connection every 100 calls, with calls still in flight.
+    runner_connection={"max_requests": 1_000_000_000, "max_age": 1e9},
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+)
+class Sampler:
+    """Text tower, coarse and fine stage. Stateless between calls: any Sampler takes any state."""
+
+    def __init__(self) -> None:
+        self.worker = Worker(settings)
+        end_when_idle(lambda: self.worker.idle_seconds, settings.drain_seconds)
+
+    @bentoml.api
+    async def status(self) -> Status:
+        """Health and measured step times."""
+        return self.worker.status()
+
+    @bentoml.api
+    async def begin(self, order: Order) -> Progress:
+        """The first state of a generation."""
+        return await self.worker.run(lambda engine: engine.begin(order))
+
+    @bentoml.api(batchable=True, max_batch_size=MAX_BATCH, max_latency_ms=int(1000 * LONGEST_CALL))
+    async def denoise(self, items: list[Slice]) -> list[Progress]:
+        """Every state, a slice of denoising steps further."""
+        return await self.worker.run(lambda engine: engine.denoise(items))
+
+    @bentoml.api
+    async def decode(self, state: bytes, refine: bool) -> Decoded:
+        """Voxels of a finished state; with `refine`, also the first state of the fine stage."""
+        return await self.worker.run(lambda engine: engine.decode(state, refine))
+
+
+@bentoml.service(workers=settings.workers, traffic={"timeout": LONGEST_CALL}, runner_probe={"enabled": False})
+@bentoml.asgi_app(pages.app, path="/")
+class XCube:
+    """Text to 3-D voxels."""
+
+    sampler = bentoml.depends(Sampler)
+
+    def __init__(self) -> None:
+        remote = Remote(self.sampler)
+        self.monitor = Monitor(remote)
+        self.generator = Generator(settings, remote, self.monitor)
+        pages.health = lambda: self.monitor.health
+        pages.infrastructure = lambda: entry.openapi_spec.asdict()["paths"]
+        self.polling = asyncio.get_running_loop().create_task(self.monitor.run())
+
+    async def __is_ready__(self) -> bool:
+        return self.monitor.health.status == "ready"
+
+    @bentoml.on_shutdown
+    def stop_polling(self) -> None:
+        """Ends the background task."""
+        self.polling.cancel()
+
+    @bentoml.api(output_spec=GeneratedArrays)
+    async def generate(
+        self,
+        prompt: Prompt,
+        ddim_steps: Steps = 100,
+        guidance_scale: GuidanceScale = 7.5,
+        seed: Seed | None = None,
+        use_fine: bool = True,
+    ) -> Response:
+        """A prompt becomes voxels with normals."""
+        request = GenerateRequest(
+            prompt=prompt, ddim_steps=ddim_steps, guidance_scale=guidance_scale, seed=seed, use_fine=use_fine
+        )
+        return await answer(self.generator, request, calls.current())
+
+    @bentoml.api
+    async def health(self) -> Health:
+        """What the service is doing."""
+        return self.monitor.health
+
+
+entry: Any = XCube  # what the decorator made of the class
+entry.add_asgi_middleware(
+    Gate,
+    bodies={"/generate": GenerateRequest, "/health": NoParameters},
+    max_body_bytes=settings.max_body_bytes,
+)

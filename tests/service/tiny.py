@@ -1,0 +1,74 @@
+"""Models of the real architecture with random weights, small enough for tests: 8^3 latents -> 32^3 -> 128^3 voxels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from models.checkpoint.own import write_own
+from models.config import (
+    DenseUNetConfig,
+    ScheduleConfig,
+    SparseUNetConfig,
+    StageConfig,
+    TextConfig,
+    VAEConfig,
+)
+from models.dense import DenseUNet
+from models.sparse import SparseUNet
+from models.text import TextEncoder
+from models.vae import Decoder
+
+TEXT = TextConfig(width=64, heads=2, layers=2)
+COARSE = StageConfig(
+    "coarse",
+    DenseUNetConfig(4, 4, 8, 32, (1,), 1, (), 2, TEXT.width),
+    VAEConfig(num_blocks=3, f_maps=8, latent_channels=4, latent_resolution=8, dense_latent=True),
+    voxel_size=1 / 32,
+    schedule=ScheduleConfig(),
+)
+FINE = StageConfig(
+    "fine",
+    SparseUNetConfig(4 + 6, 4, 32, (1,), 1, (), 2, TEXT.width),
+    VAEConfig(num_blocks=3, f_maps=8, latent_channels=4, latent_resolution=32, dense_latent=False),
+    voxel_size=1 / 128,
+    schedule=ScheduleConfig(),
+)
+
+
+def save_models(folder: Path, *, text: bool = True, fine: bool = True, keep: float = -0.25) -> None:
+    """Writes demo_text, demo_coarse and demo_fine into a folder, in the project's own format.
+
+    keep: bias of the coarse structure heads towards keeping voxels; -0.25 leaves some hundreds, -9 none at all.
+    """
+    torch.manual_seed(7)
+    if text:
+        _save(folder / "demo_text", TEXT, {"": TextEncoder(TEXT)})
+    _save_stage(folder / "demo_coarse", COARSE, DenseUNet, keep)
+    if fine:
+        _save_stage(folder / "demo_fine", FINE, SparseUNet, -0.05)
+
+
+def _save_stage(folder: Path, config: StageConfig, unet: type[nn.Module], keep: float) -> None:
+    decoder = Decoder(config.vae)
+    for head in decoder.structure:
+        head.out.bias.data = torch.tensor([keep, 0.0])
+    modules = {"unet.": _randomised(unet(config.unet)), "vae.": decoder}
+    _save(folder, config, modules, scale_factor=torch.tensor(1.0))
+
+
+def _randomised(module: nn.Module) -> nn.Module:
+    """A fresh U-Net predicts zero; random weights in its last layers make the prompt matter."""
+    for parameter in module.parameters():
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.05)
+    return module
+
+
+def _save(folder: Path, config: TextConfig | StageConfig, modules: dict[str, nn.Module], **extra: torch.Tensor) -> None:
+    folder.mkdir(parents=True)
+    for prefix, module in modules.items():
+        extra |= {prefix + name: value.contiguous() for name, value in module.state_dict().items()}
+    write_own(folder, config, extra)
