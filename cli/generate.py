@@ -142,7 +142,7 @@ def run(options: argparse.Namespace, console: Console) -> str:
     """Does the work, showing progress on `console`; returns the line that tells what was made."""
     url = options.url.rstrip("/")
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Waiting for the service", total=None)
         wait_until_ready(url, options.timeout)
         progress.reset(task, description=f"Generating {options.prompt!r}")
