@@ -6,8 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from training.shapes import CATEGORIES, attribute_vocabulary, caption, evaluation_prompts, sample
-from training.shapes.captions import TEMPLATES, Split
+from training.shapes import CATEGORIES, Split, attribute_vocabulary, caption, evaluation_prompts, sample
+from training.shapes.captions import TEMPLATES
 from training.shapes.registry import REGISTRY
 
 
