@@ -1,4 +1,4 @@
-"""What every training stage shares: the loop with its time budget, averaged weights, and a state that survives a kill."""
+"""What every training stage shares: a loop with a time budget, averaged weights, and a state that survives a kill."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Trainer:
     def run(
         self, losses: Callable[[int], Losses], sample: Callable[[int], None] | None = None, samples: int = 4
     ) -> nn.Module:
-        """Trains to the end of the budget and returns the averaged modules. `sample` is called `samples` times on the way."""
+        """Trains to the end of the budget and returns the averaged modules; `sample` is called `samples` times."""
         if self.done:
             print(f"{self.name}: done before ({self.step} steps, {self.seconds:.0f} s)", flush=True)
             return self.average
@@ -120,7 +120,7 @@ class Trainer:
         parts = losses(self.step)
         total = torch.stack([value.float() for value in parts.values()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         norm = nn.utils.clip_grad_norm_(self.modules.parameters(), self.optimization.clip)
         # A rare overflow must not end a run that nobody watches: the fused optimizer leaves such a step out.
         self.optimizer.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]
@@ -134,7 +134,8 @@ class Trainer:
     def _average(self) -> None:
         assert self.optimization.ema is not None
         decay = min(self.optimization.ema, (1 + self.step) / (10 + self.step))
-        ours, theirs = list(self.average.parameters()), list(self.modules.parameters())
+        ours: list[Tensor] = list(self.average.parameters())
+        theirs: list[Tensor] = list(self.modules.parameters())
         torch._foreach_lerp_(ours, theirs, 1 - decay)
 
     def _save(self) -> None:
@@ -168,9 +169,7 @@ class Progress:
     def __init__(self, name: str, total: int, start: int = 0, interval: float = 15.0) -> None:
         self.name, self.interval, self.last = name, interval, 0.0
         self.begin, self.start = time.monotonic(), start
-        self.bar = (
-            tqdm(total=total, initial=start, desc=name, file=sys.stderr) if sys.stderr.isatty() else None
-        )
+        self.bar = tqdm(total=total, initial=start, desc=name, file=sys.stderr) if sys.stderr.isatty() else None
 
     def advance(self, step: int, parts: Losses | None = None, fraction: float | None = None) -> None:
         """Shows that `step` steps are done, with the losses (read back seldom: it waits for the GPU)."""
@@ -224,7 +223,8 @@ def save_atomically(state: Any, path: Path) -> None:
 def _decay_groups(modules: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Matrices and kernels decay; biases, norms and embeddings (whose unseen rows must stay as they are) do not."""
     embeddings = {id(m.weight) for m in modules.modules() if isinstance(m, nn.Embedding)}
-    decayed, others = [], []
+    decayed: list[Tensor] = []
+    others: list[Tensor] = []
     for parameter in modules.parameters():
         keep = parameter.ndim < 2 or id(parameter) in embeddings
         (others if keep else decayed).append(parameter)

@@ -22,22 +22,23 @@ BLOCK_BYTES = 1 << 30
 class TrainingGrid(TorchGrid):
     """`TorchGrid` for training; grids derived from it are of the same kind."""
 
-    def conv3_packed(self, features: Tensor, packed: Tensor, bias: Tensor | None = None) -> Tensor:
+    def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        packed = weight.permute(2, 3, 4, 1, 0).reshape(-1, weight.shape[0])
         device = features.device.type
         if torch.is_autocast_enabled(device):
             dtype = torch.get_autocast_dtype(device)
             features, packed = features.to(dtype), packed.to(dtype)
-        output: Tensor = _Conv3.apply(features, packed, self.neighbours)
+        output: Tensor = _Conv3.apply(features, packed, self.neighbours)  # type: ignore[no-untyped-call]
         return output if bias is None else output + bias.to(output.dtype)
 
     def average_pool(self, features: Tensor) -> Tensor:
         _, parent, children = self._coarse
-        pooled: Tensor = _Collect.apply(features, parent, children)
+        pooled: Tensor = _Collect.apply(features, parent, children)  # type: ignore[no-untyped-call]
         return pooled / 8
 
     def upsample(self, features: Tensor) -> Tensor:
         _, parent, children = self._coarse
-        output: Tensor = _Expand.apply(features, parent, children)
+        output: Tensor = _Expand.apply(features, parent, children)  # type: ignore[no-untyped-call]
         return output
 
 
@@ -49,7 +50,7 @@ def _blocks(features: Tensor, neighbours: Tensor) -> list[tuple[Tensor, Tensor]]
 
 
 def _gather(padded: Tensor, rows: Tensor) -> Tensor:
-    return padded.index_select(0, rows.reshape(-1)).view(rows.shape[0], -1)
+    return padded.index_select(0, rows.reshape(-1)).view(rows.shape[0], rows.shape[1] * padded.shape[1])
 
 
 def _convolve(features: Tensor, packed: Tensor, neighbours: Tensor) -> Tensor:

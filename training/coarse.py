@@ -1,0 +1,56 @@
+"""Training of the coarse denoiser: text -> latents on a full cube."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from models.config import DenseUNetConfig
+from models.dense import DenseUNet
+from models.stages import CoarseStage
+from models.text import TextEncoder
+from models.vae import Decoder
+from training.dataset import Shapes, pick
+from training.diffusion import PREVIEW_PROMPTS, Noising, caption_context, save_pictures, start_as_identity
+from training.engine import Budget, Losses, Trainer
+from training.recipe import Recipe
+
+
+def train_coarse(
+    recipe: Recipe, shapes: Shapes, latents: Tensor, encoder: TextEncoder, decoder: Decoder, folder: Path,
+    minutes: float | None, generator: torch.Generator,
+) -> CoarseStage:  # fmt: skip
+    """Trains the denoiser on mean latents [S, C, X, Y, Z], resuming from `folder`; returns the stage that uses it."""
+    device, plan, config = generator.device, recipe.coarse_plan, recipe.coarse
+    assert isinstance(config.unet, DenseUNetConfig)
+    unet = DenseUNet(config.unet).to(device)
+    start_as_identity(unet)
+    trainer = Trainer("coarse", unet, folder / "coarse.pt", Budget(plan.steps, minutes), plan.optimization, generator)
+    scale_factor = 1 / latents.float().std().item()
+    noising, tokens = Noising(config.schedule, generator), shapes.tokens.to(device)
+
+    def losses(step: int) -> Losses:
+        chosen = pick(len(shapes), plan.batch, torch.Generator().manual_seed(step)).to(device)
+        timesteps = noising.timesteps(plan.batch)
+        noisy, v = noising(latents[chosen].float() * scale_factor, timesteps)
+        context = caption_context(encoder, tokens, chosen, generator)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            predicted = unet(noisy, timesteps, context)
+        return {"v": (predicted.float() - v).square().mean()}
+
+    def stage() -> CoarseStage:
+        average = trainer.average
+        assert isinstance(average, DenseUNet)
+        return CoarseStage(config, average, decoder, scale_factor, encoder.null, device)
+
+    def sample(step: int) -> None:
+        model = stage()
+        texts = encoder.encode(PREVIEW_PROMPTS)
+        states = [model.start(text, seed=seed, steps=recipe.sample_steps) for seed, text in enumerate(texts)]
+        done = model.decode(model.denoise(states, recipe.sample_steps))
+        save_pictures(done, PREVIEW_PROMPTS, folder / "samples" / f"coarse_{step:06d}.png")
+
+    trainer.run(losses, sample)
+    return stage()

@@ -1,0 +1,196 @@
+"""Procedural shapes as tensors: made by all cores into shard files, then held whole on the training device."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from training.engine import progress, save_atomically
+from training.grids import TrainingGrid
+from training.shapes import CATEGORIES, Split, attribute_vocabulary, caption, sample, voxelize
+from training.tokens import CaptionTokenizer
+
+SHARD = 120
+NORMAL_SCALE = 127.0
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Voxels of many shapes in one table: shape s owns rows offset[s] … offset[s + 1] - 1, sorted by (i, j, k).
+
+    ijk: int8 [K, 3]; values: [K, C], normals as int8 (127 = 1) or latents as float16; offset: int64 on the CPU.
+    """
+
+    ijk: Tensor
+    values: Tensor
+    offset: Tensor
+
+    def __len__(self) -> int:
+        return len(self.offset) - 1
+
+    def sizes(self) -> Tensor:
+        """Voxels of each shape, int64 on the CPU."""
+        return self.offset.diff()
+
+    def to(self, device: torch.device) -> Rows:
+        """The same rows with their voxels on `device`."""
+        return Rows(self.ijk.to(device), self.values.to(device), self.offset)
+
+    def first(self, shapes: int) -> Rows:
+        """The first shapes only."""
+        end = int(self.offset[shapes])
+        return Rows(self.ijk[:end], self.values[:end], self.offset[: shapes + 1])
+
+    def batch(self, shapes: Tensor) -> tuple[TrainingGrid, Tensor]:
+        """The voxels of the given shapes (int64 on the CPU) as one grid, and their values [N, C]."""
+        sizes = self.sizes()[shapes]
+        total = int(sizes.sum())
+        starts = self.offset[shapes] - (sizes.cumsum(0) - sizes)
+        device = self.ijk.device
+        sizes, starts = sizes.to(device), starts.to(device)
+        rows = torch.arange(total, device=device) + starts.repeat_interleave(sizes, output_size=total)
+        owner = torch.arange(len(shapes), device=device).repeat_interleave(sizes, output_size=total)
+        return TrainingGrid.from_ijk(self.ijk[rows].int(), owner, len(shapes)), self.values[rows]
+
+    @classmethod
+    def join(cls, parts: Iterable[Rows]) -> Rows:
+        """Several tables as one, in order."""
+        ijk, values, sizes = [], [], [torch.zeros(1, dtype=torch.int64)]
+        for part in parts:
+            ijk.append(part.ijk)
+            values.append(part.values)
+            sizes.append(part.sizes())
+        return cls(torch.cat(ijk), torch.cat(values), torch.cat(sizes).cumsum(0))
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Labels, caption tokens and coarse voxels of many shapes; `fine` may hold fewer shapes, or be left out.
+
+    category: int64 [S]; attributes: int64 [S, A], the index of each attribute's value, -1 where the category does not
+    have that attribute (see `attribute_columns`); tokens: int32 [S, captions, L].
+    """
+
+    category: Tensor
+    attributes: Tensor
+    tokens: Tensor
+    coarse: Rows
+    fine: Rows | None
+
+    def __len__(self) -> int:
+        return len(self.category)
+
+
+def unit(normals: Tensor) -> Tensor:
+    """Stored normals int8 [N, 3] as float32 of unit length."""
+    return functional.normalize(normals.float(), dim=1)
+
+
+def attribute_columns() -> list[tuple[str, str, tuple[str, ...]]]:
+    """Every (category, attribute, values), in the order of the columns of `Shapes.attributes`."""
+    return [
+        (category, attribute, values)
+        for category, attributes in attribute_vocabulary().items()
+        for attribute, values in attributes.items()
+    ]
+
+
+def make_shapes(folder: Path, numbers: range, captions: int, split: Split, workers: int) -> None:
+    """Writes the shapes of a split with these numbers (from a multiple of SHARD) as shard files; those there stay."""
+    missing = [part for part in _shards(numbers) if not _path(folder, split, part).exists()]
+    if not missing:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    # Fresh processes rather than forks: torch's thread pools do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(min(workers, len(missing)), context, _one_thread) as pool,
+        progress(f"shapes ({split})", len(missing)) as bar,
+    ):
+        jobs = [pool.submit(_write_shard, folder, split, part, captions) for part in missing]
+        for done, job in enumerate(as_completed(jobs), start=1):
+            job.result()
+            bar.advance(done, fraction=done / len(jobs))
+
+
+def load_shapes(folder: Path, numbers: range, split: Split, fine: int = 0) -> Shapes:
+    """Reads what `make_shapes` wrote, the first `fine` shapes with fine voxels."""
+    parts = [torch.load(_path(folder, split, part), weights_only=True, mmap=True) for part in _shards(numbers)]
+    tokens = [part["tokens"] for part in parts]
+    longest = max(part.shape[2] for part in tokens)
+    tokens = [functional.pad(part, (0, longest - part.shape[2])) for part in tokens]
+    return Shapes(
+        torch.cat([part["category"] for part in parts]),
+        torch.cat([part["attributes"] for part in parts]),
+        torch.cat(tokens),
+        Rows.join(Rows(*part["coarse"]) for part in parts),
+        Rows.join(Rows(*part["fine"]) for part in parts[: -(-fine // SHARD)]).first(fine) if fine else None,
+    )
+
+
+def _shards(numbers: range) -> list[range]:
+    return [numbers[start : start + SHARD] for start in range(0, len(numbers), SHARD)]
+
+
+def _path(folder: Path, split: Split, part: range) -> Path:
+    return folder / f"{split}_{part.start:06d}_{part.stop:06d}.pt"
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def _write_shard(folder: Path, split: Split, numbers: range, captions: int) -> None:
+    columns = {(category, name): (i, v) for i, (category, name, v) in enumerate(attribute_columns())}
+    attributes = torch.full((len(numbers), len(columns)), -1, dtype=torch.int64)
+    categories, texts = [], []
+    coarse: list[Rows] = []
+    fine: list[Rows] = []
+    for row, number in enumerate(numbers):
+        spec = sample(number, split=split)
+        words = np.random.default_rng([number, captions])
+        categories.append(CATEGORIES.index(spec.category))
+        texts.append([caption(spec, words, split) for _ in range(captions)])
+        for name, value in spec.attributes.items():
+            column, values = columns[spec.category, name]
+            attributes[row, column] = values.index(value)
+        shape = voxelize(spec)
+        coarse.append(_rows(shape.coarse_ijk, shape.coarse_normal))
+        fine.append(_rows(shape.fine_ijk, shape.fine_normal))
+    whole_coarse, whole_fine = Rows.join(coarse), Rows.join(fine)
+    state = {
+        "category": torch.tensor(categories),
+        "attributes": attributes,
+        "tokens": CaptionTokenizer().encode_all(texts),
+        "coarse": (whole_coarse.ijk, whole_coarse.values, whole_coarse.offset),
+        "fine": (whole_fine.ijk, whole_fine.values, whole_fine.offset),
+    }
+    save_atomically(state, _path(folder, split, numbers))
+
+
+def _rows(ijk: Tensor, normal: Tensor) -> Rows:
+    return Rows(ijk.to(torch.int8), (normal * NORMAL_SCALE).round().to(torch.int8), torch.tensor([0, len(ijk)]))
+
+
+def pick(options: int, count: int, generator: torch.Generator) -> Tensor:
+    """`count` indices below `options` with replacement, int64 on the CPU. generator: one of the CPU."""
+    return torch.randint(options, (count,), generator=generator)
+
+
+def choose_captions(tokens: Tensor, shapes: Tensor, generator: torch.Generator) -> Tensor:
+    """A random caption of each of the given shapes (int64 on the tokens' device): int32 [B, L]."""
+    which = torch.randint(tokens.shape[1], shapes.shape, generator=generator, device=tokens.device)
+    return tokens[shapes, which]
+
+
+def balanced(sequence: Sequence[int], size: int) -> list[list[int]]:
+    """A sequence cut into consecutive parts of at most `size`."""
+    return [list(sequence[start : start + size]) for start in range(0, len(sequence), size)]

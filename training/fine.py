@@ -1,0 +1,80 @@
+"""Training of the fine denoiser: coarse voxels with normals, and text -> latents on those voxels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch.nn import functional
+
+from models.config import SparseUNetConfig
+from models.result import Voxels
+from models.sparse import SparseUNet
+from models.stages import FineStage
+from models.text import TextEncoder
+from models.vae import Decoder
+from training.dataset import Rows, Shapes, pick, unit
+from training.diffusion import Noising, caption_context, save_pictures, start_as_identity
+from training.engine import Budget, Losses, Trainer
+from training.recipe import Recipe
+from training.vae import disturb
+
+NORMAL_NOISE = 0.3
+"""The largest deviation of the noise on coarse normals, which come from a decoder when the model is used."""
+PREVIEWS = 8
+
+
+def train_fine(
+    recipe: Recipe, shapes: Shapes, latents: Rows, encoder: TextEncoder, decoder: Decoder, folder: Path,
+    minutes: float | None, generator: torch.Generator,
+) -> FineStage:  # fmt: skip
+    """Trains the denoiser on what `encode_fine` made, resuming from `folder`; returns the stage that uses it."""
+    device, plan, config = generator.device, recipe.fine_plan, recipe.fine
+    assert isinstance(config.unet, SparseUNetConfig)
+    unet = SparseUNet(config.unet).to(device)
+    start_as_identity(unet)
+    trainer = Trainer("fine", unet, folder / "fine.pt", Budget(plan.steps, minutes), plan.optimization, generator)
+    channels = config.unet.out_channels
+    on_surface = latents.values[:, -1] > 0.5
+    scale_factor = 1 / latents.values[on_surface, :channels].float().std().item()
+    noising, tokens = Noising(config.schedule, generator), shapes.tokens.to(device)
+
+    def losses(step: int) -> Losses:
+        chosen = pick(len(latents), plan.batch, torch.Generator().manual_seed(step))
+        grid, values = latents.batch(chosen)
+        used = disturb(grid, values[:, -1] > 0.5, generator)
+        grid, values = grid.prune(used), values[used].float()
+        timesteps = noising.timesteps(plan.batch)[torch.randperm(plan.batch, generator=generator, device=device)]
+        noisy, v = noising(values[:, :channels] * scale_factor, timesteps[grid.batch])
+        deviation = NORMAL_NOISE * torch.rand(plan.batch, 1, generator=generator, device=device)[grid.batch]
+        normals = values[:, channels : channels + 3]
+        normals = normals + deviation * torch.randn(normals.shape, generator=generator, device=device)
+        features = torch.cat((noisy, grid.ijk.float(), functional.normalize(normals, dim=1)), dim=1)
+        context = caption_context(encoder, tokens, chosen.to(device), generator)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            predicted = unet(features, grid, timesteps, context)
+        return {"v": (predicted.float() - v).square().mean()}
+
+    def stage() -> FineStage:
+        average = trainer.average
+        assert isinstance(average, SparseUNet)
+        return FineStage(config, average, decoder, scale_factor, device)
+
+    def sample(step: int) -> None:
+        model = stage()
+        labels = [f"shape {shape}" for shape in range(PREVIEWS)]
+        states = [
+            model.start(_coarse(shapes.coarse, shape, config.voxel_size * config.vae.factor), encoder.null,
+                        seed=shape, steps=recipe.sample_steps)
+            for shape in range(PREVIEWS)
+        ]  # fmt: skip
+        done = model.decode(model.denoise(states, recipe.sample_steps))
+        save_pictures(done, labels, folder / "samples" / f"fine_{step:06d}.png")
+
+    trainer.run(losses, sample)
+    return stage()
+
+
+def _coarse(rows: Rows, shape: int, voxel_size: float) -> Voxels:
+    grid, stored = rows.batch(torch.tensor([shape]))
+    return Voxels(grid.ijk.short().cpu().numpy(), unit(stored).cpu().numpy(), voxel_size)

@@ -1,0 +1,130 @@
+"""What is trained and for how long: the demo pair's recipe, and a small one that proves every step of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from models.config import DenseUNetConfig, SparseUNetConfig, StageConfig, TextConfig, VAEConfig
+from training.engine import Optimization
+
+COARSE, FINE, LATENT = 32, 128, 8
+"""Resolutions of the demo pair: coarse voxels, fine voxels, coarse latents."""
+LATENT_CHANNELS = 8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a stage trains: steps at most, samples a step, and the optimizer's settings."""
+
+    steps: int
+    batch: int
+    optimization: Optimization
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Sizes of data and models, and a plan for each stage.
+
+    shapes are the training shapes, of which the first `fine_shapes` train the fine stage; `classifier_shapes` and
+    `test_shapes` come from the held-out split. captions: captions drawn for each shape.
+    """
+
+    shapes: int
+    fine_shapes: int
+    classifier_shapes: int
+    test_shapes: int
+    captions: int
+    text: TextConfig
+    coarse: StageConfig
+    fine: StageConfig
+    text_plan: Plan
+    coarse_vae_plan: Plan
+    fine_vae_plan: Plan
+    coarse_plan: Plan
+    fine_plan: Plan
+    classifier_plan: Plan
+    sample_steps: int
+
+    @property
+    def classifier_numbers(self) -> range:
+        """The held-out shapes that train the classifier."""
+        return range(self.classifier_shapes)
+
+    @property
+    def test_numbers(self) -> range:
+        """The held-out shapes that test it."""
+        return range(self.classifier_shapes, self.classifier_shapes + self.test_shapes)
+
+
+def _coarse(channels: int, blocks: int, f_maps: int, width: int) -> StageConfig:
+    unet = DenseUNetConfig(
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        image_size=LATENT,
+        model_channels=channels,
+        channel_mult=(1, 2),
+        num_res_blocks=blocks,
+        attention_resolutions=(1, 2),
+        num_heads=4,
+        context_dim=width,
+    )
+    vae = VAEConfig(
+        num_blocks=3, f_maps=f_maps, latent_channels=LATENT_CHANNELS, latent_resolution=LATENT, dense_latent=True
+    )
+    return StageConfig("coarse", unet, vae, voxel_size=1 / COARSE)
+
+
+def _fine(multipliers: tuple[int, ...], f_maps: int, width: int) -> StageConfig:
+    unet = SparseUNetConfig(
+        in_channels=LATENT_CHANNELS + 6,
+        out_channels=LATENT_CHANNELS,
+        model_channels=32,
+        channel_mult=multipliers,
+        num_res_blocks=1,
+        attention_resolutions=(4,),
+        num_heads=4,
+        context_dim=width,
+    )
+    vae = VAEConfig(
+        num_blocks=3, f_maps=f_maps, latent_channels=LATENT_CHANNELS, latent_resolution=COARSE, dense_latent=False
+    )
+    return StageConfig("fine", unet, vae, voxel_size=1 / FINE)
+
+
+DEMO = Recipe(
+    shapes=24_000,
+    fine_shapes=8_000,
+    classifier_shapes=3_600,
+    test_shapes=1_080,
+    captions=16,
+    text=TextConfig(width=128, heads=4, layers=4),
+    coarse=_coarse(channels=64, blocks=2, f_maps=32, width=128),
+    fine=_fine((1, 1, 2), f_maps=16, width=128),
+    text_plan=Plan(4_000, 1_024, Optimization(lr=1e-3)),
+    coarse_vae_plan=Plan(8_000, 64, Optimization(lr=1e-3)),
+    fine_vae_plan=Plan(6_000, 12, Optimization(lr=1e-3)),
+    coarse_plan=Plan(20_000, 512, Optimization(lr=6e-4, warmup=500)),
+    fine_plan=Plan(12_000, 48, Optimization(lr=1e-3, warmup=500)),
+    classifier_plan=Plan(800, 128, Optimization(lr=1e-3, warmup=50, ema=0.99)),
+    sample_steps=50,
+)
+
+SMOKE = Recipe(
+    shapes=96,
+    fine_shapes=24,
+    classifier_shapes=144,
+    test_shapes=36,
+    captions=4,
+    text=TextConfig(width=32, heads=2, layers=2),
+    coarse=_coarse(channels=32, blocks=1, f_maps=8, width=32),
+    fine=_fine((1, 1), f_maps=8, width=32),
+    text_plan=Plan(60, 64, Optimization(lr=2e-3, warmup=10)),
+    coarse_vae_plan=Plan(30, 8, Optimization(lr=2e-3, warmup=10, ema=0.9)),
+    fine_vae_plan=Plan(16, 2, Optimization(lr=2e-3, warmup=10, ema=0.9)),
+    coarse_plan=Plan(40, 16, Optimization(lr=1e-3, warmup=10, ema=0.9)),
+    fine_plan=Plan(24, 4, Optimization(lr=1e-3, warmup=10, ema=0.9)),
+    classifier_plan=Plan(60, 32, Optimization(lr=2e-3, warmup=10, ema=0.9)),
+    sample_steps=5,
+)
+
+PRESETS = {"demo": DEMO, "smoke": SMOKE}

@@ -1,0 +1,194 @@
+"""Training of the two VAEs, and the latents that the diffusion stages learn.
+
+The served decoders never see what the encoders see: they decode latents that a diffusion model made up, on voxels that
+a decoder before them made up. So the latents they are trained on are noisy (the encoder's deviation is at least 1,
+because its log-variance comes out of a ReLU), and the fine decoder's voxels are disturbed: some are missing, and some
+lie beside the surface, where it must learn to drop them.
+
+Latent grids. The official encoder makes latents on every voxel whose trilinear support holds a point, a wider set than
+the coarse voxels that the fine stage is given when it generates. Here the fine latents live on the coarse voxels, so
+that training and use agree; the wider set supplies the voxels beside the surface.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models.config import StageConfig, VAEConfig
+from models.vae import Decoded, Decoder, DoubleConv
+from models.vae_encoder import Encoder
+from training.dataset import Rows, Shapes, balanced, pick, unit
+from training.engine import Budget, Losses, Trainer, progress
+from training.grids import TrainingGrid
+from training.recipe import Plan
+
+KL_WEIGHT = 2e-4
+NORMAL_WEIGHT = 0.5
+MEAN_GAIN = 4.0
+MISSING, BESIDE = 0.03, 0.10
+"""The most coarse voxels that are left out, and the most of those beside the surface that are added."""
+
+
+class Autoencoder(nn.Module):
+    """Encoder and decoder of one stage."""
+
+    def __init__(self, config: StageConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config.vae)
+        self.decoder = Decoder(config.vae)
+        # A latent's deviation is at least 1, so its mean has to be larger than a fresh layer makes it.
+        last = self.encoder.bottleneck[-1]
+        assert isinstance(last, DoubleConv)
+        with torch.no_grad():
+            last.conv2.conv.weight[: config.vae.latent_channels] *= MEAN_GAIN
+            last.conv2.conv.weight[config.vae.latent_channels :] /= MEAN_GAIN
+
+    def encode(self, grid: TrainingGrid, normals: Tensor) -> tuple[TrainingGrid, Tensor, Tensor]:
+        """Voxels with unit normals -> latent grid, mean and log-variance [M, C], float32."""
+        latent_grid, mean, log_variance = self.encoder(grid, normals, self.config.voxel_size)
+        assert isinstance(latent_grid, TrainingGrid)
+        return latent_grid, mean.float(), log_variance.float()
+
+
+def levels_of(grid: TrainingGrid, config: VAEConfig) -> list[TrainingGrid]:
+    """The true grid of every decoder level, coarse to fine."""
+    levels = [grid]
+    for _ in range(config.num_blocks - 1):
+        levels.append(levels[-1].coarse())
+    return levels[::-1]
+
+
+def train_vae(
+    config: StageConfig, plan: Plan, rows: Rows, folder: Path, minutes: float | None, generator: torch.Generator
+) -> Autoencoder:
+    """Trains the VAE of a stage on voxels of its finest grid, resuming from `folder`, and returns it frozen."""
+    device, name = generator.device, f"{config.stage}_vae"
+    model = Autoencoder(config).to(device)
+    trainer = Trainer(name, model, folder / f"{name}.pt", Budget(plan.steps, minutes), plan.optimization, generator)
+
+    def losses(step: int) -> Losses:
+        chosen = pick(len(rows), plan.batch, torch.Generator().manual_seed(step))
+        grid, stored = rows.batch(chosen)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            return vae_losses(model, grid, unit(stored), generator)
+
+    average = trainer.run(losses)
+    assert isinstance(average, Autoencoder)
+    return average.eval().requires_grad_(False)
+
+
+def vae_losses(model: Autoencoder, grid: TrainingGrid, normals: Tensor, generator: torch.Generator) -> Losses:
+    """Structure (cross-entropy of every level), normals (L1 and direction) and Kullback-Leibler divergence."""
+    config = model.config.vae
+    latent_grid, mean, log_variance = model.encode(grid, normals)
+    divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
+    noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+    latent = mean + (0.5 * log_variance).exp() * noise
+    targets = levels_of(grid, config)
+    if not config.dense_latent:
+        rows = targets[0].rows_of(latent_grid.ijk, latent_grid.batch)
+        used = disturb(latent_grid, rows < len(targets[0]), generator)
+        latent_grid, latent = latent_grid.prune(used), latent[used]
+        kept = latent_grid.rows_of(targets[0].ijk, targets[0].batch) < len(latent_grid)
+        normals, targets = normals[_descendants(grid, targets[0], kept, config)], _restrict(targets, kept)
+    decoded = model.decoder(latent, latent_grid, targets)
+    return {
+        "structure": structure_loss(decoded),
+        "normal": NORMAL_WEIGHT * normal_loss(decoded.normals, normals),
+        "kl": KL_WEIGHT * divergence,
+    }
+
+
+def structure_loss(decoded: Decoded) -> Tensor:
+    """Mean cross-entropy of each level, summed; class 0 = the voxel exists."""
+    parts = [functional.cross_entropy(level.logits, (~level.keep).long()) for level in decoded.levels]
+    return torch.stack(parts).sum()
+
+
+def normal_loss(predicted: Tensor, normals: Tensor) -> Tensor:
+    """Mean absolute error, plus one minus the cosine, of raw predictions against unit normals [N, 3]."""
+    cosine = functional.cosine_similarity(predicted, normals, dim=1)
+    return (predicted - normals).abs().mean() + (1 - cosine).mean()
+
+
+def disturb(grid: TrainingGrid, on_surface: Tensor, generator: torch.Generator) -> Tensor:
+    """Which voxels to use: those on the surface (bool [N]) less a few, and a few of the others. bool [N].
+
+    Half of the samples are left as they are.
+    """
+    samples = len(grid.counts)
+
+    def uniform(count: int) -> Tensor:
+        return torch.rand(count, generator=generator, device=on_surface.device)
+
+    disturbed = uniform(samples) < 0.5
+    missing, beside = MISSING * uniform(samples) * disturbed, BESIDE * uniform(samples) * disturbed
+    chance = torch.where(on_surface, 1 - missing[grid.batch], beside[grid.batch])
+    return uniform(len(grid)) < chance
+
+
+def _descendants(grid: TrainingGrid, coarse: TrainingGrid, kept: Tensor, config: VAEConfig) -> Tensor:
+    """Which voxels of the finest grid lie in coarse voxels that are kept, bool [N]."""
+    rows = coarse.rows_of(torch.div(grid.ijk, config.factor, rounding_mode="floor"), grid.batch)
+    return kept[rows]
+
+
+def _restrict(targets: list[TrainingGrid], kept: Tensor) -> list[TrainingGrid]:
+    """The targets without what lies in coarse voxels that are not kept."""
+    restricted = [targets[0].prune(kept)]
+    for finer in targets[1:]:
+        parents = restricted[-1].rows_of(finer.ijk >> 1, finer.batch)
+        restricted.append(finer.prune(parents < len(restricted[-1])))
+    return restricted
+
+
+@torch.no_grad()
+def encode_coarse(model: Autoencoder, coarse: Rows, size: int = 128) -> Tensor:
+    """The mean latents of all shapes as cubes, float16 [shapes, C, 8, 8, 8] on the model's device."""
+    config, cubes = model.config.vae, []
+    side = config.latent_resolution
+    parts = balanced(range(len(coarse)), size)
+    with progress("coarse latents", len(parts)) as bar:
+        for done, part in enumerate(parts, start=1):
+            grid, stored = coarse.batch(torch.tensor(part))
+            _, mean, _ = model.encode(grid, unit(stored))
+            cube = mean.view(len(part), side**3, -1).transpose(1, 2).unflatten(2, (side, side, side))
+            cubes.append(cube.half())
+            bar.advance(done, fraction=done / len(parts))
+    return torch.cat(cubes)
+
+
+@torch.no_grad()
+def encode_fine(model: Autoencoder, shapes: Shapes, size: int = 16) -> Rows:
+    """What the fine denoiser learns from, on all voxels the encoder makes, on the model's device.
+
+    Values are float16 [K, C + 4]: the mean latent, the coarse normal (beside the surface: the mean of those around),
+    and 1 for a coarse voxel or 0 for one beside the surface.
+    """
+    assert shapes.fine is not None
+    tables = []
+    parts = balanced(range(len(shapes.fine)), size)
+    with progress("fine latents", len(parts)) as bar:
+        for done, part in enumerate(parts, start=1):
+            chosen = torch.tensor(part)
+            grid, mean, _ = model.encode(*_with_normals(shapes.fine, chosen))
+            coarse, normals = _with_normals(shapes.coarse, chosen)
+            rows = coarse.rows_of(grid.ijk, grid.batch)
+            there = (rows < len(coarse))[:, None]
+            own = functional.pad(normals, (0, 0, 0, 1))[rows]
+            around = grid.conv3(own, torch.eye(3, device=own.device)[:, :, None, None, None].expand(3, 3, 3, 3, 3))
+            normal = functional.normalize(torch.where(there, own, around), dim=1)
+            values = torch.cat((mean, normal, there), dim=1).half()
+            tables.append(Rows(grid.ijk.to(torch.int8), values, torch.tensor([0, *grid.counts]).cumsum(0)))
+            bar.advance(done, fraction=done / len(parts))
+    return Rows.join(tables)
+
+
+def _with_normals(rows: Rows, chosen: Tensor) -> tuple[TrainingGrid, Tensor]:
+    grid, stored = rows.batch(chosen)
+    return grid, unit(stored)
