@@ -104,7 +104,7 @@ def run_pip(python: Path, root: Path, arguments: list[str], show: Callable[[str]
 def progress() -> Iterator[Callable[[str], None]]:
     """One line on stderr: what is being installed, rewritten in place on a terminal."""
     terminal, start = sys.stderr.isatty(), time.monotonic()
-    print("Installing the Python packages into .venv: some minutes the first time, seconds after a change.", file=sys.stderr)
+    print("Installing the Python packages into .venv (minutes the first time, later seconds).", file=sys.stderr)
 
     def show(line: str) -> None:
         words = line.split()
