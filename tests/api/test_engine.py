@@ -1,0 +1,164 @@
+"""The models' side of the service in one process: slices, batches, limits, what is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.models import ModelStore
+
+from api.engine import Engine
+from api.settings import Settings
+from api.wire import Decoded, Order, Progress, Slice, unpack_voxels
+from models.pipeline import Pipeline
+from models.stages import CoarseStage
+from models.state import DiffusionState
+from tests.service.tiny import save_models
+
+ORDER = Order(prompt="a chair", steps=6, guidance_scale=7.5, seed=1, use_fine=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    root = tmp_path_factory.mktemp("store") / "models"
+    root.mkdir()
+    BentoMLContainer.model_store.set(ModelStore(root))
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    BentoMLContainer.model_store.reset()
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("checkpoints")
+    save_models(folder)
+    return folder
+
+
+@pytest.fixture
+def engine(checkpoints: Path) -> Engine:
+    return loaded(checkpoints)
+
+
+def loaded(checkpoints: Path, **settings: object) -> Engine:
+    engine = Engine(Settings.model_validate({"checkpoint_dir": checkpoints, "device": "cpu", "threads": 1, **settings}))
+    engine.load()
+    return engine
+
+
+def finish(engine: Engine, progress: Progress) -> Progress:
+    while not progress.done:
+        progress.check()
+        progress = engine.denoise([Slice(state=progress.state)])[0]
+    return progress
+
+
+def generate(engine: Engine, order: Order) -> tuple[Decoded, Decoded]:
+    coarse = engine.decode(finish(engine, engine.begin(order)).state, refine=True)
+    assert coarse.fine is not None
+    return coarse, engine.decode(finish(engine, coarse.fine).state, refine=False)
+
+
+def test_slices_give_what_the_pipeline_gives(engine: Engine, checkpoints: Path) -> None:
+    coarse, fine = generate(engine, ORDER)
+    folders = [checkpoints / f"demo_{kind}" for kind in ("text", "coarse", "fine")]
+    whole = Pipeline.from_dirs(*folders, device="cpu").generate("a chair", steps=6, seed=1)
+    assert whole.fine is not None
+    for sliced, direct in ((coarse, whole.coarse), (fine, whole.fine)):
+        voxels = unpack_voxels(sliced.voxels)
+        assert (voxels.ijk == direct.ijk).all()
+        assert (voxels.normal == direct.normal).all()
+        assert voxels.voxel_size == direct.voxel_size
+
+
+def test_the_batch_and_the_length_of_slices_change_no_bit(engine: Engine) -> None:
+    alone = finish(engine, engine.begin(ORDER))
+    engine.times.seconds["coarse"] = 1.0  # so slow that a slice is one step
+    others = [engine.begin(ORDER.model_copy(update={"seed": seed, "guidance_scale": 1.0})) for seed in (5, 6)]
+    batch = [others[0], engine.begin(ORDER), others[1]]
+    for _ in range(ORDER.steps):
+        engine.times.seconds["coarse"] = 1.0
+        batch = engine.denoise([Slice(state=progress.state) for progress in batch])
+    assert [progress.step for progress in batch] == [6, 6, 6]
+    assert batch[1].state == alone.state
+
+
+def test_a_batch_may_hold_both_stages(engine: Engine) -> None:
+    coarse, fine = generate(engine, ORDER)
+    assert coarse.fine is not None
+    mixed = engine.denoise([Slice(state=coarse.fine.state), Slice(state=engine.begin(ORDER).state)])
+    assert [progress.stage for progress in mixed] == ["fine", "coarse"]
+    again = finish(engine, mixed[0])
+    assert engine.decode(again.state, refine=False).voxels == fine.voxels
+
+
+def test_one_bad_item_does_not_fail_the_others(engine: Engine) -> None:
+    good, sick = engine.begin(ORDER), DiffusionState.from_bytes(engine.begin(ORDER).state)
+    sick.x[0, 0] = float("nan")
+    items = [Slice(state=good.state), Slice(state=b"nonsense"), Slice(state=sick.to_bytes()), Slice(state=good.state)]
+    outcomes = engine.denoise(items)
+    assert [outcome.code for outcome in outcomes] == [None, "unreadable_state", "not_finite", None]
+    assert outcomes[0].state == outcomes[3].state
+
+
+def test_when_memory_runs_out_the_batch_is_halved_and_one_too_large_alone_is_told(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    denoise = CoarseStage.denoise
+
+    def small(stage: CoarseStage, states: list[DiffusionState], steps: int) -> list[DiffusionState]:
+        sizes.append(len(states))
+        if len(states) > 1 or states[0].seed == 13:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return denoise(stage, states, steps)
+
+    monkeypatch.setattr(CoarseStage, "denoise", small)
+    starts = [engine.begin(ORDER.model_copy(update={"seed": seed})) for seed in (1, 13, 3)]
+    outcomes = engine.denoise([Slice(state=progress.state) for progress in starts])
+    assert [outcome.code for outcome in outcomes] == [None, "out_of_memory", None]
+    assert sizes == [3, 1, 2, 1, 1]
+    assert "use_fine=false" in outcomes[1].error
+
+
+def test_an_empty_shape_is_told_as_such(tmp_path: Path) -> None:
+    save_models(tmp_path, keep=-9)
+    engine = loaded(tmp_path)
+    assert engine.decode(finish(engine, engine.begin(ORDER)).state, refine=True).code == "empty_result"
+
+
+def test_a_shape_with_too_many_voxels_is_refused(checkpoints: Path) -> None:
+    engine = loaded(checkpoints, max_voxels=10)
+    decoded = engine.decode(finish(engine, engine.begin(ORDER)).state, refine=True)
+    assert decoded.code == "too_many_voxels"
+    assert decoded.fine is None
+
+
+def test_warnings_say_what_is_missing_or_cut(engine: Engine) -> None:
+    assert engine.begin(ORDER).warnings == ()
+    engine.models._fine_folder = None
+    assert "fine" in engine.begin(ORDER).warnings[0]
+    assert engine.begin(ORDER.model_copy(update={"use_fine": False})).warnings == ()
+    assert "77" in engine.begin(ORDER.model_copy(update={"prompt": "chair " * 99, "use_fine": False})).warnings[0]
+
+
+def test_without_models_the_status_says_what_to_do_and_work_is_refused(tmp_path: Path) -> None:
+    engine = loaded(tmp_path, model="official")
+    health = engine.status().health
+    assert (health.status, health.model_loaded) == ("error", False)
+    assert health.error is not None
+    assert "objaverse_coarse" in health.error
+    assert str(tmp_path) in health.error
+    for outcome in (engine.begin(ORDER), *engine.denoise([Slice(state=b"")]), engine.decode(b"", refine=False)):
+        assert outcome.code == "models_unavailable"
+        assert outcome.error == health.error
+
+
+def test_warming_up_measures_the_step_time(engine: Engine) -> None:
+    status = engine.status()
+    assert (status.health.status, status.health.model_loaded, status.fine_model) == ("ready", True, True)
+    assert 0 < status.step_seconds["coarse"] < 5
