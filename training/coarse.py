@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from models.config import DenseUNetConfig
 from models.dense import DenseUNet
+from models.layers import TextContext
 from models.stages import CoarseStage
 from models.text import TextEncoder
 from models.vae import Decoder
@@ -16,6 +18,32 @@ from training.dataset import Shapes, pick
 from training.diffusion import PREVIEW_PROMPTS, Noising, caption_context, save_pictures, start_as_identity
 from training.engine import Budget, Losses, Trainer
 from training.recipe import Recipe
+
+
+def use_faster_layout(unet: DenseUNet, batch: int) -> None:
+    """On a GPU, puts kernels into the memory layout in which a training step takes less time, by trying both."""
+    device = next(unet.parameters()).device
+    if device.type != "cuda":
+        return
+    config = unet.config
+    noisy = torch.randn(batch, config.in_channels, *(config.image_size,) * 3, device=device)
+    context = TextContext(torch.randn(batch, 16, config.context_dim, device=device))
+    timesteps = torch.zeros(batch, dtype=torch.int64, device=device)
+    seconds = {}
+    for layout in (torch.channels_last_3d, torch.contiguous_format):
+        unet.to(memory_format=layout)  # type: ignore[call-overload]
+        for turn in range(8):
+            if turn == 3:
+                torch.cuda.synchronize()
+                begin = time.monotonic()
+            with torch.autocast(device.type, torch.bfloat16):
+                unet(noisy, timesteps, context).float().square().mean().backward()
+        torch.cuda.synchronize()
+        seconds[layout] = (time.monotonic() - begin) / 5
+    unet.zero_grad(set_to_none=True)
+    fastest = min(seconds, key=lambda layout: seconds[layout])
+    unet.to(memory_format=fastest)  # type: ignore[call-overload]
+    print("coarse: seconds a step by layout:", {str(layout): round(value, 4) for layout, value in seconds.items()})
 
 
 def train_coarse(
@@ -27,6 +55,7 @@ def train_coarse(
     assert isinstance(config.unet, DenseUNetConfig)
     unet = DenseUNet(config.unet).to(device)
     start_as_identity(unet)
+    use_faster_layout(unet, plan.batch)
     trainer = Trainer("coarse", unet, folder / "coarse.pt", Budget(plan.steps, minutes), plan.optimization, generator)
     scale_factor = 1 / latents.float().std().item()
     noising, tokens = Noising(config.schedule, generator), shapes.tokens.to(device)

@@ -95,18 +95,22 @@ class Trainer:
         self.modules.train()
         begin, saved = time.monotonic() - self.seconds, time.monotonic()
         shown = {round(self.budget.fraction(self.step, self.seconds) * samples)}
-        with progress(self.name, self.budget.steps, self.step) as bar:
-            while (fraction := self.budget.fraction(self.step, self.seconds)) < 1:
-                parts = self._update(losses, fraction)
-                self.seconds = time.monotonic() - begin
-                bar.advance(self.step, parts, fraction)
-                if time.monotonic() - saved > self.save_every:
-                    self._save()
-                    saved = time.monotonic()
-                if sample is not None and (turn := int(fraction * samples)) not in shown:
-                    shown.add(turn)
-                    sample(self.step)
-                    self.modules.train()
+        try:
+            with progress(self.name, self.budget.steps, self.step) as bar:
+                while (fraction := self.budget.fraction(self.step, self.seconds)) < 1:
+                    parts = self._update(losses, fraction)
+                    self.seconds = time.monotonic() - begin
+                    bar.advance(self.step, parts, fraction)
+                    if time.monotonic() - saved > self.save_every:
+                        self._save()
+                        saved = time.monotonic()
+                    if sample is not None and (turn := int(fraction * samples)) not in shown:
+                        shown.add(turn)
+                        sample(self.step)
+                        self.modules.train()
+        except (KeyboardInterrupt, SystemExit):
+            self._save()
+            raise
         self.done = True
         self._save()
         if sample is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -118,6 +119,8 @@ def main(arguments: list[str] | None = None) -> int:
     options.out = options.out or options.run_dir / "checkpoints"
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     torch.backends.cudnn.benchmark = True
+    # Told to stop, a stage saves its state first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run = Run(
         PRESETS[options.preset], options.run_dir, options.out, device, options.seed, options.minutes, options.workers
     )

@@ -26,9 +26,10 @@ from training.engine import Budget, Losses, Trainer, progress
 from training.grids import TrainingGrid
 from training.recipe import Plan
 
-KL_WEIGHT = 2e-4
+KL_WEIGHT = 5e-4
 NORMAL_WEIGHT = 0.5
 MEAN_GAIN = 4.0
+CHECKED = 8
 MISSING, BESIDE = 0.03, 0.10
 """The most coarse voxels that are left out, and the most of those beside the surface that are added."""
 
@@ -77,7 +78,13 @@ def train_vae(
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             return vae_losses(model, grid, unit(stored), generator)
 
-    average = trainer.run(losses)
+    def check(step: int) -> None:
+        average = trainer.average
+        assert isinstance(average, Autoencoder)
+        iou, cosine = reconstruction(average.eval(), rows, range(min(CHECKED, len(rows))))
+        print(f"{name}: step {step}, {CHECKED} shapes decoded again: IoU {iou:.4f}, cosine of normals {cosine:.4f}")
+
+    average = trainer.run(losses, check)
     assert isinstance(average, Autoencoder)
     return average.eval().requires_grad_(False)
 
@@ -102,6 +109,23 @@ def vae_losses(model: Autoencoder, grid: TrainingGrid, normals: Tensor, generato
         "normal": NORMAL_WEIGHT * normal_loss(decoded.normals, normals),
         "kl": KL_WEIGHT * divergence,
     }
+
+
+@torch.no_grad()
+def reconstruction(model: Autoencoder, rows: Rows, shapes: range) -> tuple[float, float]:
+    """Encodes shapes and decodes their mean latents as when serving: IoU of all voxels, mean cosine where both are."""
+    grid, stored = rows.batch(torch.tensor(shapes))
+    latent_grid, mean, _ = model.encode(grid, unit(stored))
+    if not model.config.vae.dense_latent:
+        coarse = levels_of(grid, model.config.vae)[0]
+        there = coarse.rows_of(latent_grid.ijk, latent_grid.batch) < len(coarse)
+        latent_grid, mean = latent_grid.prune(there), mean[there]
+    decoded = model.decoder(mean, latent_grid)
+    found = grid.rows_of(decoded.grid.ijk, decoded.grid.batch)
+    both = found < len(grid)
+    shared = int(both.sum())
+    cosine = functional.cosine_similarity(decoded.normals[both], unit(stored)[found[both]], dim=1)
+    return shared / (len(grid) + len(found) - shared), cosine.mean().item()
 
 
 def structure_loss(decoded: Decoded) -> Tensor:

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.engine import Budget, Losses, Optimization, Trainer, seed_everything
+
+OPTIMIZATION = Optimization(lr=0.05, warmup=5, ema=0.9)
+
+
+class _Problem:
+    """A line to fit; the random numbers come from the trainer's generator."""
+
+    def __init__(self, path: Path, steps: int, spoiled: int = -1, stop: int = -1) -> None:
+        self.generator = seed_everything(0, torch.device("cpu"))
+        self.model = torch.nn.Linear(3, 1)
+        self.spoiled, self.stop = spoiled, stop
+        self.trainer = Trainer("line", self.model, path, Budget(steps), OPTIMIZATION, self.generator)
+
+    def losses(self, step: int) -> Losses:
+        if step == self.stop:
+            raise KeyboardInterrupt
+        x = torch.randn(16, 3, generator=self.generator)
+        loss = (self.model(x) - x.sum(1, keepdim=True)).square().mean()
+        return {"mse": loss * float("nan") if step == self.spoiled else loss}
+
+    def run(self) -> torch.Tensor:
+        average = self.trainer.run(self.losses)
+        assert isinstance(average, torch.nn.Linear)
+        return average.weight.detach()
+
+
+def test_training_reaches_the_solution(tmp_path: Path) -> None:
+    torch.testing.assert_close(_Problem(tmp_path / "a.pt", 300).run(), torch.ones(1, 3), rtol=0, atol=0.02)
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path: Path) -> None:
+    whole = _Problem(tmp_path / "whole.pt", 40).run()
+    with pytest.raises(KeyboardInterrupt):
+        _Problem(tmp_path / "killed.pt", 40, stop=17).run()
+    resumed = _Problem(tmp_path / "killed.pt", 40)
+    assert resumed.trainer.step == 17
+    assert torch.equal(resumed.run(), whole)
+
+
+def test_a_finished_stage_is_not_trained_again(tmp_path: Path) -> None:
+    weights = _Problem(tmp_path / "a.pt", 10).run()
+    again = _Problem(tmp_path / "a.pt", 10, stop=0)
+    assert torch.equal(again.run(), weights)
+
+
+def test_a_step_whose_gradient_is_not_finite_is_left_out(tmp_path: Path) -> None:
+    assert _Problem(tmp_path / "a.pt", 40, spoiled=20).run().isfinite().all()
+
+
+def test_a_time_budget_ends_training_before_the_last_step() -> None:
+    budget = Budget(steps=1000, minutes=2)
+    assert budget.fraction(step=10, seconds=60) == 0.5
+    assert budget.fraction(step=900, seconds=60) == 0.9
+    assert budget.fraction(step=10, seconds=121) > 1

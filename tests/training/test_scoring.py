@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.result import Voxels
+from training.evaluate import PER_CATEGORY, QUICK_PROMPTS, jobs
+from training.scoring import Score, append_score, diversity, parent_iou, read_scores, summarise
+from training.shapes import CATEGORIES
+
+
+def _voxels(ijk: list[list[int]], size: float) -> Voxels:
+    return Voxels(np.array(ijk, np.int16), np.zeros((len(ijk), 3), np.float32), size)
+
+
+def _score(key: str, recognised: str, attribute: bool | None, iou: float, voxels: int = 5) -> Score:
+    return Score(key, key, "mug", recognised, attribute, voxels, 50, iou)
+
+
+def test_parents_of_negative_voxels_are_rounded_down() -> None:
+    coarse = _voxels([[-1, 0, 0], [0, 0, 0]], 1 / 32)
+    assert parent_iou(_voxels([[-1, 0, 0], [3, 3, 3]], 1 / 128), coarse, 4) == 1
+    assert parent_iou(_voxels([[-4, 0, 0]], 1 / 128), coarse, 4) == 0.5
+
+
+def test_summary_counts_only_named_attributes_and_every_empty_shape() -> None:
+    scores = [_score("a", "mug", True, 1.0), _score("b", "cup", False, 0.5), _score("c", "", None, 0.0, voxels=0)]
+    summary = summarise(scores, [])
+    assert summary.category == pytest.approx(1 / 3)
+    assert summary.attribute == 0.5
+    assert summary.iou == 0.5
+    assert summary.empty == 1
+
+
+def test_diversity_is_zero_for_equal_and_one_for_disjoint_shapes() -> None:
+    a, b = np.array([[0, 0, 0]]), np.array([[1, 0, 0]])
+    assert diversity([(a, a)]) == 0
+    assert diversity([(a, b)]) == 1
+
+
+def test_scores_survive_a_line_that_was_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "scores.jsonl"
+    append_score(path, _score("a", "mug", True, 1.0))
+    with path.open("a") as file:
+        file.write('{"key": "b", "pro')
+    assert list(read_scores(path)) == ["a"]
+
+
+def test_evaluation_covers_every_category_also_when_quick() -> None:
+    for quick, count in ((True, QUICK_PROMPTS), (False, PER_CATEGORY * len(CATEGORIES))):
+        scored, seconds = jobs(quick)
+        assert len(scored) == count >= 48
+        assert {job.prompt.category for job in scored} == set(CATEGORIES)
+        assert len({job.key for job in [*scored, *seconds]}) == len(scored) + len(seconds)
+        assert sum(job.first for job in scored) == len(seconds) == len(CATEGORIES)

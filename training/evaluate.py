@@ -1,0 +1,226 @@
+"""Measures the demo models on prompts in wordings that training never used, with the API's defaults.
+
+Prints category accuracy and attribute agreement as a classifier of real shapes sees them, how well the fine shape
+covers the coarse one, and how much two seeds differ; writes a contact sheet. Ends with status 1 if a target is missed.
+Results are kept in --run-dir, so that an interrupted evaluation goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from api.preview import contact_sheet, render, save_png
+from models.config import to_dict
+from models.loading import load_coarse, load_fine, load_text
+from models.pipeline import Generation, Pipeline
+from models.result import Voxels
+from training.classifier import CLASSIFIER_FILE, ShapeClassifier, accuracy, judge, load_classifier, train_classifier
+from training.dataset import SHARD, balanced, load_shapes, make_shapes
+from training.engine import progress, seed_everything
+from training.recipe import DEMO
+from training.scoring import Score, Summary, append_score, parent_iou, read_scores, summarise
+from training.shapes import CATEGORIES, EvalPrompt, evaluation_prompts
+
+PER_CATEGORY, QUICK_PROMPTS, QUICK_TESTS = 10, 48, 360
+TARGET_CLASSIFIER, TARGET_CATEGORY, TARGET_IOU = 0.97, 0.80, 0.90
+SECOND_SEED = 1_000_000
+THUMBNAIL = 192
+
+
+@dataclass(frozen=True)
+class Job:
+    """One shape to generate. first: it is on the contact sheet. twin: another seed's shape is compared with it."""
+
+    prompt: EvalPrompt
+    seed: int
+    first: bool
+    twin: bool
+
+    @property
+    def key(self) -> str:
+        return f"{self.prompt.prompt} #{self.seed}"
+
+
+def jobs(quick: bool) -> tuple[list[Job], list[Job]]:
+    """The shapes that are scored, and second seeds of some of them, which show diversity alone."""
+    prompts = evaluation_prompts(PER_CATEGORY)
+    # Round by round through the categories, so that the first 48 cover all of them.
+    rounds = sorted(range(len(prompts)), key=lambda index: (index % PER_CATEGORY, index))
+    chosen = [prompts[index] for index in rounds][: QUICK_PROMPTS if quick else len(prompts)]
+    scored = [Job(p, p.seed, n < len(CATEGORIES), n < len(CATEGORIES)) for n, p in enumerate(chosen)]
+    seconds = [Job(p, p.seed + SECOND_SEED, False, True) for p in chosen[: len(CATEGORIES)]]
+    return scored, seconds
+
+
+class Evaluation:
+    """The models, the judge, and the folder that keeps what is done."""
+
+    def __init__(
+        self, pipeline: Pipeline, classifier: ShapeClassifier, folder: Path, steps: int, guidance: float
+    ) -> None:
+        self.pipeline, self.classifier, self.folder = pipeline, classifier, folder
+        self.steps, self.guidance = steps, guidance
+        (folder / "shapes").mkdir(parents=True, exist_ok=True)
+        self.log = folder / "scores.jsonl"
+
+    def run(self, todo: list[Job], batch: int) -> dict[str, Score]:
+        """Generates and scores what is not done yet; scores by key."""
+        scores = read_scores(self.log)
+        missing = [job for job in todo if job.key not in scores]
+        with progress("evaluate", len(todo), len(todo) - len(missing)) as bar:
+            for part in balanced(range(len(missing)), batch):
+                chosen = [missing[index] for index in part]
+                for job, result in zip(chosen, self.generate(chosen), strict=True):
+                    scores[job.key] = self.score(job, result)
+                    append_score(self.log, scores[job.key])
+                done = len(todo) - len(missing) + part[-1] + 1
+                bar.advance(done, fraction=done / len(todo))
+        return scores
+
+    def generate(self, chosen: list[Job]) -> list[Generation]:
+        """Coarse and fine shapes of some jobs, in one batch where the device gains from it."""
+        coarse_stage, fine_stage = self.pipeline.coarse, self.pipeline.fine
+        assert fine_stage is not None
+        texts = self.pipeline.text.encode([job.prompt.prompt for job in chosen])
+        states = [
+            coarse_stage.start(text, seed=job.seed, steps=self.steps, guidance_scale=self.guidance)
+            for job, text in zip(chosen, texts, strict=True)
+        ]
+        coarse = coarse_stage.decode(coarse_stage.denoise(states, self.steps))
+        full = [index for index, shape in enumerate(coarse) if len(shape)]
+        starts = [
+            fine_stage.start(coarse[index], texts[index], seed=chosen[index].seed, steps=self.steps) for index in full
+        ]
+        fine = dict(zip(full, fine_stage.decode(fine_stage.denoise(starts, self.steps)), strict=True))
+        return [Generation(shape, fine.get(n), chosen[n].seed) for n, shape in enumerate(coarse)]
+
+    def score(self, job: Job, result: Generation) -> Score:
+        """Judges a shape, and keeps what the contact sheet and the diversity need."""
+        coarse, fine, prompt = result.coarse, result.fine, job.prompt
+        recognised, values = ("", {}) if not len(coarse) else judge(self.classifier, [coarse])[0]
+        attribute = None
+        if prompt.attribute_name is not None:
+            attribute = values.get((prompt.category, prompt.attribute_name)) == prompt.attribute_value
+        iou = 0.0 if fine is None else parent_iou(fine, coarse, DEMO.fine.vae.factor)
+        if job.twin:
+            np.save(self._file(job, ".npy"), coarse.ijk)
+        if job.first:
+            save_png(_picture(coarse if fine is None else fine), self._file(job, ".png"))
+        return Score(
+            job.key, prompt.prompt, prompt.category, recognised, attribute,
+            len(coarse), 0 if fine is None else len(fine), iou,
+        )  # fmt: skip
+
+    def pairs(self, scored: list[Job], seconds: list[Job]) -> list[tuple[NDArray[np.integer], NDArray[np.integer]]]:
+        """Coarse voxels of the same prompt with two seeds."""
+        first = {job.prompt.prompt: job for job in scored if job.twin}
+        return [
+            (np.load(self._file(first[job.prompt.prompt], ".npy")), np.load(self._file(job, ".npy"))) for job in seconds
+        ]
+
+    def sheet(self, scored: list[Job], path: Path) -> None:
+        """A picture of one shape per category."""
+        from PIL import Image
+
+        shown = [job for job in scored if job.first]
+        images = [np.asarray(Image.open(self._file(job, ".png"))) for job in shown]
+        save_png(contact_sheet(images, [job.prompt.prompt for job in shown], columns=6), path)
+
+    def _file(self, job: Job, suffix: str) -> Path:
+        return self.folder / "shapes" / (hashlib.blake2b(job.key.encode(), digest_size=8).hexdigest() + suffix)
+
+
+def _picture(shape: Voxels) -> NDArray[np.uint8]:
+    return render(shape.ijk, shape.normal, resolution=round(1 / shape.voxel_size), size=THUMBNAIL)
+
+
+def find_classifier(
+    checkpoints: Path, folder: Path, device: torch.device, tests: int
+) -> tuple[ShapeClassifier, float, float]:
+    """The shipped classifier, or one trained now; with its shares of right categories and attributes on test shapes."""
+    workers = os.cpu_count() or 1
+    path = checkpoints / CLASSIFIER_FILE
+    if path.exists():
+        classifier = load_classifier(path, device)
+    else:
+        make_shapes(folder / "data", DEMO.classifier_numbers, 1, "heldout", workers)
+        shapes = load_shapes(folder / "data", DEMO.classifier_numbers, "heldout")
+        classifier = train_classifier(DEMO, shapes, folder, None, seed_everything(0, device))
+    numbers = DEMO.test_numbers[: tests // SHARD * SHARD]
+    make_shapes(folder / "data", numbers, 1, "heldout", workers)
+    return classifier, *accuracy(classifier, load_shapes(folder / "data", numbers, "heldout"))
+
+
+def report(summary: Summary, category: float, attributes: float) -> bool:
+    """Prints the table; whether every target is met."""
+    rows = [
+        ("classifier on real shapes: category", category, TARGET_CLASSIFIER),
+        ("classifier on real shapes: attribute", attributes, None),
+        (f"category, {summary.shapes} prompts", summary.category, TARGET_CATEGORY),
+        ("named attribute", summary.attribute, None),
+        ("IoU of fine with coarse", summary.iou, TARGET_IOU),
+        ("diversity (1 - IoU of two seeds)", summary.diversity, None),
+    ]
+    for name, value, target in rows:
+        verdict = "" if target is None else f"  target {target:.0%}: {'met' if value >= target else 'MISSED'}"
+        print(f"{name:38s} {value:7.1%}{verdict}")
+    print(f"{'shapes without any voxel':38s} {summary.empty:7d}")
+    return all(target is None or value >= target for _, value, target in rows)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    options = _parser().parse_args(arguments)
+    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    root: Path = options.checkpoint_dir
+    text = load_text(root / "demo_text")
+    pipeline = Pipeline(
+        text, load_coarse(root / "demo_coarse", text.null, device), load_fine(root / "demo_fine", device)
+    )
+    # Results of other weights or settings must not be mixed: each has a folder of its own.
+    mark = hashlib.blake2b(digest_size=6)
+    for name in ("demo_text", "demo_coarse", "demo_fine"):
+        mark.update((root / name / "model.safetensors").read_bytes())
+    mark.update(f"{options.steps} {options.guidance} {to_dict(pipeline.coarse.config)}".encode())
+    folder = options.run_dir / mark.hexdigest()
+    tests = QUICK_TESTS if options.quick else len(DEMO.test_numbers)
+    classifier, category, attributes = find_classifier(root, options.run_dir, device, tests)
+
+    evaluation = Evaluation(pipeline, classifier, folder, options.steps, options.guidance)
+    scored, seconds = jobs(options.quick)
+    scores = evaluation.run([*scored, *seconds], options.batch or (1 if device.type == "cpu" else 32))
+    summary = summarise([scores[job.key] for job in scored], evaluation.pairs(scored, seconds))
+    picture = options.picture or folder / "contact_sheet.png"
+    evaluation.sheet(scored, picture)
+    wrong = [s for s in (scores[job.key] for job in scored) if s.recognised != s.wanted]
+    for score in wrong:
+        print(f"not recognised: {score.prompt!r} looks like {score.recognised or 'nothing'!r}")
+    met = report(summary, category, attributes)
+    print(f"contact sheet: {picture}")
+    return 0 if met else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/evaluate", description=__doc__)
+    parser.add_argument("--checkpoint-dir", type=Path, default=Path("checkpoints"), help="the models (checkpoints)")
+    parser.add_argument("--quick", action="store_true", help=f"{QUICK_PROMPTS} prompts, less than all")
+    parser.add_argument("--steps", type=int, default=100, help="denoising steps (100, the API's default)")
+    parser.add_argument("--guidance", type=float, default=7.5, help="guidance scale (7.5, the API's default)")
+    parser.add_argument("--device", help="cpu, cuda, … (default: a GPU if there is one)")
+    parser.add_argument("--batch", type=int, help="shapes at once (default: 1 on a CPU, 32 on a GPU)")
+    parser.add_argument("--run-dir", type=Path, default=Path("runs/evaluate"), help="what is done already")
+    parser.add_argument("--picture", type=Path, help="where the contact sheet goes (default: in RUN_DIR)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
