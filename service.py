@@ -18,8 +18,9 @@ from api.middleware import Gate
 from api.remote import Remote
 from api.schemas import GenerateRequest, GuidanceScale, Health, NoParameters, Prompt, Seed, Steps
 from api.settings import load_settings
+from api.token import TokenGate, present
 from api.web import Pages
-from api.wire import Decoded, Order, Progress, Slice, Status
+from api.wire import Decoded, Finished, Order, Progress, Slice, Status
 from api.worker import Worker
 
 settings = load_settings()
@@ -45,6 +46,9 @@ class Sampler:
         self.worker = Worker(settings)
         end_when_idle(lambda: self.worker.idle_seconds, settings.drain_seconds)
 
+    async def __is_ready__(self) -> bool:
+        return self.worker.status().health.status == "ready"
+
     @bentoml.api
     async def status(self) -> Status:
         """Health and measured step times."""
@@ -61,9 +65,14 @@ class Sampler:
         return await self.worker.run(lambda engine: engine.denoise(items))
 
     @bentoml.api
-    async def decode(self, state: bytes, refine: bool) -> Decoded:
+    async def decode(self, item: Finished) -> Decoded:
         """Voxels of a finished state; with `refine`, also the first state of the fine stage."""
-        return await self.worker.run(lambda engine: engine.decode(state, refine))
+        return await self.worker.run(lambda engine: engine.decode(item.state, item.refine))
+
+
+if settings.sampler_token is not None:
+    as_service: Any = Sampler
+    as_service.add_asgi_middleware(TokenGate, token=settings.sampler_token.get_secret_value())
 
 
 @bentoml.service(workers=settings.workers, traffic={"timeout": LONGEST_CALL}, runner_probe={"enabled": False})
@@ -71,9 +80,11 @@ class Sampler:
 class XCube:
     """Text to 3-D voxels."""
 
-    sampler = bentoml.depends(Sampler)
+    sampler = bentoml.depends(Sampler, url=settings.sampler_url)
 
     def __init__(self) -> None:
+        if settings.sampler_token is not None:
+            present(self.sampler, settings.sampler_token.get_secret_value())
         remote = Remote(self.sampler)
         self.monitor = Monitor(remote)
         self.generator = Generator(settings, remote, self.monitor)

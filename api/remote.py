@@ -13,7 +13,7 @@ import aiohttp
 from bentoml.exceptions import BentoMLException, ServiceUnavailable
 
 from api.errors import WorkerLost
-from api.wire import Decoded, Order, Progress, Slice, Status
+from api.wire import Decoded, Finished, Order, Progress, Slice, Status
 
 T = TypeVar("T")
 FIRST_PAUSE = 0.05
@@ -33,7 +33,7 @@ class Sampler(Protocol):
     async def denoise(self, items: list[Slice]) -> list[Progress]:
         """Every state, a slice further."""
 
-    async def decode(self, state: bytes, refine: bool) -> Decoded:
+    async def decode(self, item: Finished) -> Decoded:
         """Voxels of a finished state."""
 
 
@@ -61,7 +61,7 @@ class Remote:
 
     async def decode(self, state: bytes, refine: bool) -> Decoded:
         """Voxels of a finished state. Raises what the Sampler found wrong."""
-        decoded = await _persist(lambda: self._sampler.decode(state=state, refine=refine))
+        decoded = await _persist(lambda: self._sampler.decode(item=Finished(state=state, refine=refine)))
         decoded.check()
         return decoded
 

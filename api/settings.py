@@ -8,9 +8,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from api.modelset import read_model_set
 from models.errors import ConfigError
 
 PREFIX = "XCUBE_"
@@ -39,6 +40,13 @@ class Settings(BaseSettings):
         default_factory=lambda: max(1, usable_cores() - 1), ge=1, le=1024, description="CPU threads of a Sampler"
     )
 
+    sampler_url: str | None = Field(
+        default=None, pattern=r"^https?://", description="address of Samplers that run elsewhere, in place of own ones"
+    )
+    sampler_token: SecretStr | None = Field(
+        default=None, description="secret that this process and Samplers elsewhere share"
+    )
+
     deadline_seconds: float = Field(default=290.0, gt=0, le=86_400, description="longest time for one request")
     drain_seconds: int = Field(default=300, ge=1, le=86_400, description="time for running requests after SIGTERM")
     max_running: int = Field(default=8, ge=1, le=1024, description="generations that share the models at a time")
@@ -61,9 +69,9 @@ class Settings(BaseSettings):
 
     @field_validator("config")
     @classmethod
-    def _config_exists(cls, value: Path | None) -> Path | None:
-        if value is not None and not value.is_file():
-            raise ValueError("names a file that does not exist")
+    def _config_is_usable(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            read_model_set(value)
         return value
 
 

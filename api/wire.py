@@ -49,6 +49,13 @@ class Slice(Message):
     state: bytes
 
 
+class Finished(Message):
+    """A state to decode; with `refine`, also into the first state of the fine stage."""
+
+    state: bytes
+    refine: bool
+
+
 class Outcome(Message):
     """One item's answer: a failure of one item is data, so that it does not fail the others of its batch."""
 

@@ -19,7 +19,7 @@ from api.remote import Remote
 from api.result import Result
 from api.schemas import GenerateRequest
 from api.settings import Settings
-from api.wire import Decoded, Order, Progress, Slice, Status, pack_voxels
+from api.wire import Decoded, Finished, Order, Progress, Slice, Status, pack_voxels
 from models.result import Voxels
 
 T = TypeVar("T")
@@ -50,8 +50,8 @@ class FakeSampler:
             raise self.faults.pop(0)
         return [Progress(state=b"%d" % (int(i.state) + 1), step=int(i.state) + 1, steps=10) for i in items]
 
-    async def decode(self, state: bytes, refine: bool) -> Decoded:
-        assert state == b"10"
+    async def decode(self, item: Finished) -> Decoded:
+        assert item.state == b"10"
         return self.decoded
 
 
