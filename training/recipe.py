@@ -64,7 +64,7 @@ def _coarse(channels: int, blocks: int, f_maps: int, width: int) -> StageConfig:
         model_channels=channels,
         channel_mult=(1, 2),
         num_res_blocks=blocks,
-        attention_resolutions=(1, 2),
+        attention_resolutions=(2,),
         num_heads=4,
         context_dim=width,
     )
