@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from api.errors import ModelsUnavailable
+from api.modelset import read_model_set
 from api.settings import Settings
 from models.cache import LRUCache
 from models.importer import ensure_imported
@@ -49,6 +52,9 @@ class Models:
         self.device = self._find_device()
         faults = ensure_imported(self.settings.checkpoint_dir)
         found = find(self.settings.model)
+        if self.settings.config is not None:
+            folders: dict[str, Any] = {**read_model_set(self.settings.config)}
+            found = replace(found, **folders)
         if found.text is None or found.coarse is None:
             raise ModelsUnavailable(" ".join([*faults, _missing(self.settings, found)]))
         self._text = load_text(found.text)

@@ -13,7 +13,7 @@ from bentoml._internal.models import ModelStore
 from api.engine import Engine
 from api.settings import Settings
 from api.wire import Decoded, Order, Progress, Slice, unpack_voxels
-from models.pipeline import Pipeline
+from models.pipeline import NO_FINE_MODEL, Pipeline
 from models.stages import CoarseStage
 from models.state import DiffusionState
 from tests.service.tiny import save_models
@@ -156,6 +156,15 @@ def test_without_models_the_status_says_what_to_do_and_work_is_refused(tmp_path:
     for outcome in (engine.begin(ORDER), *engine.denoise([Slice(state=b"")]), engine.decode(b"", refine=False)):
         assert outcome.code == "models_unavailable"
         assert outcome.error == health.error
+
+
+def test_a_configuration_file_overrides_models_of_the_store(checkpoints: Path, tmp_path: Path) -> None:
+    save_models(tmp_path / "other", keep=-9)
+    file = tmp_path / "models.yaml"
+    file.write_text("coarse: other/demo_coarse\nfine: null\n")
+    engine = loaded(checkpoints, config=file)
+    assert engine.begin(ORDER).warnings == (NO_FINE_MODEL,)
+    assert engine.decode(finish(engine, engine.begin(ORDER)).state, refine=True).code == "empty_result"
 
 
 def test_warming_up_measures_the_step_time(engine: Engine) -> None:

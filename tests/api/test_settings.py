@@ -59,6 +59,26 @@ def test_a_bad_value_is_one_sentence_that_names_it(monkeypatch: pytest.MonkeyPat
     assert sentence.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("text: [", "not a readable YAML file"),
+        ("- text", "does not hold a mapping"),
+        ("voxels: here", "'voxels'"),
+        ("coarse: 5", "folder for coarse"),
+        ("coarse: null", "folder for coarse"),
+        ("coarse: nowhere", "no config.yaml"),
+    ],
+)
+def test_a_bad_model_set_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, fault: str) -> None:
+    file = tmp_path / "models.yaml"
+    file.write_text(text)
+    monkeypatch.setenv("XCUBE_CONFIG", str(file))
+    with pytest.raises(ConfigError, match="XCUBE_CONFIG") as caught:
+        read_settings()
+    assert fault in str(caught.value)
+
+
 def test_a_bad_value_ends_the_process_with_that_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XCUBE_PORT", "eighty")
     load_settings.cache_clear()

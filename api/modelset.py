@@ -1,0 +1,44 @@
+"""The file behind XCUBE_CONFIG: models in folders of the user's choice, in place of those in the model store.
+
+    text: models/my_text        # folders in our own format, relative to this file
+    coarse: models/my_coarse
+    fine: null                  # serve without a fine model
+
+What the file does not name comes from the store as usual.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+KINDS = ("text", "coarse", "fine")
+FILES = ("config.yaml", "model.safetensors")
+
+
+def read_model_set(path: Path) -> dict[str, Path | None]:
+    """The folders that a file names.
+
+    Raises:
+        ValueError: what is wrong with the file, as the end of a sentence.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"is not a readable YAML file ({type(error).__name__})") from None
+    if not isinstance(values, dict) or not values:
+        raise ValueError("does not hold a mapping with text, coarse or fine")
+    folders: dict[str, Path | None] = {}
+    for kind, folder in values.items():
+        if kind not in KINDS:
+            raise ValueError(f"names {kind!r}, which is none of {', '.join(KINDS)}")
+        if folder is None and kind == "fine":
+            folders[kind] = None
+            continue
+        if not isinstance(folder, str):
+            raise ValueError(f"does not give a folder for {kind}")
+        folders[kind] = found = path.parent / folder
+        if missing := next((name for name in FILES if not (found / name).is_file()), None):
+            raise ValueError(f"gives {folder} for {kind}, which has no {missing}")
+    return folders
