@@ -13,8 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 OWN = {"api", "cli", "models", "service", "tests", "training"}
-# Not declared: it is used where somebody installed it, and nothing depends on it.
-OPTIONAL = {"fvdb"}
+# Not declared: fvdb is used where somebody installed it, triton comes with torch's CUDA build.
+OPTIONAL = {"fvdb", "triton"}
 
 
 def declared(*extras: str) -> set[str]:
