@@ -39,6 +39,10 @@ class MethodNotAllowed(ApiError):
     """The path exists, the method does not."""
 
 
+class NotAcceptable(ApiError):
+    """The client accepts none of the formats that the service writes."""
+
+
 class BodyTimeout(ApiError):
     """The request's body did not arrive in time."""
 
@@ -106,6 +110,7 @@ TABLE = (
     Rule(TooSlow, 400, "too_slow", False),
     Rule(NotFound, 404, "not_found", False),
     Rule(MethodNotAllowed, 405, "method_not_allowed", False),
+    Rule(NotAcceptable, 406, "not_acceptable", False),
     Rule(BodyTimeout, 408, "body_timeout", True),
     Rule(BodyTooLarge, 413, "body_too_large", False),
     Rule(UnsupportedMediaType, 415, "unsupported_media_type", False),

@@ -1,0 +1,10 @@
+"""File formats of a generated shape: which there are, how a client chooses one, and how each is written."""
+
+from __future__ import annotations
+
+from api.formats.negotiation import negotiate
+from api.formats.points import npz, ply, voxel_indices
+from api.formats.registry import FORMATS, Format
+from api.formats.surface import Surface, surface
+
+__all__ = ["FORMATS", "Format", "Surface", "negotiate", "npz", "ply", "surface", "voxel_indices"]
