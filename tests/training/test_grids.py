@@ -52,6 +52,4 @@ def test_resampling_and_its_gradient_equal_those_of_the_torch_backend(operation:
 def test_derived_grids_keep_their_gradients() -> None:
     _, grid = _pair()
     fine, _ = grid.refine(torch.ones(len(grid), dtype=torch.bool))
-    assert all(
-        isinstance(derived, TrainingGrid) for derived in (grid.coarse(), fine, fine.prune(fine.batch == 0))
-    )
+    assert all(isinstance(derived, TrainingGrid) for derived in (grid.coarse(), fine, fine.prune(fine.batch == 0)))
