@@ -1,0 +1,123 @@
+"""scripts/image: a Bento, a container image of it, and a report of its size."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import tomllib
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import get_args
+
+import yaml
+
+from cli.image import engine
+from cli.image.variant import IMAGE_NAMES, ROOT, Device, derive
+from models.importer import ensure_imported
+from models.store import KINDS, find
+
+CPU_WHEELS = "https://download.pytorch.org/whl/cpu/torch/"
+PROBE_SECONDS = 3
+
+
+def main() -> int:
+    """Builds the image that the arguments ask for; 1 if that fails."""
+    options = _arguments()
+    device: Device = "cpu" if options.cpu else "cuda"
+    tag = options.tag or f"{IMAGE_NAMES[device]}:{_version()}"
+    try:
+        name = options.engine or engine.find()
+        models = stored_models(options.models)
+        cpu_wheels = device == "cpu" and answers(CPU_WHEELS)
+        bento = build_bento(device, options.models, models, cpu_wheels=cpu_wheels)
+        _run(f"bentoml containerize {bento} --backend {name} --image-tag {tag}-bento")
+        engine.build(name, ROOT / "deploy/image/Dockerfile", tag, {"BENTO_IMAGE": f"{tag}-bento"})
+        report(name, tag)
+    except engine.EngineError as error:
+        print(f"image: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/image", description="Builds the container image of the service.")
+    parser.add_argument("--cpu", action="store_true", help="without CUDA: much smaller")
+    parser.add_argument(
+        "--models", choices=("demo", "official", "none"), default="demo", help="models in the image (default: demo)"
+    )
+    parser.add_argument("--engine", choices=get_args(engine.Name), help="default: the first that works")
+    parser.add_argument("--tag", help="default: xcube-serve:VERSION, with --cpu xcube-serve-cpu:VERSION")
+    return parser.parse_args()
+
+
+def stored_models(model_set: str) -> list[str] | None:
+    """Tags of the models to pack; None for those that bentofile.yaml names.
+
+    Raises:
+        EngineError: the set is not in the model store.
+    """
+    if model_set == "none":
+        return []
+    ensure_imported(ROOT / "checkpoints")
+    if model_set == "demo":
+        return None
+    found = find("official")
+    folders = [folder for kind in KINDS if (folder := getattr(found, kind)) is not None]
+    if found.text is None or found.coarse is None:
+        raise engine.EngineError("The official models are not in the model store: see scripts/import --help.")
+    return [f"{folder.parent.name}:{folder.name}" for folder in folders]
+
+
+def build_bento(device: Device, model_set: str, models: list[str] | None, *, cpu_wheels: bool = False) -> str:
+    """Runs `bentoml build`; returns the Bento's tag."""
+    config = derive(device, "auto" if model_set == "none" else model_set, models, cpu_wheels=cpu_wheels)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "bentofile.yaml"
+        file.write_text(yaml.safe_dump(config), encoding="utf-8")
+        output = _run(f"bentoml build --bentofile {file} --output tag .", capture=True)
+    return output.rpartition("__tag__:")[2].strip()
+
+
+def report(name: engine.Name, tag: str) -> None:
+    """Prints the size of an image and of its layers."""
+    if name == "buildah":
+        name = "podman"
+    found = engine.layers(name, tag)
+    print(f"{tag}: {sum(layer.size for layer in found) / 1e6:.0f} MB in {len(found)} layers")
+    for layer in found:
+        made_by = " ".join(layer.made_by.split())
+        print(f"  {layer.size / 1e6:8.1f} MB  {made_by[:100]}")
+
+
+def answers(url: str) -> bool:
+    """Whether a package index can be reached."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=PROBE_SECONDS):
+            return True
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _version() -> str:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return str(project["version"])
+
+
+def _run(command: str, *, capture: bool = False) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", *command.split()],
+        cwd=ROOT,
+        stdout=subprocess.PIPE if capture else None,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise engine.EngineError(f"`{command}` failed: its output is above.")
+    return done.stdout or ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Container engines: which one is there, and what it says about an image."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+Name = Literal["docker", "podman", "buildah"]
+_PROBE = {"docker": ["docker", "version"], "podman": ["podman", "--version"], "buildah": ["buildah", "--version"]}
+
+
+class EngineError(Exception):
+    """No engine is there, or one failed; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of an image. size: bytes, uncompressed."""
+
+    made_by: str
+    size: int
+
+
+def find() -> Name:
+    """The first engine that works: docker with a daemon, podman, buildah.
+
+    Raises:
+        EngineError: none does.
+    """
+    for name in get_args(Name):
+        if shutil.which(name) and subprocess.run(_PROBE[name], capture_output=True, check=False).returncode == 0:
+            found: Name = name
+            return found
+    raise EngineError("No container engine answers: install docker (and start its daemon), podman or buildah.")
+
+
+def build(engine: Name, dockerfile: Path, tag: str, arguments: dict[str, str]) -> None:
+    """Builds an image. The format is Docker's: OCI's has no health check."""
+    command = [engine, "build", "--file", str(dockerfile), "--tag", tag]
+    if engine != "docker":
+        command += ["--format", "docker", "--pull-never" if engine == "buildah" else "--pull=never"]
+    for name, value in arguments.items():
+        command += ["--build-arg", f"{name}={value}"]
+    if subprocess.run([*command, str(dockerfile.parent)], check=False).returncode:
+        raise EngineError(f"{engine} could not build {tag}: its output is above.")
+
+
+def layers(engine: Name, tag: str) -> list[Layer]:
+    """The layers of an image, the newest first, those without files left out."""
+    if engine == "buildah":
+        raise EngineError("buildah does not tell the sizes of layers: use podman with the same storage.")
+    shown = subprocess.run(
+        [engine, "history", "--no-trunc", "--human=false", "--format", "{{json .}}", tag],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = []
+    for line in shown.stdout.splitlines():
+        entry = json.loads(line)
+        size = int(entry.get("Size") or entry.get("size") or 0)
+        if size:
+            found.append(Layer(str(entry.get("CreatedBy") or entry.get("createdBy") or ""), size))
+    return found

@@ -1,0 +1,39 @@
+"""The build file of one kind of image, derived from bentofile.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+Device = Literal["cuda", "cpu"]
+IMAGE_NAMES: dict[Device, str] = {"cuda": "xcube-serve", "cpu": "xcube-serve-cpu"}
+
+
+def derive(
+    device: Device, model_set: str = "demo", models: Sequence[str] | None = None, *, cpu_wheels: bool = False
+) -> dict[str, Any]:
+    """The content of a build file.
+
+    Args:
+        device: "cpu" takes the lock without CUDA and switches GPUs off.
+        model_set: what XCUBE_MODEL says inside the image.
+        models: tags in the model store; None leaves those of bentofile.yaml.
+        cpu_wheels: take PyTorch from its own index of CPU wheels, not from the default index.
+    """
+    config: dict[str, Any] = yaml.safe_load((ROOT / "bentofile.yaml").read_text(encoding="utf-8"))
+    environment = {each["name"]: each["value"] for each in config["envs"]}
+    environment["XCUBE_MODEL"] = model_set
+    if device == "cpu":
+        config["python"]["requirements_txt"] = "requirements/image/cpu.txt"
+        environment["XCUBE_DEVICE"] = "cpu"
+        if cpu_wheels:
+            environment["UV_TORCH_BACKEND"] = "cpu"
+    config["labels"] |= {"device": device, "models": model_set}
+    config["envs"] = [{"name": name, "value": value} for name, value in environment.items()]
+    if models is not None:
+        config["models"] = list(models)
+    return config

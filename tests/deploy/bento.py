@@ -1,0 +1,55 @@
+"""Bentos of tiny models with random weights, built as scripts/image builds them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from cli.image.variant import ROOT, Device, derive
+from tests.service.tiny import save_models
+
+
+@dataclass(frozen=True)
+class Built:
+    """A Bento in a store of its own. home: that store's BENTOML_HOME. models: tags of the models it declares."""
+
+    tag: str
+    path: Path
+    home: Path
+    models: list[str]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return environment(self.home)
+
+
+def environment(home: Path) -> dict[str, str]:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("XCUBE_", "BENTOML_"))}
+    return {**inherited, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "true"}
+
+
+def build(folder: Path, device: Device = "cpu") -> Built:
+    """Imports tiny models into a new store in `folder`, and builds a Bento with them."""
+    home, checkpoints = folder / "home", folder / "checkpoints"
+    save_models(checkpoints)
+    tool("cli.import_models", "--checkpoint-dir", checkpoints, home=home)
+    models = sorted(f"{path.parent.parent.name}:{path.parent.name}" for path in home.glob("models/*/*/imported.txt"))
+    file = folder / "bentofile.yaml"
+    file.write_text(yaml.safe_dump(derive(device, models=models)))
+    output = tool("bentoml", "build", "--bentofile", file, "--output", "tag", ".", home=home)
+    tag = output.rpartition("__tag__:")[2].strip()
+    return Built(tag, home / "bentos" / Path(*tag.split(":")), home, models)
+
+
+def tool(module: str, *arguments: str | Path, home: Path, cwd: Path = ROOT) -> str:
+    """Runs a Python module as a command; returns what it prints."""
+    command: Sequence[str | Path] = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, cwd=cwd, env=environment(home), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

@@ -1,0 +1,157 @@
+"""A Bento holds what the service needs and nothing else, and serves from the store alone."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import yaml
+
+from cli.image.variant import ROOT
+from tests.deploy.bento import Built, build
+
+HADOLINT = Path(sys.executable).with_name("hadolint")
+
+
+@pytest.fixture(scope="module")
+def bento(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return build(tmp_path_factory.mktemp("bento"))
+
+
+def sources(bento: Built) -> set[str]:
+    return {str(path.relative_to(bento.path / "src")) for path in (bento.path / "src").rglob("*") if path.is_file()}
+
+
+def test_it_holds_the_service_and_no_tests_caches_or_weights(bento: Built) -> None:
+    found = sources(bento)
+    assert {"service.py", "api/settings.py", "models/pipeline.py", "api/static/docs.html"} <= found
+    assert {Path(name).parts[0] for name in found} == {
+        *("LICENSE", "api", "bentofile.yaml", "cli", "models", "pyproject.toml", "requirements", "service.py")
+    }
+    assert not [name for name in found if "__pycache__" in name or "test" in Path(name).name]
+    assert not [name for name in found if name.endswith((".pyc", ".safetensors", ".ckpt", ".log"))]
+
+
+@pytest.mark.skipif(shutil.which("git") is None or not (ROOT / ".git").exists(), reason="not a git checkout")
+def test_everything_that_git_has_in_the_packages_is_in_it(bento: Built) -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "api", "models", "service.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    present = {name for name in listed if (ROOT / name).exists()}
+    assert present <= sources(bento)
+
+
+def test_its_modules_import_nothing_of_the_project_that_it_lacks(bento: Built) -> None:
+    own = {path.name.removesuffix(".py") for path in ROOT.iterdir() if path.suffix == ".py" or path.is_dir()}
+    inside = {Path(name).parts[0].removesuffix(".py") for name in sources(bento)}
+    for name in sources(bento):
+        if name.endswith(".py"):
+            for node in ast.walk(ast.parse((bento.path / "src" / name).read_text())):
+                modules: list[str] = []
+                if isinstance(node, ast.Import):
+                    modules = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                    modules = [node.module or ""]
+                for module in modules:
+                    top = module.split(".")[0]
+                    assert top not in own or top in inside, f"{name} imports {module}"
+                    if top in {"api", "cli", "models"}:
+                        path = bento.path / "src" / Path(*module.split("."))
+                        assert path.is_dir() or path.with_suffix(".py").is_file(), f"{name} imports {module}"
+
+
+def test_its_description_labels_models_and_lock_are_declared(bento: Built) -> None:
+    info = yaml.safe_load((bento.path / "bento.yaml").read_text())
+    assert info["spec"] == 2
+    assert sorted(model["tag"] for model in info["models"]) == bento.models
+    assert [tag.split(":")[0] for tag in bento.models] == ["xcube-coarse", "xcube-fine", "xcube-text"]
+    assert info["labels"] == {"project": "xcube-serve", "licence": "Apache-2.0", "device": "cpu", "models": "demo"}
+    assert (bento.path / "README.md").read_bytes() == (ROOT / "README.md").read_bytes()
+    lock = (ROOT / "requirements/image/cpu.txt").read_text()
+    wanted = [line for line in lock.splitlines() if line and not line.startswith("#")]
+    installed = (bento.path / "env/python/requirements.txt").read_text()
+    missing = [line for line in wanted if line.strip(" \\") not in installed]
+    assert missing == []
+
+
+def test_the_dockerfiles_pass_the_linter(bento: Built) -> None:
+    generated = bento.path / "env/docker/Dockerfile"
+    assert "FROM docker.io/library/python:3.11-slim AS base-container" in generated.read_text()
+    rules = ROOT / "deploy/image/hadolint.yaml"
+    for file, options in ((generated, ["--config", rules]), (ROOT / "deploy/image/Dockerfile", ["-t", "style"])):
+        done = subprocess.run([HADOLINT, "--no-color", *options, file], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_exception_for_the_linter_is_needed_and_has_a_reason(bento: Built) -> None:
+    rules = ROOT / "deploy/image/hadolint.yaml"
+    done = subprocess.run(
+        [HADOLINT, "--no-color", "--no-fail", "-t", "style", bento.path / "env/docker/Dockerfile"],
+        cwd=bento.home,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for line in rules.read_text().splitlines():
+        if line.startswith("  - "):
+            rule, _, reason = line.removeprefix("  - ").partition(" # ")
+            assert rule in done.stdout, f"{rule} is not found any more"
+            assert len(reason) > 10
+
+
+def test_it_serves_from_the_store_in_an_empty_folder(bento: Built, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url, log = f"http://127.0.0.1:{port}", tmp_path / "log"
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    settings = {"XCUBE_DEVICE": "cpu", "XCUBE_THREADS": "1", "XCUBE_MODEL": "demo", "BENTOML_PORT": str(port)}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bentoml", "serve", bento.tag, "--host", "127.0.0.1"],
+            cwd=empty,
+            env=bento.environment | settings,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_until_ready(url, process, log)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        assert any(Path(worker.cwd()).is_relative_to(bento.path) for worker in workers)
+        answer = httpx.post(f"{url}/generate", json={"prompt": "a chair", "ddim_steps": 2, "seed": 3}, timeout=60)
+        assert answer.status_code == 200, answer.text
+        assert len(answer.json()["fine_xyz"]) > len(answer.json()["coarse_xyz"]) > 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        assert list(empty.iterdir()) == []
+    finally:
+        if process.poll() is None:
+            for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+                each.kill()
+            process.wait()
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert process.poll() is None, log.read_text()
+        try:
+            if httpx.get(f"{url}/readyz", timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"not ready within {seconds} s:\n{log.read_text()}")
