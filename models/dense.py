@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.config import DenseUNetConfig
+from models.dense_layers import DenseConv, DenseGroupNorm, double, halve, to_cube, to_rows
 from models.layers import SpatialTransformer, TextContext, TimestepEmbedding
 
 GROUPS = 32
@@ -22,25 +23,24 @@ class ResBlock(nn.Module):
     def __init__(self, channels: int, out_channels: int, embedding_dim: int, resample: str = "none") -> None:
         super().__init__()
         self.resample = resample
-        self.norm1 = nn.GroupNorm(GROUPS, channels)
-        self.conv1 = nn.Conv3d(channels, out_channels, 3, padding=1)
+        self.norm1 = DenseGroupNorm(GROUPS, channels)
+        self.conv1 = DenseConv(channels, out_channels, 3)
         self.modulation = nn.Linear(embedding_dim, 2 * out_channels)
-        self.norm2 = nn.GroupNorm(GROUPS, out_channels)
-        self.conv2 = nn.Conv3d(out_channels, out_channels, 3, padding=1)
-        self.skip = nn.Identity() if channels == out_channels else nn.Conv3d(channels, out_channels, 1)
+        self.norm2 = DenseGroupNorm(GROUPS, out_channels)
+        self.conv2 = DenseConv(out_channels, out_channels, 3)
+        self.skip = nn.Identity() if channels == out_channels else DenseConv(channels, out_channels, 1)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """x [B, C, X, Y, Z], activated embedding [B, E] -> [B, C', X', Y', Z']."""
-        h = self._resample(functional.silu(self.norm1(x)))
-        scale, shift = self.modulation(embedding)[:, :, None, None, None].chunk(2, dim=1)
-        h = functional.silu(self.norm2(self.conv1(h)) * (1 + scale) + shift)
+        h = self._resample(self.norm1(x, silu=True))
+        h = self.norm2(self.conv1(h), self.modulation(embedding), silu=True)
         return self.skip(self._resample(x)) + self.conv2(h)  # type: ignore[no-any-return]
 
     def _resample(self, x: Tensor) -> Tensor:
         if self.resample == "down":
-            return functional.avg_pool3d(x, 2)
+            return halve(x)
         if self.resample == "up":
-            return functional.interpolate(x, scale_factor=2.0, mode="nearest")
+            return double(x)
         return x
 
 
@@ -49,15 +49,13 @@ class DenseTransformer(SpatialTransformer):
 
     def __init__(self, channels: int, heads: int, context_dim: int) -> None:
         super().__init__(channels, heads, channels // heads, context_dim, self_attention=True)
-        self.norm = nn.GroupNorm(GROUPS, channels, eps=1e-6)
+        self.norm = DenseGroupNorm(GROUPS, channels, eps=1e-6)
 
     def forward(self, x: Tensor, context: TextContext) -> Tensor:
         """x [B, C, X, Y, Z] -> the same shape."""
-        batch, channels, *cube = x.shape
-        rows = self.norm(x).flatten(2).transpose(1, 2).reshape(-1, channels)
-        rows = self.transform(rows, (rows.shape[0] // batch,) * batch, context)
-        residual: Tensor = rows.view(batch, -1, channels).transpose(1, 2).unflatten(2, cube)
-        return residual + x
+        rows = to_rows(self.norm(x))
+        batch = x.shape[0]
+        return to_cube(self.transform(rows, (rows.shape[0] // batch,) * batch, context), x) + x
 
 
 class DenseUNet(nn.Module):
@@ -76,7 +74,7 @@ class DenseUNet(nn.Module):
                 layers.append(DenseTransformer(out_channels, heads, context_dim))
             return layers
 
-        blocks: list[list[nn.Module]] = [[nn.Conv3d(config.in_channels, base, 3, padding=1)]]
+        blocks: list[list[nn.Module]] = [[DenseConv(config.in_channels, base, 3)]]
         channels, factor, skips = base, 1, [base]
         for level, multiplier in enumerate(config.channel_mult):
             for _ in range(config.num_res_blocks):
@@ -107,12 +105,13 @@ class DenseUNet(nn.Module):
                     factor //= 2
                 blocks.append(layers)
         self.decoder = nn.ModuleList(nn.ModuleList(layers) for layers in blocks)
-        self.out_norm = nn.GroupNorm(GROUPS, channels)
-        self.out_conv = nn.Conv3d(channels, config.out_channels, 3, padding=1)
+        self.out_norm = DenseGroupNorm(GROUPS, channels)
+        self.out_conv = DenseConv(channels, config.out_channels, 3)
 
     def forward(self, x: Tensor, timesteps: Tensor, context: TextContext) -> Tensor:
         """x [B, C, X, Y, Z], timesteps [B], context of B texts -> v [B, C', X, Y, Z]."""
-        embedding = functional.silu(self.time_embedding(timesteps))
+        x = x.to(self.out_conv.weight.dtype)
+        embedding = functional.silu(self.time_embedding(timesteps)).to(x.dtype)
         skips = []
         for layers in self.encoder:
             x = _run(layers, x, embedding, context)
@@ -120,7 +119,7 @@ class DenseUNet(nn.Module):
         x = _run(self.middle, x, embedding, context)
         for layers in self.decoder:
             x = _run(layers, torch.cat((x, skips.pop()), dim=1), embedding, context)
-        return self.out_conv(functional.silu(self.out_norm(x)))  # type: ignore[no-any-return]
+        return self.out_conv(self.out_norm(x, silu=True))  # type: ignore[no-any-return]
 
 
 def _run(layers: nn.Module, x: Tensor, embedding: Tensor, context: TextContext) -> Tensor:

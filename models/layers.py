@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models import kernels
+
 
 def timestep_embedding(timesteps: Tensor, dim: int) -> Tensor:
     """Sinusoidal embedding, cosines first: timesteps [B] -> float32 [B, dim].
@@ -42,23 +44,33 @@ class TimestepEmbedding(nn.ModuleList):
 class TextContext:
     """Text tokens for cross-attention, with each layer's keys and values, computed at first use.
 
-    tokens: [B, L, D]; mask: bool [B, L], True where a token is real, or None if all are. The text stays the same over
-    all denoising steps, so a context that is kept between them saves two projections a layer and step.
+    tokens: [B, L, D]; mask: bool [B, L], True where a token is real, or None if all are; or what is to be added to
+    the attention's logits, floating point [B, L]. The text stays the same over all denoising steps, so a context that
+    is kept between them saves two projections a layer and step.
     """
 
     def __init__(self, tokens: Tensor, mask: Tensor | None = None) -> None:
         self.tokens = tokens
-        self.mask = None if mask is None or bool(mask.all()) else mask
-        self._keys_values: dict[int, tuple[Tensor, Tensor]] = {}
+        self.mask = None if mask is None or (mask.dtype is torch.bool and bool(mask.all())) else mask
+        self._keys_values: dict[Attention, tuple[Tensor, Tensor]] = {}
 
     def keys_values(self, attention: Attention) -> tuple[Tensor, Tensor]:
         """Keys and values [B, heads, L, head_dim] of one cross-attention layer."""
-        known = self._keys_values.get(id(attention))
+        known = self._keys_values.get(attention)
         if known is None:
             known = attention.keys_values(self.tokens)
             if not torch.is_grad_enabled():
-                self._keys_values[id(attention)] = known
+                self._keys_values[attention] = known
         return known
+
+    def refill(self, tokens: Tensor, mask: Tensor) -> None:
+        """Takes another text of the same shape, in place: whoever knows the tensors' addresses sees the new one."""
+        assert self.mask is not None
+        self.tokens.copy_(tokens)
+        self.mask.copy_(mask)
+        for attention, kept in self._keys_values.items():
+            for place, value in zip(kept, attention.keys_values(self.tokens), strict=True):
+                place.copy_(value)
 
 
 class Attention(nn.Module):
@@ -75,6 +87,7 @@ class Attention(nn.Module):
 
     def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """[B, L, D] -> keys and values, each [B, heads, L, head_dim]."""
+        context = context.to(self.to_k.weight.dtype)
         return self._split(self.to_k(context)), self._split(self.to_v(context))
 
     def attend_self(self, x: Tensor, counts: Sequence[int]) -> Tensor:
@@ -110,9 +123,27 @@ class FeedForward(nn.Module):
         self.proj_out = nn.Linear(4 * dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = self.proj_in(x).chunk(2, dim=1)
-        out: Tensor = self.proj_out(value * functional.gelu(gate))
+        h = self.proj_in(x)
+        if kernels.switches.activation and kernels.usable(h):
+            from models.kernels.activation import geglu
+
+            h = geglu(h)
+        else:
+            value, gate = h.chunk(2, dim=1)
+            h = value * functional.gelu(gate)
+        out: Tensor = self.proj_out(h)
         return out
+
+
+class LayerNorm(nn.LayerNorm):
+    """Normalises rows [N, C] in float32 whatever their type."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if kernels.switches.normalisation and kernels.usable(x):
+            from models.kernels.normalisation import layer_norm
+
+            return layer_norm(x, self.weight, self.bias, self.eps)
+        return super().forward(x.float()).to(x.dtype)
 
 
 class SpatialTransformer(nn.Module):
@@ -128,11 +159,11 @@ class SpatialTransformer(nn.Module):
         inner = heads * head_dim
         self.proj_in = nn.Linear(channels, inner)
         self.self_attention = Attention(inner, inner, heads, head_dim) if self_attention else None
-        self.norm1 = nn.LayerNorm(inner) if self_attention else None
+        self.norm1 = LayerNorm(inner) if self_attention else None
         self.cross_attention = Attention(inner, context_dim, heads, head_dim)
-        self.norm2 = nn.LayerNorm(inner)
+        self.norm2 = LayerNorm(inner)
         self.feed_forward = FeedForward(inner)
-        self.norm3 = nn.LayerNorm(inner)
+        self.norm3 = LayerNorm(inner)
         self.proj_out = nn.Linear(inner, channels)
 
     def transform(self, x: Tensor, counts: Sequence[int], context: TextContext) -> Tensor:

@@ -19,6 +19,7 @@ import torch
 
 from models.errors import CheckpointError
 from models.loading import load_coarse, load_fine, load_text
+from models.precision import choose_dtype
 from models.result import Voxels
 from models.stages import CoarseStage, DiffusionStage, FineStage
 from models.state import DiffusionState
@@ -52,21 +53,23 @@ class Pipeline:
     @classmethod
     def from_dirs(
         cls, text: Path, coarse: Path, fine: Path | None = None,
-        device: torch.device | str | None = None, dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None, dtype: str = "auto",
     ) -> Self:  # fmt: skip
-        """Loads models from folders in our own format. device: None means a GPU if there is one."""
+        """Loads models from folders in our own format.
+
+        device: None means a GPU if there is one. dtype: bf16, fp32, or auto (bf16 on a GPU).
+        """
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        number_format = choose_dtype(dtype, device)
         encoder = load_text(text)
         return cls(
             encoder,
-            load_coarse(coarse, encoder.null, device, dtype),
-            None if fine is None else load_fine(fine, device, dtype),
+            load_coarse(coarse, encoder.null, device, number_format),
+            None if fine is None else load_fine(fine, device, number_format),
         )
 
     @classmethod
-    def from_store(
-        cls, models: str = "auto", device: torch.device | str | None = None, dtype: torch.dtype = torch.float32
-    ) -> Self:
+    def from_store(cls, models: str = "auto", device: torch.device | str | None = None, dtype: str = "auto") -> Self:
         """Loads what `scripts/import` has put into the BentoML model store.
 
         models: "demo", "official", or "auto" for official if it is there. Raises CheckpointError if a model is missing.

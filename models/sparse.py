@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from models.config import SparseUNetConfig
 from models.layers import SpatialTransformer, TextContext, TimestepEmbedding
-from models.sparse_layers import SparseConv3, SparseGroupNorm, spread
+from models.sparse_layers import SparseConv3, SparseGroupNorm
 from models.voxels import Grid
 
 GROUPS = 32
@@ -32,13 +32,12 @@ class SparseResBlock(nn.Module):
 
     def forward(self, x: Tensor, grid: Grid, target: Grid, embedding: Tensor) -> Tensor:
         """x [N, C] on `grid`, activated embedding [B, E] -> [M, C'] on `target` (coarser, finer or the same)."""
-        h = functional.silu(self.norm1(x, grid))
+        h = self.norm1(x, grid, silu=True)
         if self.resample == "down":
             h, x = grid.average_pool(h), grid.average_pool(x)
         elif self.resample == "up":
             h, x = target.upsample(h), target.upsample(x)
-        scale, shift = spread(self.modulation(embedding), target).chunk(2, dim=1)
-        h = functional.silu(self.norm2(self.conv1(h, target), target) * (1 + scale) + shift)
+        h = self.norm2(self.conv1(h, target), target, self.modulation(embedding), silu=True)
         return self.skip(x) + self.conv2(h, target)  # type: ignore[no-any-return]
 
 
@@ -109,7 +108,8 @@ class SparseUNet(nn.Module):
 
     def forward(self, x: Tensor, grid: Grid, timesteps: Tensor, context: TextContext) -> Tensor:
         """x [N, C] on `grid`, timesteps [B], context of B texts -> v [N, C']."""
-        embedding = functional.silu(self.time_embedding(timesteps))
+        x = x.to(self.out_conv.weight.dtype)
+        embedding = functional.silu(self.time_embedding(timesteps)).to(x.dtype)
         grids, skips = [grid], []
         for layers in self.encoder:
             x = _run(layers, x, grids, embedding, context)
@@ -117,7 +117,7 @@ class SparseUNet(nn.Module):
         x = _run(self.middle, x, grids, embedding, context)
         for layers in self.decoder:
             x = _run(layers, torch.cat((skips.pop(), x), dim=1), grids, embedding, context)
-        return self.out_conv(functional.silu(self.out_norm(x, grid)), grid)  # type: ignore[no-any-return]
+        return self.out_conv(self.out_norm(x, grid, silu=True), grid)  # type: ignore[no-any-return]
 
 
 def _run(layers: nn.Module, x: Tensor, grids: list[Grid], embedding: Tensor, context: TextContext) -> Tensor:

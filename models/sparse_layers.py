@@ -6,7 +6,9 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from models import kernels
 from models.voxels import Grid
 
 
@@ -45,13 +47,23 @@ class SparseGroupNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Tensor, grid: Grid) -> Tensor:
-        """[N, C] -> [N, C]."""
+    def forward(self, x: Tensor, grid: Grid, modulation: Tensor | None = None, silu: bool = False) -> Tensor:
+        """[N, C] -> [N, C], then, where asked for, modulation by the timestep and SiLU.
+
+        modulation: [B, 2 * C], scale then shift: y * (1 + scale) + shift.
+        """
+        if len(grid.counts) == 1 and len(x) and kernels.switches.normalisation and kernels.usable(x):
+            from models.kernels.normalisation import group_norm
+
+            return group_norm(x[None], self.groups, self.weight, self.bias, self.eps, modulation, silu)[0]
         with torch.autocast(x.device.type, enabled=False):
             rows = x.float()
             centred = rows - self._mean(rows, grid)
-            scale = torch.rsqrt(self._mean(centred.square(), grid) + self.eps) * self.weight
-            return (centred * scale + self.bias).to(x.dtype)
+            y = centred * (torch.rsqrt(self._mean(centred.square(), grid) + self.eps) * self.weight) + self.bias
+            if modulation is not None:
+                scale, shift = spread(modulation.float(), grid).chunk(2, dim=1)
+                y = y * (1 + scale) + shift
+            return (functional.silu(y) if silu else y).to(x.dtype)
 
     def _mean(self, rows: Tensor, grid: Grid) -> Tensor:
         """Mean over each sample and group: [N, C] -> [N, C], or [1, C] where there is one sample."""

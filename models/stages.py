@@ -2,14 +2,17 @@
 
 A stage holds weights and caches, never a run: `denoise` takes states and returns states. Every sample of a call may
 differ in step count, position, guidance, seed and prompt. On a CPU samples are computed one by one, because a batch
-changes the last bits of a result there and gains no time; on a GPU they share batches.
+changes the last bits of a result there and gains no time. On a GPU coarse samples share batches of fixed sizes; a fine
+sample fills the GPU by itself, and its step is a CUDA graph that belongs to its voxels alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,8 +21,10 @@ from models.cache import LRUCache, digest
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig
 from models.dense import DenseUNet
 from models.errors import NumericError
+from models.graphs import Slot
 from models.layers import TextContext
 from models.noise import INITIAL, noise
+from models.precision import prepare
 from models.result import Voxels, unit_normals
 from models.samplers import SAMPLERS, timesteps
 from models.sparse import SparseUNet
@@ -30,10 +35,12 @@ from models.voxels import TorchGrid
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 """Rows of a GPU batch are padded to one of these, so that equal buckets run equal kernels and give equal bits."""
-VOXEL_BUDGET = 262_144
-"""Voxels of a fine GPU batch at most."""
+TOKENS = 80
+"""Tokens of a padded prompt on a GPU: the 77 of CLIP, and three so that attention kernels find rows aligned."""
 CONTEXTS_KEPT = 16
 GRIDS_KEPT = 16
+NAMES_KEPT = 64
+L = TypeVar("L")
 
 
 class DiffusionStage:
@@ -43,7 +50,7 @@ class DiffusionStage:
 
     def __init__(
         self, config: StageConfig, decoder: Decoder, scale_factor: float,
-        device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, graphs: bool = True,
     ) -> None:  # fmt: skip
         self.config = config
         self.device = torch.device(device)
@@ -51,14 +58,28 @@ class DiffusionStage:
         self.scale_factor = scale_factor
         self.decoder = decoder.to(self.device).eval().requires_grad_(False)
         self._contexts: LRUCache[TextContext] = LRUCache(CONTEXTS_KEPT)
+        self._names: LRUCache[tuple[Tensor, bytes]] = LRUCache(NAMES_KEPT)
+        self._graphs = graphs and self.device.type == "cuda"
+        self._pool = torch.cuda.graph_pool_handle() if self._graphs else None
 
     @torch.inference_mode()
     def denoise(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
         """Advances every state by `steps` denoising steps, or to its end if that comes first.
 
         States come back in the order given, with tensors on the stage's device. Raises NumericError if a latent is no
-        longer finite.
+        longer finite, torch.OutOfMemoryError, with everything freed that can be, if the GPU's memory does not suffice.
         """
+        try:
+            results = self._denoise(states, steps)
+        except torch.OutOfMemoryError:
+            self.release()
+            raise
+        for state in results:
+            if not bool(state.x.isfinite().all()):
+                raise NumericError(f"the {self.stage} latent is not finite at step {state.step}: try another seed")
+        return results
+
+    def _denoise(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
         results = [state.to(self.device) for state in states]
         for group in self._groups(results):
             for _ in range(steps):
@@ -69,10 +90,20 @@ class DiffusionStage:
                 predictions = self.predict(running, [self.timestep(state) for state in running])
                 for index, prediction in zip(active, predictions, strict=True):
                     results[index] = self._step(results[index], prediction)
-        for state in results:
-            if not bool(state.x.isfinite().all()):
-                raise NumericError(f"the {self.stage} latent is not finite at step {state.step}: try another seed")
         return results
+
+    def release(self) -> None:
+        """Frees whatever can be made again: text keys and values, grids, graphs."""
+        caches: list[LRUCache[Any]] = [self._contexts, self._names, *self._rebuilt()]
+        for cache in caches:
+            cache.clear()
+        if self.device.type == "cuda":
+            gc.collect()  # graphs and their stages refer to each other
+            torch.cuda.empty_cache()
+
+    def _rebuilt(self) -> Sequence[LRUCache[Any]]:
+        """The caches that a kind of stage has of its own."""
+        raise NotImplementedError
 
     def predict(self, states: Sequence[DiffusionState], times: Sequence[int]) -> list[Tensor]:
         """The guided v-prediction of each state at its timestep, float32 [V, C]."""
@@ -103,25 +134,41 @@ class DiffusionStage:
         raise NotImplementedError
 
     def _groups(self, states: Sequence[DiffusionState]) -> list[list[int]]:
-        if self.device.type == "cpu":
-            return [[index] for index in range(len(states))]
-        return [list(range(len(states)))]
+        """Which states are computed together."""
+        return [[index] for index in range(len(states))]
 
     def _timesteps(self, steps: int) -> list[int]:
         return _timesteps(steps, self.config.schedule.num_train_timesteps)
 
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+    def _name(self, tensor: Tensor) -> bytes:
+        """The digest of a tensor that does not change, computed once while the tensor is in use."""
+        return self._names.get(id(tensor), lambda: (tensor, digest(tensor)))[1]
 
-    def _context(self, texts: Sequence[Tensor], length: int | None) -> TextContext:
-        key = (length, *(digest(text) for text in texts))
-
+    def _context(self, texts: Sequence[Tensor]) -> TextContext:
         def build() -> TextContext:
-            longest = length or max(len(text) for text in texts)
-            tokens, mask = pad([TextEmbedding(text.cpu()) for text in texts], longest)
+            tokens, mask = pad([TextEmbedding(text.cpu()) for text in texts], max(len(text) for text in texts))
             return TextContext(tokens.to(self.device), mask.to(self.device))
 
-        return self._contexts.get(key, build)
+        return self._contexts.get(tuple(self._name(text) for text in texts), build)
+
+    def _tokens(self, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Tokens and additive mask of a fixed length, on the device."""
+        tokens, mask = pad([TextEmbedding(text.cpu()) for text in texts], TOKENS)
+        added = torch.zeros(mask.shape).masked_fill_(~mask, float("-inf"))
+        return tokens.to(self.device), added.to(self.device, self.dtype)
+
+    def _slot(
+        self, slots: LRUCache[Slot[L]], key: Hashable, texts: Sequence[Tensor], layout: Callable[[], L]
+    ) -> Slot[L]:
+        """The slot of a layout, made now if it is not kept, with these texts in it."""
+        name = tuple(self._name(text) for text in texts)
+        slot = slots.get(key, lambda: Slot(layout(), TextContext(*self._tokens(texts)), name))
+        slot.read(name, lambda: self._tokens(texts))
+        return slot
+
+    def _upload(self, values: Tensor) -> Tensor:
+        """Values on the device, without waiting for what it computes just now."""
+        return values.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else values
 
     def _step(self, state: DiffusionState, prediction: Tensor) -> DiffusionState:
         run = self._timesteps(state.steps)
@@ -129,7 +176,7 @@ class DiffusionStage:
         following = run[state.step + 1] if state.step + 1 < state.steps else None
         x, clean = sampler.step(
             self.config.schedule, run[state.step], following, state.x, prediction,
-            lambda: noise(state.seed, self.stage, state.step, *state.x.shape),
+            lambda: self._upload(noise(state.seed, self.stage, state.step, *state.x.shape)),
             None if state.previous is None else (run[state.step - 1], state.previous),
         )  # fmt: skip
         history = clean if sampler.uses_history and following is not None else None
@@ -143,12 +190,13 @@ class CoarseStage(DiffusionStage):
 
     def __init__(
         self, config: StageConfig, unet: DenseUNet, decoder: Decoder, scale_factor: float, null: TextEmbedding,
-        device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, graphs: bool = True,
     ) -> None:  # fmt: skip
-        super().__init__(config, decoder, scale_factor, device, dtype)
+        super().__init__(config, decoder, scale_factor, device, dtype, graphs)
         assert isinstance(config.unet, DenseUNetConfig)
         self.resolution, self.channels = config.unet.image_size, config.unet.in_channels
-        self.unet = unet.to(self.device).eval().requires_grad_(False)
+        self.unet = prepare(unet, self.device, dtype)
+        self._slots: LRUCache[Slot[int]] = LRUCache(len(BUCKETS))
         self.null = null.tokens
         self._grid = TorchGrid.dense(self.resolution, 1, self.device)
 
@@ -166,23 +214,37 @@ class CoarseStage(DiffusionStage):
         guided = [index for index, state in enumerate(states) if state.guidance_scale != 1.0]
         order = [*range(len(states)), *guided]
         texts = [state.text for state in states] + [self.null] * len(guided)
-        length = None
         if self.device.type != "cpu":
-            rows = next((size for size in BUCKETS if size >= len(order)), len(order))
+            rows = next(size for size in BUCKETS if size >= len(order))
             texts += [self.null] * (rows - len(order))
             order += [0] * (rows - len(order))
-            length = 77
         x = torch.stack([states[index].x for index in order])
-        cube = x.transpose(1, 2).unflatten(2, (self.resolution,) * 3)
-        row_times = torch.tensor([times[index] for index in order], device=self.device)
-        with self._autocast():
-            v = self.unet(cube, row_times, self._context(texts, length))
-        rows_v = v.float().flatten(2).transpose(1, 2)
-        predictions = list(rows_v[: len(states)])
+        row_times = self._upload(torch.tensor([times[index] for index in order]))
+        rows_v = self._evaluate(x, row_times, texts)
+        predictions = list(rows_v[: len(states)].clone())
         for row, index in enumerate(guided, start=len(states)):
             conditional = predictions[index]
             predictions[index] = conditional + states[index].guidance_scale * (conditional - rows_v[row])
         return predictions
+
+    def _rebuilt(self) -> Sequence[LRUCache[Any]]:
+        return (self._slots,)
+
+    def _evaluate(self, x: Tensor, times: Tensor, texts: Sequence[Tensor]) -> Tensor:
+        """Rows of latents [R, V, C], timesteps [R] and R texts -> v, float32 [R, V, C]."""
+        if self.device.type == "cpu":
+            return self._forward(x, times, self._context(texts))
+        slot = self._slot(self._slots, len(x), texts, lambda: len(x))
+        return slot.run(partial(self._forward, context=slot.context), (x, times), self._pool)
+
+    def _forward(self, x: Tensor, times: Tensor, context: TextContext) -> Tensor:
+        cube = x.transpose(1, 2).unflatten(2, (self.resolution,) * 3)
+        v: Tensor = self.unet(cube, times, context)
+        return v.float().flatten(2).transpose(1, 2)
+
+    def _groups(self, states: Sequence[DiffusionState]) -> list[list[int]]:
+        size = 1 if self.device.type == "cpu" else BUCKETS[-1] // 2  # a guided state takes two rows
+        return [list(range(start, min(start + size, len(states)))) for start in range(0, len(states), size)]
 
 
 class FineStage(DiffusionStage):
@@ -192,12 +254,13 @@ class FineStage(DiffusionStage):
 
     def __init__(
         self, config: StageConfig, unet: SparseUNet, decoder: Decoder, scale_factor: float,
-        device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, graphs: bool = True,
     ) -> None:  # fmt: skip
-        super().__init__(config, decoder, scale_factor, device, dtype)
+        super().__init__(config, decoder, scale_factor, device, dtype, graphs)
         assert isinstance(config.unet, SparseUNetConfig)
         self.channels = config.unet.out_channels
-        self.unet = unet.to(self.device).eval().requires_grad_(False)
+        self.unet = prepare(unet, self.device, dtype)
+        self._slots: LRUCache[Slot[TorchGrid]] = LRUCache(GRIDS_KEPT)
         self._grids: LRUCache[TorchGrid] = LRUCache(GRIDS_KEPT)
 
     def start(
@@ -220,29 +283,28 @@ class FineStage(DiffusionStage):
             batch = torch.arange(len(voxels)).repeat_interleave(sizes)
             return TorchGrid.from_ijk(torch.cat(voxels).to(self.device), batch.to(self.device), len(voxels))
 
-        return self._grids.get(tuple(digest(ijk) for ijk in voxels), build)
+        return self._grids.get(tuple(self._name(ijk) for ijk in voxels), build)
 
     def predict(self, states: Sequence[DiffusionState], times: Sequence[int]) -> list[Tensor]:
-        grid = self.grid(states)
-        normals = [state.normal for state in states if state.normal is not None]
-        features = torch.cat((torch.cat([state.x for state in states]), grid.ijk.float(), torch.cat(normals)), dim=1)
-        sample_times = torch.tensor(times, device=self.device)
-        with self._autocast():
-            v = self.unet(features, grid, sample_times, self._context([state.text for state in states], None))
-        return list(v.float().split(grid.counts))
+        return [self._predict_one(state, time) for state, time in zip(states, times, strict=True)]
 
-    def _groups(self, states: Sequence[DiffusionState]) -> list[list[int]]:
+    def _rebuilt(self) -> Sequence[LRUCache[Any]]:
+        return self._slots, self._grids
+
+    def _predict_one(self, state: DiffusionState, time: int) -> Tensor:
+        assert state.normal is not None
+        assert state.ijk is not None
+        inputs = (state.x, state.normal, self._upload(torch.tensor([time])))
         if self.device.type == "cpu":
-            return super()._groups(states)
-        groups: list[list[int]] = []
-        room = 0
-        for index, state in enumerate(states):
-            if len(state.x) > room:
-                groups.append([])
-                room = VOXEL_BUDGET
-            groups[-1].append(index)
-            room -= len(state.x)
-        return groups
+            return self._forward(*inputs, grid=self.grid([state]), context=self._context([state.text]))
+        slot = self._slot(self._slots, self._name(state.ijk), [state.text], lambda: self.grid([state]))
+        forward = partial(self._forward, grid=slot.layout, context=slot.context)
+        return slot.run(forward, inputs, self._pool).clone()
+
+    def _forward(self, x: Tensor, normal: Tensor, time: Tensor, grid: TorchGrid, context: TextContext) -> Tensor:
+        features = torch.cat((x, grid.ijk.float(), normal), dim=1)
+        v: Tensor = self.unet(features, grid, time, context)
+        return v.float()
 
 
 def normalise_condition(normals: Tensor) -> Tensor:

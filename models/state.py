@@ -45,10 +45,10 @@ class DiffusionState:
         return self.step >= self.steps
 
     def to(self, device: torch.device | str) -> DiffusionState:
-        """The same state with its tensors on `device`."""
+        """The same state with what changes from step to step, and the normals, on `device`."""
         moved: dict[str, Any] = {
             name: None if tensor is None else tensor.to(device)
-            for name, tensor in ((name, getattr(self, name)) for name in _TENSORS)
+            for name, tensor in (("x", self.x), ("normal", self.normal), ("previous", self.previous))
         }
         return replace(self, **moved)
 

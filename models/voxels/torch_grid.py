@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models import kernels
 from models.voxels.ordering import AXIS_STEPS, keys_to_voxels, voxel_keys
 
 TAPS = 27
@@ -95,8 +96,18 @@ class TorchGrid:
             table[found[present], TAPS - 1 - tap] = rows[present]
         return table
 
+    @cached_property
+    def taps(self) -> Tensor:
+        """The neighbour table by taps, int32 [27, N]."""
+        return self.neighbours.T.int().contiguous()
+
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         packed = weight.permute(2, 3, 4, 1, 0).reshape(-1, weight.shape[0])
+        if kernels.switches.convolution and kernels.usable(features):
+            from models.kernels.convolution import gather_gemm, worthwhile
+
+            if worthwhile(features, weight.shape[0]):
+                return gather_gemm(features, self.taps, packed.view(TAPS, features.shape[1], -1), bias)
         padded = functional.pad(features, (0, 0, 0, 1))
         row_bytes = TAPS * features.shape[1] * features.element_size()
         chunk = max(1, GATHER_BYTES.get(features.device.type, GATHER_BYTES["cpu"]) // row_bytes)

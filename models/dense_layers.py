@@ -1,0 +1,92 @@
+"""Layers on full cubes: convolution and group normalisation, the plain way or on rows.
+
+A cube [B, C, X, Y, Z] in PyTorch's channels-last layout is a matrix of rows [B * X * Y * Z, C] in memory. On a GPU in
+bfloat16 the layers work on those rows: a 3x3x3 convolution is then the sparse one on a grid that happens to be full,
+and every linear layer of a transformer reads its input as it lies.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from models import kernels
+from models.voxels import TorchGrid
+
+
+def to_rows(x: Tensor) -> Tensor:
+    """[B, C, X, Y, Z] -> [B * X * Y * Z, C]; no copy if x is in the channels-last layout."""
+    return x.permute(0, 2, 3, 4, 1).reshape(-1, x.shape[1])
+
+
+def to_cube(rows: Tensor, like: Tensor) -> Tensor:
+    """[B * X * Y * Z, C] -> [B, C, X, Y, Z] of the size of `like`, in the channels-last layout."""
+    batch, _, *cube = like.shape
+    return rows.view(batch, *cube, -1).permute(0, 4, 1, 2, 3)
+
+
+class DenseConv(nn.Conv3d):
+    """A 1x1x1 or padded 3x3x3 convolution [B, C, X, Y, Z] -> [B, C', X, Y, Z]; on rows once it is packed."""
+
+    def __init__(self, channels: int, out_channels: int, kernel_size: int) -> None:
+        super().__init__(channels, out_channels, kernel_size, padding=kernel_size // 2)
+        self.packed = False
+
+    def pack(self) -> None:
+        """Works on rows from now on, and puts the weight into the memory order of the matrix this takes."""
+        self.packed = True
+        with torch.no_grad():
+            self.weight.data = self.weight.permute(2, 3, 4, 1, 0).contiguous().permute(4, 3, 0, 1, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.packed:
+            return super().forward(x)
+        if self.kernel_size[0] == 1:
+            return to_cube(functional.linear(to_rows(x), self.weight.flatten(1), self.bias), x)
+        grid = _full_grid(x.shape[2], x.shape[0], x.device)
+        return to_cube(grid.conv3(to_rows(x), self.weight, self.bias), x)
+
+
+class DenseGroupNorm(nn.GroupNorm):
+    """Group normalisation, then, where asked for, modulation by the timestep and SiLU; all of it in float32."""
+
+    def forward(self, x: Tensor, modulation: Tensor | None = None, silu: bool = False) -> Tensor:
+        """x [B, C, X, Y, Z]; modulation [B, 2 * C], scale then shift: y * (1 + scale) + shift."""
+        if kernels.switches.normalisation and kernels.usable(x):
+            from models.kernels.normalisation import group_norm
+
+            rows = to_rows(x).view(x.shape[0], -1, x.shape[1])
+            out = group_norm(rows, self.num_groups, self.weight, self.bias, self.eps, modulation, silu)
+            return to_cube(out.view(-1, x.shape[1]), x)
+        y = functional.group_norm(x.float(), self.num_groups, self.weight, self.bias, self.eps)
+        if modulation is not None:
+            scale, shift = modulation.float()[:, :, None, None, None].chunk(2, dim=1)
+            y = y * (1 + scale) + shift
+        return (functional.silu(y) if silu else y).to(x.dtype)
+
+
+def halve(x: Tensor) -> Tensor:
+    """Averages over 2x2x2 cells: [B, C, X, Y, Z] -> half the side. Keeps the channels-last layout, if x has it."""
+    if not x.is_contiguous(memory_format=torch.channels_last_3d):
+        return functional.avg_pool3d(x, 2)
+    batch, channels, a, b, c = x.shape
+    cells = x.permute(0, 2, 3, 4, 1).reshape(batch, a // 2, 2, b // 2, 2, c // 2, 2, channels)
+    return cells.mean(dim=(2, 4, 6)).permute(0, 4, 1, 2, 3)
+
+
+def double(x: Tensor) -> Tensor:
+    """Repeats every voxel in 2x2x2 cells. Keeps the channels-last layout, if x has it."""
+    if not x.is_contiguous(memory_format=torch.channels_last_3d):
+        return functional.interpolate(x, scale_factor=2.0, mode="nearest")
+    batch, channels, a, b, c = x.shape
+    cells = x.permute(0, 2, 3, 4, 1)[:, :, None, :, None, :, None]
+    cells = cells.expand(batch, a, 2, b, 2, c, 2, channels)
+    return cells.reshape(batch, 2 * a, 2 * b, 2 * c, channels).permute(0, 4, 1, 2, 3)
+
+
+@lru_cache(maxsize=64)
+def _full_grid(resolution: int, batch: int, device: torch.device) -> TorchGrid:
+    return TorchGrid.dense(resolution, batch, device)
