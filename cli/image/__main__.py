@@ -1,4 +1,4 @@
-"""scripts/image: a Bento, a container image of it, and a report of its size."""
+"""scripts/image: a Bento, a container image of it, and a report of its size; with --lock, what both are made of."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import get_args
 
 import yaml
 
-from cli.image import engine
+from cli.image import engine, lock
 from cli.image.variant import IMAGE_NAMES, ROOT, Device, derive
 from models.importer import ensure_imported
 from models.store import KINDS, find
@@ -26,13 +26,13 @@ PROBE_SECONDS = 3
 def main() -> int:
     """Builds the image that the arguments ask for; 1 if that fails."""
     options = _arguments()
+    if options.lock:
+        return lock.main()
     device: Device = "cpu" if options.cpu else "cuda"
     tag = options.tag or f"{IMAGE_NAMES[device]}:{_version()}"
     try:
         name = options.engine or engine.find()
-        models = stored_models(options.models)
-        cpu_wheels = device == "cpu" and answers(CPU_WHEELS)
-        bento = build_bento(device, options.models, models, cpu_wheels=cpu_wheels)
+        bento = options.bento or build_bento(device, options.models)
         _run(f"bentoml containerize {bento} --backend {name} --image-tag {tag}-bento")
         engine.build(name, ROOT / "deploy/image/Dockerfile", tag, {"BENTO_IMAGE": f"{tag}-bento"})
         report(name, tag)
@@ -48,8 +48,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--models", choices=("demo", "official", "none"), default="demo", help="models in the image (default: demo)"
     )
+    parser.add_argument("--bento", metavar="TAG", help="take this Bento instead of building one")
     parser.add_argument("--engine", choices=get_args(engine.Name), help="default: the first that works")
     parser.add_argument("--tag", help="default: xcube-serve:VERSION, with --cpu xcube-serve-cpu:VERSION")
+    parser.add_argument(
+        "--lock", action="store_true", help="write requirements/image and the model tags of bentofile.yaml instead"
+    )
     return parser.parse_args()
 
 
@@ -71,8 +75,10 @@ def stored_models(model_set: str) -> list[str] | None:
     return [f"{folder.parent.name}:{folder.name}" for folder in folders]
 
 
-def build_bento(device: Device, model_set: str, models: list[str] | None, *, cpu_wheels: bool = False) -> str:
-    """Runs `bentoml build`; returns the Bento's tag."""
+def build_bento(device: Device, model_set: str) -> str:
+    """Runs `bentoml build` for a device and a set of models; returns the Bento's tag."""
+    models = stored_models(model_set)
+    cpu_wheels = device == "cpu" and answers(CPU_WHEELS)
     config = derive(device, "auto" if model_set == "none" else model_set, models, cpu_wheels=cpu_wheels)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "bentofile.yaml"

@@ -1,4 +1,4 @@
-"""scripts/lock-image: the packages of both images, with hashes, and the versions of the demo models.
+"""scripts/image --lock: the packages of both images, with hashes, and the versions of the demo models.
 
 The CUDA image is one triple: PyTorch 2.11.0, CUDA 13.0 (which PyTorch's wheel on PyPI brings) and fvdb-core built for
 both, from fVDB's own index. Where that index does not answer, fvdb-core keeps its pin without a hash.
@@ -23,7 +23,7 @@ FOLDER = ROOT / "requirements" / "image"
 FVDB = "fvdb-core==0.5.1+pt211.cu130"
 FVDB_INDEX = "https://d36m13axqqhiit.cloudfront.net/simple"
 TARGET = ["--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28"]
-HEADER = "# Made by scripts/lock-image; do not edit.\n"
+HEADER = "# Made by scripts/image --lock; do not edit.\n"
 UNHASHED_ON_CPU = ("torch", "torchvision")
 
 
@@ -95,7 +95,3 @@ def demo_tags() -> list[str]:
         if result.stored is not None and result.folder.name.startswith("demo_")
     }
     return [stored[name] for name in ("demo_text", "demo_coarse", "demo_fine") if name in stored]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,18 +38,18 @@ def build(folder: Path, device: Device = "cpu") -> Built:
     """Imports tiny models into a new store in `folder`, and builds a Bento with them."""
     home, checkpoints = folder / "home", folder / "checkpoints"
     save_models(checkpoints)
-    tool("cli.import_models", "--checkpoint-dir", checkpoints, home=home)
+    tool("cli.import_models", "--checkpoint-dir", checkpoints, environment=environment(home))
     models = sorted(f"{path.parent.parent.name}:{path.parent.name}" for path in home.glob("models/*/*/imported.txt"))
     file = folder / "bentofile.yaml"
     file.write_text(yaml.safe_dump(derive(device, models=models)))
-    output = tool("bentoml", "build", "--bentofile", file, "--output", "tag", ".", home=home)
+    output = tool("bentoml", "build", "--bentofile", file, "--output", "tag", ".", environment=environment(home))
     tag = output.rpartition("__tag__:")[2].strip()
     return Built(tag, home / "bentos" / Path(*tag.split(":")), home, models)
 
 
-def tool(module: str, *arguments: str | Path, home: Path, cwd: Path = ROOT) -> str:
+def tool(module: str, *arguments: str | Path, environment: Mapping[str, str], cwd: Path = ROOT) -> str:
     """Runs a Python module as a command; returns what it prints."""
     command: Sequence[str | Path] = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, cwd=cwd, env=environment(home), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
