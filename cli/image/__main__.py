@@ -14,7 +14,7 @@ from typing import get_args
 
 import yaml
 
-from cli.image import engine, lock
+from cli.image import engine, lock, sbom
 from cli.image.variant import IMAGE_NAMES, ROOT, Device, derive
 from models.importer import ensure_imported
 from models.store import KINDS, find
@@ -36,6 +36,8 @@ def main() -> int:
         _run(f"bentoml containerize {bento} --backend {name} --image-tag {tag}-bento")
         engine.build(name, ROOT / "deploy/image/Dockerfile", tag, {"BENTO_IMAGE": f"{tag}-bento"})
         report(name, tag)
+        bill = ROOT / "build" / f"sbom-{device}.cdx.json"
+        print(f"{sbom.write(name, tag, bill)} components in {bill.relative_to(ROOT)}")
     except engine.EngineError as error:
         print(f"image: {error}", file=sys.stderr)
         return 1
