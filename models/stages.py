@@ -21,7 +21,7 @@ from models.cache import LRUCache, digest
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig
 from models.dense import DenseUNet
 from models.errors import NumericError
-from models.graphs import Slot
+from models.graphs import Pool, Slot
 from models.layers import TextContext
 from models.noise import INITIAL, noise
 from models.precision import prepare
@@ -59,8 +59,8 @@ class DiffusionStage:
         self.decoder = decoder.to(self.device).eval().requires_grad_(False)
         self._contexts: LRUCache[TextContext] = LRUCache(CONTEXTS_KEPT)
         self._names: LRUCache[tuple[Tensor, bytes]] = LRUCache(NAMES_KEPT)
-        self._graphs = graphs and self.device.type == "cuda"
-        self._pool = torch.cuda.graph_pool_handle() if self._graphs else None
+        self.graphs = graphs
+        self._shared_pool = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
 
     @torch.inference_mode()
     def denoise(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
@@ -100,6 +100,11 @@ class DiffusionStage:
         if self.device.type == "cuda":
             gc.collect()  # graphs and their stages refer to each other
             torch.cuda.empty_cache()
+
+    @property
+    def _pool(self) -> Pool | None:
+        """Where graphs put what they compute; None if steps are not to be graphs."""
+        return self._shared_pool if self.graphs else None
 
     def _rebuilt(self) -> Sequence[LRUCache[Any]]:
         """The caches that a kind of stage has of its own."""

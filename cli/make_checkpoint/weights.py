@@ -64,7 +64,7 @@ def state_dict(config: StageConfig, seed: int) -> dict[str, Later]:
     for module, names in ((encoder, ENCODER), (decoder, DECODER)):
         for ours, value in module.named_parameters():
             state[f"vae.{_official(module, ours, names)}"] = _random(weights, ours, tuple(value.shape))
-    for level, share in enumerate(_kept_shares(config)):
+    for level, share in enumerate(kept_shares(config)):
         for kind, later in _structure_head(weights, config.vae.width >> level, share).items():
             state[f"vae.unet.struct_convs.Struct-{level + 1}.OutConv.{kind}"] = later
     state["scale_factor"] = Later((), lambda: torch.tensor(SCALE_FACTOR))
@@ -95,7 +95,7 @@ def _random(weights: Weights, ours: str, shape: tuple[int, ...]) -> Later:
     return Later(shape, lambda: weights.draw(shape, 0.02) + centre)
 
 
-def _kept_shares(config: StageConfig) -> list[float]:
+def kept_shares(config: StageConfig) -> list[float]:
     """Which part of the voxels each level keeps: of 16^3 latents about 46,000 of 128^3, then half of the children."""
     levels = config.vae.num_blocks
     if config.stage == "coarse":
@@ -103,18 +103,19 @@ def _kept_shares(config: StageConfig) -> list[float]:
     return [0.97] + [0.5] * (levels - 1)
 
 
-def _structure_head(weights: Weights, channels: int, share: float) -> dict[str, Later]:
-    """The last layer of a structure head, with the chance `share` that "exists" has the larger logit.
+def structure_weight(row: Tensor, share: float) -> Tensor:
+    """The last matrix [2, C] of a structure head, made of random numbers [C]: "exists" wins with the chance `share`.
 
     Its input is the positive part of about symmetric values z, equally large in all channels: for a row w the sum of
     w * max(z, 0) has a mean of 0.684 * sum(w) / |w| standard deviations, which decides the chance.
     """
     lean = NormalDist().inv_cdf(share) / SHARE_OF_SPREAD
+    row = (row - row.mean()) / (row - row.mean()).norm() + lean / len(row)
+    return torch.stack((row, -row))
 
-    def weight() -> Tensor:
-        row = weights.draw((channels,), 1.0)
-        row = (row - row.mean()) / (row - row.mean()).norm()
-        row = row + lean / channels
-        return torch.stack((row, -row))
 
-    return {"weight": Later((2, channels), weight), "bias": Later((2,), lambda: torch.zeros(2))}
+def _structure_head(weights: Weights, channels: int, share: float) -> dict[str, Later]:
+    return {
+        "weight": Later((2, channels), lambda: structure_weight(weights.draw((channels,), 1.0), share)),
+        "bias": Later((2,), lambda: torch.zeros(2)),
+    }

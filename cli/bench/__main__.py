@@ -1,0 +1,91 @@
+"""scripts/bench: a table of step times with every optimisation on, each one off, and none; or of memory.
+
+Ratios count: all rows of a table are measured in one run, after a warm-up, on the hardware that is printed above it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from cli.bench import memory, speed
+from cli.bench.subjects import demo_is_there
+from models.presets import SIZES
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command."""
+    options = _arguments(arguments)
+    device = torch.device(options.device)
+    size = options.size or ("official" if device.type == "cuda" else "demo" if demo_is_there() else "tiny")
+    batches = options.batch or ([1, 4, 8] if device.type == "cuda" else [1])
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    machine = describe(device)
+    console.print(f"{size} size on {', '.join(f'{key} {value}' for key, value in machine.items())}")
+    if options.memory and device.type != "cuda":
+        print("--memory measures a GPU: name one with --device cuda")
+        return 1
+    if options.memory:
+        uses = list(memory.measure(size, device, batches))
+        console.print(memory_table(uses))
+        rows = [asdict(use) for use in uses]
+    else:
+        measured = list(speed.measure(size, device, batches, options.repetitions, options.steps))
+        console.print(speed_table(measured))
+        rows = [asdict(item) for item in measured]
+    if options.json:
+        options.json.write_text(json.dumps({"size": size, "machine": machine, "rows": rows}, indent=1))
+    return 0
+
+
+def describe(device: torch.device) -> dict[str, str]:
+    """Hardware and versions."""
+    found = {"device": "CPU", "cores": str(len(os.sched_getaffinity(0))), "threads": str(torch.get_num_threads())}
+    if device.type == "cuda":
+        found = {"GPU": torch.cuda.get_device_name(device), "CUDA": str(torch.version.cuda)}
+    return {**found, "torch": torch.__version__, "python": sys.version.split()[0]}
+
+
+def speed_table(measured: list[speed.Measurement]) -> Table:
+    """One row a variant; the ratio is to the first variant of the same stage and batch."""
+    table = Table("stage", "samples", "variant", "ms a step", "fastest", "slowest", "times faster", box=None)
+    for item in sorted(measured, key=lambda item: (item.stage, item.samples)):
+        base = next(other for other in measured if (other.stage, other.samples) == (item.stage, item.samples))
+        table.add_row(
+            item.stage, str(item.samples), item.variant, f"{item.median:.2f}", f"{item.fastest:.2f}",
+            f"{item.slowest:.2f}", f"{base.median / item.median:.2f}",
+        )  # fmt: skip
+    return table
+
+
+def memory_table(uses: list[memory.Use]) -> Table:
+    """One row a quantity."""
+    table = Table("what", "samples", "GiB allocated", "GiB reserved", box=None)
+    for use in uses:
+        reserved = f"{use.reserved:.2f}" if use.reserved else ""
+        table.add_row(use.what, str(use.samples or ""), f"{use.allocated:.2f}", reserved)
+    return table
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(%(default)s)")
+    parser.add_argument("--size", choices=["demo", *SIZES], help="official on a GPU, demo on a CPU; or tiny")
+    parser.add_argument("--batch", type=int, action="append", metavar="N", help="samples at once, may be repeated")
+    parser.add_argument("--steps", type=int, default=5, help="steps a repetition (%(default)s)")
+    parser.add_argument("--repetitions", type=int, default=10, help="repetitions (%(default)s)")
+    parser.add_argument("--memory", action="store_true", help="measure memory instead of time")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to a file")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""Stages on a GPU: what batches, graphs and memory may change, and what they may not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from models.precision import choose_dtype
+from models.result import Voxels
+from models.stages import CoarseStage, FineStage
+from models.state import DiffusionState
+from models.text import TextEmbedding
+from tests.models.tiny import coarse_stage, fine_stage, text
+
+BF16, FP32 = torch.bfloat16, torch.float32
+
+
+def coarse_on_gpu(dtype: torch.dtype, graphs: bool = True) -> CoarseStage:
+    cpu = coarse_stage()
+    null = TextEmbedding(cpu.null)
+    return CoarseStage(cpu.config, cpu.unet, cpu.decoder, cpu.scale_factor, null, "cuda", dtype, graphs)
+
+
+def fine_on_gpu(dtype: torch.dtype, graphs: bool = True) -> FineStage:
+    cpu = fine_stage()
+    return FineStage(cpu.config, cpu.unet, cpu.decoder, cpu.scale_factor, "cuda", dtype, graphs)
+
+
+def samples(stage: CoarseStage, count: int) -> list[DiffusionState]:
+    return [stage.start(text(seed, 3 + seed % 5), seed=seed, steps=5 + seed % 3) for seed in range(count)]
+
+
+def shape(size: int = 400) -> Voxels:
+    cells = np.sort(np.random.default_rng(0).permutation(4096)[:size])
+    ijk = np.stack((cells // 256, cells // 16 % 16, cells % 16), axis=1).astype(np.int16) - 8
+    normal = np.random.default_rng(1).normal(size=(size, 3)).astype(np.float32)
+    return Voxels(ijk, normal / np.linalg.norm(normal, axis=1, keepdims=True), 1 / 16)
+
+
+@pytest.mark.parametrize("dtype", [BF16, FP32])
+def test_a_sample_has_the_same_bits_whatever_shares_its_bucket(dtype: torch.dtype) -> None:
+    stage = coarse_on_gpu(dtype)
+    states = samples(stage, 4)
+    together = stage.denoise(states, 4)
+    for order in ((1, 0, 3, 2), (3, 2, 1, 0)):
+        for place, result in enumerate(stage.denoise([states[index] for index in order], 4)):
+            assert torch.equal(result.x, together[order[place]].x)
+    three = stage.denoise(states[:3], 4)  # six rows, padded to the same eight
+    assert all(torch.equal(ours.x, theirs.x) for ours, theirs in zip(three, together, strict=False))
+
+
+@pytest.mark.parametrize("dtype", [BF16, FP32])
+def test_graphs_give_the_bits_that_single_kernels_give(dtype: torch.dtype) -> None:
+    graphed, eager = coarse_on_gpu(dtype), coarse_on_gpu(dtype, graphs=False)
+    states = samples(graphed, 3)
+    for ours, theirs in zip(graphed.denoise(states, 9), eager.denoise(states, 9), strict=True):
+        assert torch.equal(ours.x, theirs.x)
+    state = fine_on_gpu(dtype).start(shape(), text(3), seed=4, steps=5)
+    ours, theirs = (fine_on_gpu(dtype, graphs).denoise([state], 5)[0] for graphs in (True, False))
+    assert torch.equal(ours.x, theirs.x)
+
+
+def test_a_recorded_graph_sees_other_prompts_and_other_samples() -> None:
+    stage, fresh = coarse_on_gpu(BF16), coarse_on_gpu(BF16, graphs=False)
+    first, second = samples(stage, 2)
+    stage.denoise([first], 3)
+    assert torch.equal(stage.denoise([second], 3)[0].x, fresh.denoise([second], 3)[0].x)
+    assert torch.equal(stage.denoise([first], 3)[0].x, fresh.denoise([first], 3)[0].x)
+
+
+def test_slices_through_bytes_give_the_bits_of_a_run_in_one_piece() -> None:
+    stage = coarse_on_gpu(BF16)
+    state = stage.start(text(0), seed=1, steps=9, sampler="dpm++")
+    whole = stage.denoise([state], 9)[0]
+    while not state.done:
+        state = DiffusionState.from_bytes(stage.denoise([state], 2)[0].to_bytes())
+    assert torch.equal(state.x, whole.x.cpu())
+
+
+def test_float32_gives_the_shape_of_a_cpu() -> None:
+    cpu, gpu = coarse_stage(), coarse_on_gpu(FP32)
+    state = replace(cpu.start(text(0), seed=1, steps=6), guidance_scale=2.0)
+    ours, theirs = gpu.denoise([state], 6)[0], cpu.denoise([state], 6)[0]
+    torch.testing.assert_close(ours.x.cpu(), theirs.x, atol=1e-3, rtol=1e-3)
+    a, b = gpu.decode([ours])[0], cpu.decode([theirs])[0]
+    assert len(a) > 0
+    assert overlap(a, b) > 0.99
+
+
+def test_fused_kernels_predict_what_plain_ones_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton", reason="the fused kernels need Triton")
+    stage = fine_on_gpu(BF16, graphs=False)
+    state = stage.start(shape(3000), text(3), seed=4, steps=5).to("cuda")
+    monkeypatch.setattr("models.kernels.convolution.FEWEST_TILES", 1)
+    with torch.inference_mode():
+        fused = stage.predict([state], [400])[0]
+    monkeypatch.setattr("models.kernels.HAS_TRITON", False)
+    with torch.inference_mode():
+        plain = stage.predict([state], [400])[0]
+    assert not torch.equal(fused, plain)
+    assert float((fused - plain).norm() / plain.norm()) < 0.02
+
+
+@pytest.fixture
+def no_memory() -> Iterator[None]:
+    """Leaves this process next to nothing of the GPU, by its own limit: other programs notice nothing."""
+    torch.cuda.empty_cache()
+    used = torch.cuda.memory_reserved() / torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(min(1.0, used + 1e-4))
+    yield
+    torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def test_after_running_out_of_memory_the_next_sample_succeeds(no_memory: None) -> None:
+    stage = fine_on_gpu(BF16)
+    large, small = (stage.start(shape(size), text(3), seed=4, steps=3) for size in (4096, 40))
+    with pytest.raises(torch.OutOfMemoryError):
+        stage.denoise([large] * 1, 3)
+    torch.cuda.set_per_process_memory_fraction(1.0)
+    assert stage.denoise([small], 3)[0].done
+    assert stage.denoise([large], 3)[0].done
+
+
+def test_memory_does_not_grow_with_the_number_of_shapes() -> None:
+    stage = fine_on_gpu(BF16)
+    used = []
+    for size in range(100, 140):
+        stage.denoise([stage.start(shape(size), text(3), seed=4, steps=2)], 2)
+        used.append(torch.cuda.memory_reserved())
+    assert used[-1] <= used[19] * 1.1
+
+
+def test_bf16_is_the_default_on_a_gpu() -> None:
+    assert choose_dtype("auto", "cuda") is BF16
+    assert choose_dtype("auto", "cpu") is FP32
+
+
+def overlap(a: Voxels, b: Voxels) -> float:
+    """Intersection over union of two voxel sets."""
+    first, second = ({tuple(row) for row in voxels.ijk.tolist()} for voxels in (a, b))
+    return len(first & second) / len(first | second)
