@@ -1,0 +1,132 @@
+"""docs/deploy.md says what is true: every command in it is run here or in the test that is named, or rendered.
+
+A command that is new in docs/deploy.md makes the first test fail until one of them covers it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from cli.image.variant import IMAGE_NAMES
+from tests.deploy.bento import environment
+from tests.deploy.kustomize import build, key
+from tests.deploy.test_bento import wait_until_ready
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "docs/deploy.md").read_text()
+COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
+
+BENTO = ["scripts/import", ".venv/bin/bentoml build", ".venv/bin/bentoml serve xcube:latest --port 8000"]
+IMAGE = ["scripts/image --lock", "scripts/image --cpu", "scripts/image", "scripts/check --audit"]
+CONTAINER = [line for line in COMMANDS if line.startswith("docker ") and " compose " not in line]
+COMPOSE = [line for line in COMMANDS if " docker compose " in line]
+SECRET = next(line for line in COMMANDS if "create secret" in line)
+CLUSTER = [line for line in COMMANDS if line.startswith("kubectl") and line != SECRET]
+
+
+def test_every_command_is_covered_by_a_test() -> None:
+    assert sorted([*BENTO, *IMAGE, *CONTAINER, *COMPOSE, *CLUSTER, SECRET]) == sorted(COMMANDS)
+
+
+def test_every_link_leads_somewhere() -> None:
+    for name in ("docs/deploy.md", "docs/model-card.md", "docs/data-card.md", "SECURITY.md", "CHANGELOG.md"):
+        file = ROOT / name
+        for target in re.findall(r"\]\((?!http)([^)#]+)", file.read_text()):
+            assert (file.parent / target).exists(), f"{name}: {target}"
+    for path in re.findall(r"`((?:deploy|docs|requirements|scripts)/[\w./-]+)`", TEXT):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_commands_for_a_bento_build_and_serve_one(tmp_path: Path) -> None:
+    variables = environment(tmp_path / "home") | {"XCUBE_DEVICE": "cpu", "XCUBE_THREADS": "1"}
+    for command in BENTO[:2]:
+        done = subprocess.run(["bash", "-c", command], cwd=ROOT, env=variables, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        command = BENTO[2].replace("8000", str(port)) + " --host 127.0.0.1"
+        process = subprocess.Popen(shlex.split(command), cwd=ROOT, env=variables, stdout=output, stderr=output)
+    try:
+        wait_until_ready(f"http://127.0.0.1:{port}", process, log)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    finally:
+        if process.poll() is None:
+            for each in [*psutil.Process(process.pid).children(recursive=True), process]:
+                each.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("command", [*IMAGE, "scripts/image --engine", "scripts/image --models"])
+def test_the_scripts_know_their_options(command: str) -> None:
+    """`scripts/image --cpu` itself is run by test_image.py, `--lock` and `--audit` need package indexes."""
+    script, *options = shlex.split(command)
+    if script == "scripts/check":
+        assert f"== {options[0]} ]]" in (ROOT / script).read_text()
+        return
+    shown = subprocess.run([ROOT / script, "--help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert all(option in shown for option in options)
+
+
+def test_the_container_has_the_name_and_version_that_are_built() -> None:
+    run, stop = CONTAINER
+    version = re.search(r'^version = "(.*)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version is not None
+    assert shlex.split(run)[-1] == f"{IMAGE_NAMES['cpu']}:{version[1]}"
+    assert shlex.split(stop)[-1] == shlex.split(run)[shlex.split(run).index("--name") + 1]
+
+
+@pytest.mark.parametrize("command", COMPOSE)
+def test_compose_files_exist_and_get_their_variables(command: str) -> None:
+    files = re.findall(r"--file (\S+)", command)
+    wanted = {name for file in files for name in re.findall(r"\$\{(\w+):\?", (ROOT / file).read_text())}
+    assert files[0] == "deploy/compose/compose.yaml"
+    assert wanted <= set(re.findall(r"^(\w+)=", command))
+
+
+@pytest.mark.parametrize("command", CLUSTER)
+def test_commands_for_a_cluster_name_what_the_overlays_have(command: str) -> None:
+    words = shlex.split(command)
+    if words[1] == "apply":
+        assert build(ROOT / words[words.index("--kustomize") + 1])
+        return
+    resources = {key(resource) for resource in build(ROOT / "deploy/overlays/cpu")}
+    assert ("Namespace", words[words.index("--namespace") + 1]) in resources
+    (target,) = [word for word in words if "/" in word]
+    kind, name = target.split("/")
+    assert (kind.capitalize(), name) in resources
+    if "port-forward" in words:
+        (service,) = [each for each in build(ROOT / "deploy/overlays/cpu") if each["kind"] == "Service"]
+        assert int(words[-1].split(":")[1]) == service["spec"]["ports"][0]["port"]
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_the_secret_has_the_key_that_both_tiers_read(tmp_path: Path) -> None:
+    command = f"{SECRET} --dry-run=client --output yaml"
+    offline = {**os.environ, "KUBECONFIG": str(tmp_path / "none")}
+    done = subprocess.run(["bash", "-c", command], env=offline, capture_output=True, text=True, check=True)
+    secret = yaml.safe_load(done.stdout)
+    references = [
+        variable["valueFrom"]["secretKeyRef"]
+        for resource in build(ROOT / "deploy/overlays/split")
+        if resource["kind"] == "Deployment"
+        for container in resource["spec"]["template"]["spec"]["containers"]
+        for variable in container["env"]
+        if "valueFrom" in variable
+    ]
+    assert len(references) == 2
+    assert all(each == {"name": secret["metadata"]["name"], "key": next(iter(secret["data"]))} for each in references)
+    assert len(secret["data"]["token"]) > 64

@@ -1,0 +1,140 @@
+"""What a kubelet does to a pod, done to the real process with the numbers of the manifests: probes, then the end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.deploy.kustomize import build
+from tests.service.conftest import ROOT, Server, StartServer
+
+SECONDS_OF_WORK = 6
+
+
+@dataclass
+class Kubelet:
+    """Probes a server as one container's manifest says; counts failures in a row as a kubelet does."""
+
+    container: dict[str, Any]
+    server: Server
+    failures: dict[str, int] = field(default_factory=dict)
+
+    def probe(self, kind: str) -> bool:
+        """One probe; False if it failed."""
+        probe = self.container[f"{kind}Probe"]
+        try:
+            answer = httpx.get(self.server.url + probe["httpGet"]["path"], timeout=probe["timeoutSeconds"])
+            good = 200 <= answer.status_code < 400
+        except httpx.HTTPError:
+            good = False
+        self.failures[kind] = 0 if good else self.failures.get(kind, 0) + 1
+        return good
+
+    def gave_up(self, kind: str) -> bool:
+        return self.failures.get(kind, 0) >= int(self.container[f"{kind}Probe"]["failureThreshold"])
+
+    def wait(self, kind: str) -> float:
+        """Probes with the manifest's period until it is good; returns seconds. Fails where a kubelet gives up."""
+        start = time.monotonic()
+        while not self.probe(kind):
+            assert not self.gave_up(kind), f"{kind} probe gave up:\n{self.server.log.read_text()}"
+            time.sleep(self.container[f"{kind}Probe"]["periodSeconds"])
+        return time.monotonic() - start
+
+
+@pytest.fixture(scope="module")
+def pod() -> dict[str, Any]:
+    """The pod of the CPU overlay."""
+    (deployment,) = [each for each in build(ROOT / "deploy/overlays/cpu") if each["kind"] == "Deployment"]
+    spec: dict[str, Any] = deployment["spec"]["template"]["spec"]
+    return spec
+
+
+@pytest.fixture(scope="module")
+def container(pod: dict[str, Any]) -> dict[str, Any]:
+    (only,) = pod["containers"]
+    return dict(only)
+
+
+def drain_seconds(container: dict[str, Any]) -> str:
+    return next(str(each["value"]) for each in container["env"] if each["name"] == "XCUBE_DRAIN_SECONDS")
+
+
+def test_a_pod_starts_serves_and_ends_without_losing_a_request(
+    pod: dict[str, Any], container: dict[str, Any], start_server: StartServer, tiny_models: Path
+) -> None:
+    server = start_server(tiny_models, XCUBE_DRAIN_SECONDS=drain_seconds(container))
+    kubelet = Kubelet(container, server)
+    kubelet.wait("startup")
+    while not kubelet.probe("readiness"):  # not ready is no failure: it only keeps traffic away
+        assert kubelet.probe("liveness")
+        time.sleep(0.2)
+    steps = steps_of(SECONDS_OF_WORK, server)
+    answers: dict[str, httpx.Response] = {}
+
+    def request(name: str) -> threading.Thread:
+        def send() -> None:
+            answers[name] = server.generate(ddim_steps=steps, use_fine=False, seed=len(name))
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        return thread
+
+    before = request("before the end began")
+    end = time.monotonic() + SECONDS_OF_WORK / 3
+    while time.monotonic() < end:
+        assert kubelet.probe("liveness"), "a busy service lives"
+        assert kubelet.probe("readiness"), "a busy service is ready"
+        time.sleep(0.1)
+
+    # The pod is deleted: preStop first, while load balancers may still send requests, then SIGTERM.
+    deleted = time.monotonic()
+    late = request("late, during preStop")
+    time.sleep(min(1.0, float(container["lifecycle"]["preStop"]["exec"]["command"][1])))
+    server.process.send_signal(signal.SIGTERM)
+    for thread in (before, late):
+        thread.join(60)
+    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(answers, 200)
+    assert len(answers) == 2
+    assert server.process.wait(60) == 0
+    assert time.monotonic() - deleted < pod["terminationGracePeriodSeconds"]
+    assert not kubelet.probe("readiness")
+
+
+def test_a_pod_without_models_lives_but_gets_no_traffic(
+    container: dict[str, Any], start_server: StartServer, tmp_path: Path
+) -> None:
+    server = start_server(tmp_path, BENTOML_HOME=str(tmp_path / "home"))
+    kubelet = Kubelet(container, server)
+    kubelet.wait("startup")
+    server.wait_until("error")
+    for _ in range(container["livenessProbe"]["failureThreshold"] + 1):
+        assert kubelet.probe("liveness"), "a restart would not bring the models"
+        assert not kubelet.probe("readiness")
+    assert kubelet.gave_up("readiness")
+    assert server.stop() == 0
+
+
+def test_a_pod_that_ends_while_it_loads_ends_at_once(
+    container: dict[str, Any], start_server: StartServer, tiny_models: Path
+) -> None:
+    server = start_server(tiny_models, XCUBE_DRAIN_SECONDS=drain_seconds(container))
+    Kubelet(container, server).wait("startup")
+    start = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - start < 30, "there was nothing to drain"
+
+
+def steps_of(seconds: float, server: Server) -> int:
+    """Denoising steps that take about so long."""
+    trial = 40
+    start = time.monotonic()
+    assert server.generate(ddim_steps=trial, use_fine=False).status_code == 200
+    return max(trial, min(1000, int(trial * seconds / (time.monotonic() - start))))
