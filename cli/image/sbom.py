@@ -1,16 +1,12 @@
-"""A bill of materials (CycloneDX) of an image, from what is installed in it: Python and Debian packages."""
+"""A bill of materials (CycloneDX 1.6) of an image, from what is installed in it: Python and Debian packages."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-
-from cyclonedx.model.bom import Bom
-from cyclonedx.model.component import Component, ComponentType
-from cyclonedx.output.json import JsonV1Dot6
-from packageurl import PackageURL
+from typing import Any
+from urllib.parse import quote
 
 from cli.image.engine import EngineError, Name
 
@@ -35,22 +31,27 @@ def write(engine: Name, tag: str, file: Path) -> int:
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise EngineError(f"{tag} could not be started to list its packages.")
+    found = components(done.stdout)
     name, _, version = tag.rpartition("/")[2].partition(":")
-    bom = Bom(components=components(done.stdout))
-    root = Component(name=name, version=version, type=ComponentType.CONTAINER, bom_ref=tag)
-    bom.metadata.component = root
-    bom.register_dependency(root, bom.components)
+    bill = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {"component": {"type": "container", "bom-ref": tag, "name": name, "version": version}},
+        "components": found,
+        "dependencies": [{"ref": tag, "dependsOn": [component["bom-ref"] for component in found]}],
+    }
     file.parent.mkdir(parents=True, exist_ok=True)
-    JsonV1Dot6(bom).output_to_file(str(file), allow_overwrite=True, indent=2)
-    return len(bom.components)
+    file.write_text(json.dumps(bill, indent=2) + "\n", encoding="utf-8")
+    return len(found)
 
 
-def components(listing: str) -> Iterator[Component]:
+def components(listing: str) -> list[dict[str, Any]]:
     """What an image says it has, as components with package URLs."""
     python, debian = json.loads(listing.splitlines()[-1])
-    for kind, packages in (("pypi", python), ("deb", debian)):
-        for name, version in packages:
-            namespace = "debian" if kind == "deb" else None
-            canonical = name if kind == "deb" else name.lower().replace("_", "-")
-            url = PackageURL(kind, namespace, canonical, version)
-            yield Component(name=name, version=version, type=ComponentType.LIBRARY, purl=url, bom_ref=url.to_string())
+    urls = [(f"pkg:pypi/{name.lower().replace('_', '-')}@{quote(version)}", name, version) for name, version in python]
+    urls += [(f"pkg:deb/debian/{name}@{quote(version)}", name, version) for name, version in debian]
+    return [
+        {"type": "library", "bom-ref": url, "name": name, "version": version, "purl": url}
+        for url, name, version in urls
+    ]
