@@ -3,6 +3,7 @@
 XCubeError
 ├── ConfigError        a configuration file or value is wrong
 ├── CheckpointError    a checkpoint cannot be read or does not fit
+├── BackendError       a library for sparse grids cannot be used
 ├── StateError         a saved generation state cannot be read
 └── NumericError       a model produced NaN or infinity
 """
@@ -20,6 +21,10 @@ class ConfigError(XCubeError):
 
 class CheckpointError(XCubeError):
     """A checkpoint cannot be read, or does not fit the architecture; the text names file and key."""
+
+
+class BackendError(XCubeError):
+    """A library for sparse grids was asked for and cannot be used; the text names the package."""
 
 
 class StateError(XCubeError):

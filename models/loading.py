@@ -17,6 +17,7 @@ from models.sparse_layers import SparseConv3
 from models.stages import CoarseStage, FineStage
 from models.text import TextEmbedding, TextEncoder
 from models.vae import Decoder
+from models.voxels import GridClass, TorchGrid
 
 CONFIG_FILE = "config.yaml"
 WEIGHTS_FILE = "model.safetensors"
@@ -35,8 +36,9 @@ def load_text(folder: Path) -> TextEncoder:
 
 
 def load_coarse(
-    folder: Path, null: TextEmbedding, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-) -> CoarseStage:
+    folder: Path, null: TextEmbedding, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32,
+    backend: GridClass = TorchGrid,
+) -> CoarseStage:  # fmt: skip
     """The coarse stage of a folder; `null` is the empty prompt's embedding, the condition that guidance leaves."""
     config, weights = _stage(folder, "coarse")
     assert isinstance(config.unet, DenseUNetConfig)
@@ -49,10 +51,13 @@ def load_coarse(
         unet, decoder = DenseUNet(config.unet), Decoder(config.vae)
     _fill(unet, _under(weights, "unet."), folder)
     _fill(decoder, _under(weights, "vae."), folder)
-    return CoarseStage(config, unet, decoder, _scale_factor(weights, folder), null, device, dtype)
+    return CoarseStage(config, unet, decoder, _scale_factor(weights, folder), null, device, dtype, backend=backend)
 
 
-def load_fine(folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> FineStage:
+def load_fine(
+    folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32,
+    backend: GridClass = TorchGrid,
+) -> FineStage:  # fmt: skip
     """The fine stage of a folder."""
     config, weights = _stage(folder, "fine")
     assert isinstance(config.unet, SparseUNetConfig)
@@ -60,7 +65,7 @@ def load_fine(folder: Path, device: torch.device | str = "cpu", dtype: torch.dty
         unet, decoder = SparseUNet(config.unet), Decoder(config.vae)
     _fill(unet, _under(weights, "unet."), folder)
     _fill(decoder, _under(weights, "vae."), folder)
-    return FineStage(config, unet, decoder, _scale_factor(weights, folder), device, dtype)
+    return FineStage(config, unet, decoder, _scale_factor(weights, folder), device, dtype, backend=backend)
 
 
 def _stage(folder: Path, stage: Stage) -> tuple[StageConfig, dict[str, Tensor]]:

@@ -24,6 +24,7 @@ from models.result import Voxels
 from models.stages import CoarseStage, DiffusionStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEncoder
+from models.voxels import choose_backend
 
 Progress = Callable[[str, int, int], None]
 """Called with stage ("coarse" or "fine"), steps done and steps in all, after every denoising step."""
@@ -53,23 +54,27 @@ class Pipeline:
     @classmethod
     def from_dirs(
         cls, text: Path, coarse: Path, fine: Path | None = None,
-        device: torch.device | str | None = None, dtype: str = "auto",
+        device: torch.device | str | None = None, dtype: str = "auto", backend: str = "auto",
     ) -> Self:  # fmt: skip
         """Loads models from folders in our own format.
 
-        device: None means a GPU if there is one. dtype: bf16, fp32, or auto (bf16 on a GPU).
+        device: None means a GPU if there is one. dtype: bf16, fp32, or auto (bf16 on a GPU). backend: of sparse
+        grids, torch, fvdb, or auto (fvdb on a GPU where it is faster).
         """
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         number_format = choose_dtype(dtype, device)
+        grids = choose_backend(backend, device, number_format)
         encoder = load_text(text)
         return cls(
             encoder,
-            load_coarse(coarse, encoder.null, device, number_format),
-            None if fine is None else load_fine(fine, device, number_format),
+            load_coarse(coarse, encoder.null, device, number_format, grids),
+            None if fine is None else load_fine(fine, device, number_format, grids),
         )
 
     @classmethod
-    def from_store(cls, models: str = "auto", device: torch.device | str | None = None, dtype: str = "auto") -> Self:
+    def from_store(
+        cls, models: str = "auto", device: torch.device | str | None = None, dtype: str = "auto", backend: str = "auto"
+    ) -> Self:
         """Loads what `scripts/import` has put into the BentoML model store.
 
         models: "demo", "official", or "auto" for official if it is there. Raises CheckpointError if a model is missing.
@@ -79,7 +84,7 @@ class Pipeline:
         found = find(models)
         if found.text is None or found.coarse is None:
             raise CheckpointError("the model store has no text tower or no coarse model: run scripts/import first")
-        return cls.from_dirs(found.text, found.coarse, found.fine, device, dtype)
+        return cls.from_dirs(found.text, found.coarse, found.fine, device, dtype, backend)
 
     def generate(
         self, prompt: str, *, steps: int = 100, guidance_scale: float = 7.5, seed: int | None = None,

@@ -31,7 +31,7 @@ from models.sparse import SparseUNet
 from models.state import DiffusionState
 from models.text import TextEmbedding, pad
 from models.vae import Decoded, Decoder
-from models.voxels import TorchGrid
+from models.voxels import FvdbGrid, Grid, GridClass, TorchGrid
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 """Rows of a GPU batch are padded to one of these, so that equal buckets run equal kernels and give equal bits."""
@@ -51,6 +51,7 @@ class DiffusionStage:
     def __init__(
         self, config: StageConfig, decoder: Decoder, scale_factor: float,
         device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, graphs: bool = True,
+        backend: GridClass = TorchGrid,
     ) -> None:  # fmt: skip
         self.config = config
         self.device = torch.device(device)
@@ -60,6 +61,7 @@ class DiffusionStage:
         self._contexts: LRUCache[TextContext] = LRUCache(CONTEXTS_KEPT)
         self._names: LRUCache[tuple[Tensor, bytes]] = LRUCache(NAMES_KEPT)
         self.graphs = graphs
+        self.backend = backend
         self._shared_pool = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
 
     @torch.inference_mode()
@@ -134,7 +136,7 @@ class DiffusionStage:
             for decoded in self.decode_raw(states)
         ]
 
-    def grid(self, states: Sequence[DiffusionState]) -> TorchGrid:
+    def grid(self, states: Sequence[DiffusionState]) -> TorchGrid | FvdbGrid:
         """The latent grid of the states as one batch."""
         raise NotImplementedError
 
@@ -196,14 +198,15 @@ class CoarseStage(DiffusionStage):
     def __init__(
         self, config: StageConfig, unet: DenseUNet, decoder: Decoder, scale_factor: float, null: TextEmbedding,
         device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, graphs: bool = True,
+        backend: GridClass = TorchGrid,
     ) -> None:  # fmt: skip
-        super().__init__(config, decoder, scale_factor, device, dtype, graphs)
+        super().__init__(config, decoder, scale_factor, device, dtype, graphs, backend)
         assert isinstance(config.unet, DenseUNetConfig)
         self.resolution, self.channels = config.unet.image_size, config.unet.in_channels
         self.unet = prepare(unet, self.device, dtype)
         self._slots: LRUCache[Slot[int]] = LRUCache(len(BUCKETS))
         self.null = null.tokens
-        self._grid = TorchGrid.dense(self.resolution, 1, self.device)
+        self._grid = backend.dense(self.resolution, 1, self.device)
 
     def start(
         self, text: TextEmbedding, *, seed: int, steps: int = 100, guidance_scale: float = 7.5, sampler: str = "ddim"
@@ -212,8 +215,8 @@ class CoarseStage(DiffusionStage):
         x = noise(seed, self.stage, INITIAL, self.resolution**3, self.channels)
         return DiffusionState(self.stage, seed, steps, 0, sampler, guidance_scale, x, text.tokens)
 
-    def grid(self, states: Sequence[DiffusionState]) -> TorchGrid:
-        return self._grid if len(states) == 1 else TorchGrid.dense(self.resolution, len(states), self.device)
+    def grid(self, states: Sequence[DiffusionState]) -> TorchGrid | FvdbGrid:
+        return self._grid if len(states) == 1 else self.backend.dense(self.resolution, len(states), self.device)
 
     def predict(self, states: Sequence[DiffusionState], times: Sequence[int]) -> list[Tensor]:
         guided = [index for index, state in enumerate(states) if state.guidance_scale != 1.0]
@@ -260,13 +263,14 @@ class FineStage(DiffusionStage):
     def __init__(
         self, config: StageConfig, unet: SparseUNet, decoder: Decoder, scale_factor: float,
         device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, graphs: bool = True,
+        backend: GridClass = TorchGrid,
     ) -> None:  # fmt: skip
-        super().__init__(config, decoder, scale_factor, device, dtype, graphs)
+        super().__init__(config, decoder, scale_factor, device, dtype, graphs, backend)
         assert isinstance(config.unet, SparseUNetConfig)
         self.channels = config.unet.out_channels
         self.unet = prepare(unet, self.device, dtype)
-        self._slots: LRUCache[Slot[TorchGrid]] = LRUCache(GRIDS_KEPT)
-        self._grids: LRUCache[TorchGrid] = LRUCache(GRIDS_KEPT)
+        self._slots: LRUCache[Slot[TorchGrid | FvdbGrid]] = LRUCache(GRIDS_KEPT)
+        self._grids: LRUCache[TorchGrid | FvdbGrid] = LRUCache(GRIDS_KEPT)
 
     def start(
         self, coarse: Voxels, text: TextEmbedding, *, seed: int, steps: int = 100, sampler: str = "ddim"
@@ -280,13 +284,13 @@ class FineStage(DiffusionStage):
             torch.from_numpy(coarse.ijk), normalise_condition(torch.from_numpy(coarse.normal)),
         )  # fmt: skip
 
-    def grid(self, states: Sequence[DiffusionState]) -> TorchGrid:
+    def grid(self, states: Sequence[DiffusionState]) -> TorchGrid | FvdbGrid:
         voxels = [state.ijk for state in states if state.ijk is not None]
         sizes = torch.tensor([len(ijk) for ijk in voxels])
 
-        def build() -> TorchGrid:
+        def build() -> TorchGrid | FvdbGrid:
             batch = torch.arange(len(voxels)).repeat_interleave(sizes)
-            return TorchGrid.from_ijk(torch.cat(voxels).to(self.device), batch.to(self.device), len(voxels))
+            return self.backend.from_ijk(torch.cat(voxels).to(self.device), batch.to(self.device), len(voxels))
 
         return self._grids.get(tuple(self._name(ijk) for ijk in voxels), build)
 
@@ -304,9 +308,11 @@ class FineStage(DiffusionStage):
             return self._forward(*inputs, grid=self.grid([state]), context=self._context([state.text]))
         slot = self._slot(self._slots, self._name(state.ijk), [state.text], lambda: self.grid([state]))
         forward = partial(self._forward, grid=slot.layout, context=slot.context)
-        return slot.run(forward, inputs, self._pool).clone()
+        # fvdb allocates and waits as it likes, which a graph cannot record
+        pool = self._pool if self.backend is TorchGrid else None
+        return slot.run(forward, inputs, pool).clone()
 
-    def _forward(self, x: Tensor, normal: Tensor, time: Tensor, grid: TorchGrid, context: TextContext) -> Tensor:
+    def _forward(self, x: Tensor, normal: Tensor, time: Tensor, grid: Grid, context: TextContext) -> Tensor:
         features = torch.cat((x, grid.ijk.float(), normal), dim=1)
         v: Tensor = self.unet(features, grid, time, context)
         return v.float()

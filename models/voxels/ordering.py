@@ -32,3 +32,11 @@ def keys_to_voxels(keys: Tensor) -> tuple[Tensor, Tensor]:
 def sort_voxels(ijk: Tensor, batch: Tensor | None = None) -> Tensor:
     """The permutation [N] that puts voxels into ascending (batch, i, j, k) order."""
     return torch.argsort(voxel_keys(ijk, batch), stable=True)
+
+
+def find_rows(keys: Tensor, asked: Tensor) -> Tensor:
+    """The row of each asked key in ascending `keys`, int64 [Q]; len(keys) where there is none."""
+    if not len(keys):
+        return torch.zeros_like(asked)
+    rows = torch.searchsorted(keys, asked).clamp_(max=len(keys) - 1)
+    return torch.where(keys[rows] == asked, rows, len(keys))

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models import kernels
-from models.voxels.ordering import AXIS_STEPS, keys_to_voxels, voxel_keys
+from models.voxels.ordering import AXIS_STEPS, find_rows, keys_to_voxels, voxel_keys
 
 TAPS = 27
 CENTRE = TAPS // 2
@@ -73,28 +73,23 @@ class TorchGrid:
         return keys_to_voxels(self.keys)[1]
 
     def rows_of(self, ijk: Tensor, batch: Tensor) -> Tensor:
-        return self._rows_of_keys(voxel_keys(ijk, batch))
-
-    def _rows_of_keys(self, keys: Tensor) -> Tensor:
-        if not len(self):
-            return torch.zeros_like(keys)
-        rows = torch.searchsorted(self.keys, keys).clamp_(max=len(self) - 1)
-        return torch.where(self.keys[rows] == keys, rows, len(self))
+        return find_rows(self.keys, voxel_keys(ijk, batch))
 
     @cached_property
     def neighbours(self) -> Tensor:
         """Rows of the 27 neighbours, int64 [N, 27], taps along x, y, z with z fastest; N where there is none."""
-        table = torch.full((len(self), TAPS), len(self), dtype=torch.int64, device=self.keys.device)
-        rows = torch.arange(len(self), device=self.keys.device)
-        table[:, CENTRE] = rows
+        count = len(self)
+        # One row too many: voxels without a neighbour write there, which spares the GPU a wait for their number.
+        table = torch.full((count + 1, TAPS), count, dtype=torch.int64, device=self.keys.device)
+        rows = torch.arange(count, device=self.keys.device)
+        table[:count, CENTRE] = rows
         for tap in range(CENTRE):  # the other half is the same pairs seen from the other side
             offsets = (tap // 9 - 1, tap // 3 % 3 - 1, tap % 3 - 1)
             shift = sum(offset * step for offset, step in zip(offsets, AXIS_STEPS, strict=True))
-            found = self._rows_of_keys(self.keys + shift)
-            table[:, tap] = found
-            present = found < len(self)
-            table[found[present], TAPS - 1 - tap] = rows[present]
-        return table
+            found = find_rows(self.keys, self.keys + shift)
+            table[:count, tap] = found
+            table[found, TAPS - 1 - tap] = rows
+        return table[:count]
 
     @cached_property
     def taps(self) -> Tensor:

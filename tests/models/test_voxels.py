@@ -7,20 +7,39 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.voxels import TorchGrid, sort_voxels
+from models.errors import BackendError
+from models.voxels import FvdbGrid, GridClass, TorchGrid, sort_voxels
+from models.voxels.fvdb_grid import library
+from tests.models import stand_in_fvdb
 
 SIDE = 10
+AnyGrid = TorchGrid | FvdbGrid
 
 
-def scattered(seed: int, counts: tuple[int, ...]) -> TorchGrid:
+@pytest.fixture(params=["torch", "fvdb", "fvdb's stand-in"])
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> GridClass:
+    """Every backend; fvdb itself where it can be imported."""
+    if request.param == "torch":
+        return TorchGrid
+    if request.param == "fvdb":
+        try:
+            library()
+        except BackendError as error:
+            pytest.skip(str(error))
+    else:
+        monkeypatch.setattr("models.voxels.fvdb_grid.library", lambda: stand_in_fvdb.MODULE)
+    return FvdbGrid
+
+
+def scattered(backend: GridClass, seed: int, counts: tuple[int, ...]) -> AnyGrid:
     """Random voxels within -5 … 4, so that both signs and many neighbours occur."""
     generator = torch.Generator().manual_seed(seed)
     cells = [torch.randperm(SIDE**3, generator=generator)[:count].sort()[0] for count in counts]
     ijk = torch.cat([torch.stack((c // SIDE**2, c // SIDE % SIDE, c % SIDE), 1) for c in cells]) - SIDE // 2
-    return TorchGrid.from_ijk(ijk, torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)), len(counts))
+    return backend.from_ijk(ijk, torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)), len(counts))
 
 
-def to_dense(grid: TorchGrid, features: Tensor) -> Tensor:
+def to_dense(grid: AnyGrid, features: Tensor) -> Tensor:
     """[N, C] -> [B, C, 10, 10, 10], zero where there is no voxel."""
     cube = torch.zeros(len(grid.counts), features.shape[1], SIDE, SIDE, SIDE, dtype=features.dtype)
     i, j, k = (grid.ijk.long() + SIDE // 2).T
@@ -28,14 +47,14 @@ def to_dense(grid: TorchGrid, features: Tensor) -> Tensor:
     return cube
 
 
-def from_dense(grid: TorchGrid, cube: Tensor) -> Tensor:
+def from_dense(grid: AnyGrid, cube: Tensor) -> Tensor:
     i, j, k = (grid.ijk.long() + SIDE // 2).T
     return cube[grid.batch, :, i, j, k]
 
 
 @pytest.mark.parametrize("counts", [(300,), (300, 0, 17), (1, 1), (1000, 5)])
-def test_convolution_equals_a_dense_one_on_the_same_voxels(counts: tuple[int, ...]) -> None:
-    grid = scattered(0, counts)
+def test_convolution_equals_a_dense_one_on_the_same_voxels(backend: GridClass, counts: tuple[int, ...]) -> None:
+    grid = scattered(backend, 0, counts)
     torch.manual_seed(1)
     features = torch.randn(len(grid), 6, dtype=torch.float64)
     weight, bias = torch.randn(5, 6, 3, 3, 3, dtype=torch.float64), torch.randn(5, dtype=torch.float64)
@@ -44,15 +63,15 @@ def test_convolution_equals_a_dense_one_on_the_same_voxels(counts: tuple[int, ..
 
 
 def test_convolution_in_chunks_equals_one_in_a_single_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    grid = scattered(2, (500, 100))
+    grid = scattered(TorchGrid, 2, (500, 100))
     features, weight = torch.randn(600, 8, dtype=torch.float64), torch.randn(4, 8, 3, 3, 3, dtype=torch.float64)
     whole = grid.conv3(features, weight)
     monkeypatch.setattr("models.voxels.torch_grid.GATHER_BYTES", {"cpu": 27 * 8 * 8 * 37})
     torch.testing.assert_close(grid.conv3(features, weight), whole)
 
 
-def test_average_pool_divides_by_eight_even_where_children_are_missing() -> None:
-    grid = scattered(3, (200, 40))
+def test_average_pool_divides_by_eight_even_where_children_are_missing(backend: GridClass) -> None:
+    grid = scattered(backend, 3, (200, 40))
     features = torch.randn(len(grid), 3, dtype=torch.float64)
     sums: dict[tuple[int, ...], Tensor] = {}
     for sample, ijk, row in zip(grid.batch.tolist(), grid.ijk.tolist(), features, strict=True):
@@ -64,15 +83,15 @@ def test_average_pool_divides_by_eight_even_where_children_are_missing() -> None
     torch.testing.assert_close(grid.average_pool(features), torch.stack([sums[parent] for parent in parents]))
 
 
-def test_upsampling_gives_every_voxel_its_parents_value() -> None:
-    grid = scattered(4, (100, 0, 50))
+def test_upsampling_gives_every_voxel_its_parents_value(backend: GridClass) -> None:
+    grid = scattered(backend, 4, (100, 0, 50))
     coarse = grid.coarse()
     fine = grid.upsample(coarse.ijk.float())
     assert torch.equal(fine, (grid.ijk >> 1).float())
 
 
-def test_refining_makes_eight_sorted_children_of_each_kept_voxel() -> None:
-    grid = scattered(5, (60, 30))
+def test_refining_makes_eight_sorted_children_of_each_kept_voxel(backend: GridClass) -> None:
+    grid = scattered(backend, 5, (60, 30))
     keep = torch.rand(len(grid)) < 0.5
     children, parents = grid.refine(keep)
     assert len(children) == 8 * int(keep.sum())
@@ -82,16 +101,16 @@ def test_refining_makes_eight_sorted_children_of_each_kept_voxel() -> None:
     assert sum(children.counts) == len(children)
 
 
-def test_pruning_keeps_order_and_counts() -> None:
-    grid = scattered(6, (20, 10))
+def test_pruning_keeps_order_and_counts(backend: GridClass) -> None:
+    grid = scattered(backend, 6, (20, 10))
     keep = torch.arange(len(grid)) % 3 == 0
     pruned = grid.prune(keep)
     assert torch.equal(pruned.ijk, grid.ijk[keep])
     assert pruned.counts == (int(keep[:20].sum()), int(keep[20:].sum()))
 
 
-def test_a_grid_without_voxels_goes_through_every_operation() -> None:
-    grid = TorchGrid.from_ijk(torch.zeros(0, 3, dtype=torch.int32), torch.zeros(0, dtype=torch.int64), 2)
+def test_a_grid_without_voxels_goes_through_every_operation(backend: GridClass) -> None:
+    grid = backend.from_ijk(torch.zeros(0, 3, dtype=torch.int32), torch.zeros(0, dtype=torch.int64), 2)
     none = torch.zeros(0, dtype=torch.bool)
     assert grid.counts == (0, 0)
     assert grid.conv3(torch.zeros(0, 4), torch.randn(5, 4, 3, 3, 3)).shape == (0, 5)
@@ -100,13 +119,20 @@ def test_a_grid_without_voxels_goes_through_every_operation() -> None:
     assert grid.rows_of(torch.tensor([[0, 0, 0]]), torch.tensor([0])).tolist() == [0]
 
 
-def test_lookup_tells_absent_voxels_from_present_ones_and_samples_apart() -> None:
-    grid = TorchGrid.from_ijk(torch.tensor([[0, 0, 0], [-3, 2, 1]]), torch.tensor([0, 1]))
+def test_lookup_tells_absent_voxels_from_present_ones_and_samples_apart(backend: GridClass) -> None:
+    grid = backend.from_ijk(torch.tensor([[0, 0, 0], [-3, 2, 1]]), torch.tensor([0, 1]))
     asked = torch.tensor([[0, 0, 0], [0, 0, 0], [-3, 2, 1], [9, 9, 9]])
     assert grid.rows_of(asked, torch.tensor([0, 1, 1, 1])).tolist() == [0, 2, 1, 2]
 
 
 @pytest.mark.parametrize("ijk", [[[1, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 0, 0]], [[0, 0, 40000]]])
-def test_unsorted_repeated_and_huge_voxels_are_refused(ijk: list[list[int]]) -> None:
+def test_unsorted_repeated_and_huge_voxels_are_refused(backend: GridClass, ijk: list[list[int]]) -> None:
     with pytest.raises(ValueError, match="voxel"):
-        TorchGrid.from_ijk(torch.tensor(ijk))
+        backend.from_ijk(torch.tensor(ijk))
+
+
+def test_full_cubes_have_centred_indices(backend: GridClass) -> None:
+    grid = backend.dense(4, 2)
+    assert grid.counts == (64, 64)
+    assert grid.ijk[:2].tolist() == [[-2, -2, -2], [-2, -2, -1]]
+    assert grid.batch.tolist() == [0] * 64 + [1] * 64
