@@ -10,6 +10,7 @@ import bentoml
 from starlette.responses import Response
 
 from api import call as calls
+from api import exposition, metrics
 from api.answers import GeneratedArrays, answer
 from api.drain import end_when_idle
 from api.generation import Generator
@@ -24,12 +25,14 @@ from api.wire import Decoded, Finished, Order, Progress, Slice, Status
 from api.worker import Worker
 
 settings = load_settings()
+exposition.use_own_folder()
 pages = Pages()
 # BentoML's own limits stay out of the way: deadlines and queues are api/'s (see docs of the settings).
 LONGEST_CALL = settings.deadline_seconds + settings.drain_seconds
 MAX_BATCH = 64
 
 
+# BentoML's own metrics have a label with whatever path was asked for: any stranger could make series without end.
 @bentoml.service(
     resources={"gpu": settings.gpus} if settings.device != "cpu" else {},
     workers=settings.gpus,
@@ -39,10 +42,12 @@ MAX_BATCH = 64
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
 )
+@bentoml.asgi_app(exposition.app(), path="/")
 class Sampler:
     """Text tower, coarse and fine stage. Stateless between calls: any Sampler takes any state."""
 
     def __init__(self) -> None:
+        metrics.start_sampler()
         self.worker = Worker(settings)
         end_when_idle(lambda: self.worker.idle_seconds, settings.drain_seconds)
 
@@ -75,7 +80,12 @@ if settings.sampler_token is not None:
     as_service.add_asgi_middleware(TokenGate, token=settings.sampler_token.get_secret_value())
 
 
-@bentoml.service(workers=settings.workers, traffic={"timeout": LONGEST_CALL}, runner_probe={"enabled": False})
+@bentoml.service(
+    workers=settings.workers,
+    traffic={"timeout": LONGEST_CALL},
+    runner_probe={"enabled": False},
+    metrics={"enabled": False},
+)
 @bentoml.asgi_app(pages.app, path="/")
 class XCube:
     """Text to 3-D voxels."""
@@ -85,6 +95,7 @@ class XCube:
     def __init__(self) -> None:
         if settings.sampler_token is not None:
             present(self.sampler, settings.sampler_token.get_secret_value())
+        metrics.start_http()
         remote = Remote(self.sampler)
         self.monitor = Monitor(remote)
         self.generator = Generator(settings, remote, self.monitor)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from api import metrics
 from api.errors import QueueFull
 
 
@@ -56,12 +57,14 @@ class Admission:
                 await self._wait()
             else:
                 self.running += 1
+            self._show()
             try:
                 yield
             finally:
                 self._leave()
         finally:
             del self._work[key]
+            self._show()
 
     def next_free(self) -> float:
         """Expected seconds until the next of the outstanding requests ends."""
@@ -70,6 +73,7 @@ class Admission:
     async def _wait(self) -> None:
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
+        self._show()
         try:
             await turn
         except asyncio.CancelledError:
@@ -78,6 +82,9 @@ class Admission:
             else:
                 self._waiting.remove(turn)
             raise
+
+    def _show(self) -> None:
+        metrics.queue(self.running, self.waiting)
 
     def _leave(self) -> None:
         while self._waiting:

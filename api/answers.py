@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import WithJsonSchema
 from starlette.responses import Response
 
+from api import metrics
 from api.call import Call
 from api.errors import problem_of
 from api.generation import Generator, Timings
@@ -40,7 +41,7 @@ async def answer(generator: Generator, request: GenerateRequest, call: Call) -> 
     timings = Timings()
     try:
         result = await generator.run(request, call, timings)
-        with timings.measure("write"):
+        with timings.measure("write"), metrics.part("serialize"):
             body = await asyncio.to_thread(write_json, result)
     except XCubeError as error:
         problem = problem_of(error)

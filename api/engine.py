@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import torch
 
+from api import metrics
 from api.errors import EmptyResult, ModelsUnavailable, OutOfMemory, TooManyVoxels
 from api.loading import Models
 from api.pacing import StepTimes
@@ -42,6 +43,7 @@ class Engine:
 
     def status(self) -> Status:
         """Health and measured step times, at once, whatever the models do."""
+        self.models.show_memory()
         health = Health(
             status="ready" if self._ready else "error" if self._error else "loading",
             xcube_available=True,
@@ -58,6 +60,7 @@ class Engine:
             self.models.load()
             self._warm_up()
             self._ready = True
+            metrics.ready(True)
         except Exception as error:
             known = isinstance(error, XCubeError)
             self._error = str(error) if known else f"Loading failed ({type(error).__name__}): see the service's log."
@@ -106,6 +109,8 @@ class Engine:
             if len(states) == 1:
                 return [_failed(Progress, error)]
             # Halves again and again: a batch that is too large fits, one that holds a NaN loses only that sample.
+            if isinstance(error, torch.OutOfMemoryError):
+                metrics.out_of_memory()
             torch.cuda.empty_cache()
             half = len(states) // 2
             return self._advance(stage, states[:half], steps) + self._advance(stage, states[half:], steps)
@@ -113,6 +118,7 @@ class Engine:
             return [_failed(Progress, error) for _ in states]
         taken = sum(after.step - before.step for before, after in zip(states, advanced, strict=True))
         self.times.observe(stage, taken, time.perf_counter() - start)
+        metrics.steps(stage, len(states), taken)
         return [_progress(state) for state in advanced]
 
     def _decode(self, state: DiffusionState, refine: bool) -> Decoded:
@@ -166,6 +172,7 @@ def _progress(state: DiffusionState, warnings: Sequence[str] = ()) -> Progress:
 
 def _failed(kind: type[AnyOutcome], error: Exception) -> AnyOutcome:
     if isinstance(error, torch.OutOfMemoryError):
+        metrics.out_of_memory()
         torch.cuda.empty_cache()
         error = OutOfMemory("The GPU's memory does not suffice for this shape now: set use_fine=false or try later.")
     elif not isinstance(error, XCubeError):

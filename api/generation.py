@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from typing import Any, TypeVar
 
+from api import metrics
 from api.admission import Admission
 from api.call import Call
 from api.errors import ClientGone, DeadlinePassed
@@ -17,7 +18,7 @@ from api.remote import Remote
 from api.result import Result
 from api.schemas import GenerateRequest, random_seed
 from api.settings import Settings
-from api.wire import Order, Progress, unpack_voxels
+from api.wire import Decoded, Order, Progress, unpack_voxels
 
 T = TypeVar("T")
 
@@ -73,25 +74,28 @@ class Generator:
         async with AsyncExitStack() as place:
             with timings.measure("queue"):
                 await place.enter_async_context(self.admission.place(work, self.settings.deadline_seconds - work))
-            with timings.measure("text"):
+            metrics.queued(timings.seconds["queue"])
+            with timings.measure("text"), metrics.part("text"):
                 progress = await self.remote.begin(order)
             warnings = progress.warnings
             with timings.measure("coarse"):
-                progress = await self._denoise(progress)
-                decoded = await self.remote.decode(progress.state, refine=order.use_fine)
+                decoded = await self._finish(progress, refine=order.use_fine)
             coarse, fine = unpack_voxels(decoded.voxels), None
+            metrics.points("coarse", len(coarse))
             if decoded.fine is not None:
                 with timings.measure("fine"):
-                    progress = await self._denoise(decoded.fine)
-                    decoded = await self.remote.decode(progress.state, refine=False)
+                    decoded = await self._finish(decoded.fine, refine=False)
                 warnings += decoded.warnings
                 fine = unpack_voxels(decoded.voxels) if decoded.voxels else None
+                metrics.points("fine", len(fine) if fine else 0)
         return Result(coarse, fine, order.seed, warnings)
 
-    async def _denoise(self, progress: Progress) -> Progress:
-        while not progress.done:
-            progress = await self.remote.denoise(progress.state)
-        return progress
+    async def _finish(self, progress: Progress, *, refine: bool) -> Decoded:
+        with metrics.part(f"{progress.stage}_diffusion"):
+            while not progress.done:
+                progress = await self.remote.denoise(progress.state)
+        with metrics.part(f"{progress.stage}_decode"):
+            return await self.remote.decode(progress.state, refine=refine)
 
 
 async def _while_wanted(work: Coroutine[Any, Any, T], call: Call, deadline: float) -> T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from api import metrics
 from api.errors import ModelsUnavailable, StillLoading
 from api.remote import Remote
 from api.schemas import Health
@@ -42,6 +43,7 @@ class Monitor:
         """Asks again and again; ends when cancelled."""
         while True:
             await self.refresh()
+            metrics.ready(self.health.status == "ready")
             await asyncio.sleep(_PERIOD[self.health.status])
 
     async def refresh(self) -> None:

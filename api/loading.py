@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from api import metrics
 from api.errors import ModelsUnavailable
 from api.modelset import read_model_set
 from api.settings import Settings
@@ -57,9 +58,12 @@ class Models:
             found = replace(found, **folders)
         if found.text is None or found.coarse is None:
             raise ModelsUnavailable(" ".join([*faults, _missing(self.settings, found)]))
-        self._text = load_text(found.text)
-        self._coarse = load_coarse(found.coarse, self._text.null, self.device)
+        with metrics.loading("text"):
+            self._text = load_text(found.text)
+        with metrics.loading("coarse"):
+            self._coarse = load_coarse(found.coarse, self._text.null, self.device)
         self._fine_folder = found.fine
+        metrics.build(torch.__version__, torch.version.cuda, backend="torch")
 
     def embed(self, prompt: str) -> TextEmbedding:
         """The embedding of a prompt, remembered for the prompts used last."""
@@ -77,8 +81,15 @@ class Models:
     def fine(self) -> FineStage | None:
         """The fine stage, loaded now if it is not yet; None if there is none."""
         if self._fine is None and self._fine_folder is not None:
-            self._fine = load_fine(self._fine_folder, self.device)
+            with metrics.loading("fine"):
+                self._fine = load_fine(self._fine_folder, self.device)
         return self._fine
+
+    def show_memory(self) -> None:
+        """Puts the GPU's memory into the metrics."""
+        if self.device.type == "cuda":
+            _, total = torch.cuda.mem_get_info()
+            metrics.gpu_memory(torch.cuda.memory_allocated(), torch.cuda.memory_reserved(), total)
 
     def _find_device(self) -> torch.device:
         self.gpu_name = None if self.settings.device == "cpu" else working_gpu()

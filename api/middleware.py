@@ -11,6 +11,7 @@ import orjson
 from pydantic import BaseModel
 from starlette.datastructures import Headers, MutableHeaders
 
+from api import metrics
 from api.call import Call, Message, Receive, read_body, replay, set_current, watch_connection
 from api.errors import BodyTooLarge, ClientGone, Problem, UnsupportedMediaType, problem_of, problem_of_status
 from api.schemas import parse
@@ -19,6 +20,10 @@ Scope = Any
 Send = Any
 App = Any
 log = logging.getLogger("xcube.http")
+_PROBES = ("/health", "/livez", "/readyz", "/healthz", "/metrics")
+_PAGES = ("/", "/docs", "/redoc", "/ui", "/static", "/openapi.json", "/docs.json", "/schema.json")
+ROUTES = frozenset({"/generate", "/batch_generate", "/jobs", *_PROBES, *_PAGES})
+"""First parts of the paths that metrics tell apart."""
 
 
 class Gate:
@@ -52,7 +57,7 @@ class Gate:
                 receive = replay(body, call)
             await self.app(scope, receive, answer.send)
         except ClientGone:
-            pass
+            call.gone.set()
         except Exception as error:
             problem = problem_of(error)
             if problem.status == 500:
@@ -63,6 +68,8 @@ class Gate:
         finally:
             if watcher is not None:
                 watcher.cancel()
+            gone = call.gone.is_set() and not answer.complete
+            metrics.ended(_label(scope["path"]), answer.status, answer.code, call.seconds, gone=gone)
 
     async def _checked_body(self, headers: Headers, receive: Receive, model: type[BaseModel]) -> bytes:
         kind, _, parameters = headers.get("content-type", "").partition(";")
@@ -88,6 +95,9 @@ class _Answer:
         self._held: Message | None = None
         self._body = bytearray()
         self.started = False
+        self.complete = False
+        self.status = 499
+        self.code: str | None = None
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -104,7 +114,7 @@ class _Answer:
                 await self._send_error(held)
             return
         self.started = True
-        await self._send(message)
+        await self._forward(message)
 
     async def problem(self, problem: Problem) -> None:
         """Answers with a problem."""
@@ -122,9 +132,22 @@ class _Answer:
     async def _write(self, status: int, headers: MutableHeaders, body: bytes) -> None:
         headers["Content-Type"] = "application/json"
         headers["Content-Length"] = str(len(body))
-        self.started = True
-        await self._send({"type": "http.response.start", "status": status, "headers": headers.raw})
-        await self._send({"type": "http.response.body", "body": body})
+        self.started, self.code = True, orjson.loads(body)["code"]
+        await self._forward({"type": "http.response.start", "status": status, "headers": headers.raw})
+        await self._forward({"type": "http.response.body", "body": body})
+
+    async def _forward(self, message: Message) -> None:
+        await self._send(message)
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.complete = not self._call.gone.is_set()
+
+
+def _label(path: str) -> str:
+    """A path as a label of metrics: one of a fixed set."""
+    first = "/" + path.split("/", 2)[1] if path.startswith("/") else path
+    return first if first in ROUTES else metrics.OTHER
 
 
 def _is_ours(body: bytes) -> bool:

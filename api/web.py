@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from api import exposition
 from api.openapi import document
 from api.schemas import Health
 
@@ -42,6 +43,7 @@ class Pages:
             routes=[
                 Route("/", self._index),
                 Route("/health", self._health),
+                Route("/metrics", exposition.show),
                 Route("/openapi.json", self._openapi),
                 Route("/docs", self._page("docs.html")),
                 Route("/redoc", self._page("redoc.html")),

@@ -1,0 +1,210 @@
+"""GET /metrics of the real service: every name, figures of all its processes, and no series made by strangers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+import torch
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.service.conftest import ROOT, Server, StartServer
+
+NAMES = {
+    "xcube_requests_running": "gauge",
+    "xcube_requests_waiting": "gauge",
+    "xcube_request_queue_time_seconds": "histogram",
+    "xcube_request_duration_seconds": "histogram",
+    "xcube_stage_duration_seconds": "histogram",
+    "xcube_denoise_steps": "counter",
+    "xcube_batch_size": "histogram",
+    "xcube_requests_rejected": "counter",
+    "xcube_requests_failed": "counter",
+    "xcube_requests_cancelled": "counter",
+    "xcube_gpu_oom": "counter",
+    "xcube_output_points": "histogram",
+    "xcube_gpu_memory_allocated_bytes": "gauge",
+    "xcube_gpu_memory_reserved_bytes": "gauge",
+    "xcube_gpu_memory_total_bytes": "gauge",
+    "xcube_model_load_duration_seconds": "gauge",
+    "xcube_model_ready": "gauge",
+    "xcube_build_info": "gauge",
+}
+PARTS = {"text", "coarse_diffusion", "coarse_decode", "fine_diffusion", "fine_decode", "serialize"}
+Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+@pytest.fixture(scope="module")
+def server(start_server: StartServer, tiny_models: Path) -> Server:
+    """A service of two HTTP processes, so that every figure has to come from all of them."""
+    running = start_server(tiny_models, XCUBE_WORKERS="2", XCUBE_MAX_RUNNING="1", XCUBE_MAX_QUEUE="2")
+    running.wait_until("ready")
+    return running
+
+
+def read(server: Server) -> Series:
+    answer = server.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def value(server: Server, name: str, **labels: str) -> float:
+    return read(server).get((name, frozenset(labels.items())), 0.0)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.1)
+
+
+def http_processes(server: Server) -> list[int]:
+    children = psutil.Process(server.process.pid).children(recursive=True)
+    return [child.pid for child in children if "XCube" in child.cmdline() and "Sampler" not in child.cmdline()]
+
+
+def test_every_metric_is_there_before_the_first_request_that_would_move_it(server: Server) -> None:
+    text = server.get("/metrics").text
+    assert dict(re.findall(r"^# TYPE (xcube_\w+?)(?:_total)? (\w+)$", text, re.M)) == NAMES
+    assert "bentoml_" not in text
+
+
+def test_the_dashboard_and_the_autoscalers_name_metrics_that_exist(server: Server) -> None:
+    deployed = [ROOT / "deploy/grafana/xcube.json", *(ROOT / "deploy/components").rglob("*.yaml")]
+    used = set(re.findall(r"\bxcube_[a-z]\w+", " ".join(path.read_text() for path in deployed)))
+    assert len(used) > 10
+    existing = {name for name, _ in read(server)}
+    assert used <= existing
+    labels: dict[str, set[str]] = {}
+    for name, pairs in read(server):
+        labels.setdefault(name, set()).update(key for key, _ in pairs)
+    for panel in json.loads((ROOT / "deploy/grafana/xcube.json").read_text())["panels"]:
+        for target in panel.get("targets", []):
+            for group in re.findall(r"by \(([^)]*)\)", target["expr"]):
+                known = set().union(*(labels[name] for name in re.findall(r"xcube_\w+", target["expr"])))
+                assert {label.strip() for label in group.split(",")} <= known | {"instance"}
+
+
+def test_histograms_reach_600_seconds(server: Server) -> None:
+    for name in ("xcube_request_queue_time_seconds", "xcube_stage_duration_seconds", "xcube_request_duration_seconds"):
+        edges = {dict(pairs)["le"] for series, pairs in read(server) if series == f"{name}_bucket"}
+        assert "600.0" in edges
+
+
+def test_a_generation_moves_the_figures_of_both_kinds_of_process(server: Server) -> None:
+    before = read(server)
+    answer = server.generate(ddim_steps=4)
+    body = answer.json()
+    after = read(server)
+
+    def moved(name: str, **labels: str) -> float:
+        key = (name, frozenset(labels.items()))
+        return after[key] - before.get(key, 0)
+
+    for part in PARTS:
+        assert moved("xcube_stage_duration_seconds_count", stage=part) == 1, part
+    for stage in ("coarse", "fine"):
+        assert moved("xcube_denoise_steps_total", stage=stage) == 4
+        assert moved("xcube_output_points_count", stage=stage) == 1
+        assert moved("xcube_output_points_sum", stage=stage) == len(body[f"{stage}_xyz"])
+        assert 1 <= moved("xcube_batch_size_count", stage=stage) <= 4
+    assert moved("xcube_request_queue_time_seconds_count") == 1
+    assert moved("xcube_request_duration_seconds_count", path="/generate", status="200") == 1
+    assert after[("xcube_model_ready", frozenset())] == 1
+
+
+def test_figures_add_up_over_all_http_processes_whichever_is_asked(server: Server) -> None:
+    before = value(server, "xcube_request_queue_time_seconds_count")
+    for _ in range(12):  # each on a connection of its own, so both processes get some
+        assert server.generate(ddim_steps=1, use_fine=False).status_code == 200
+    assert {value(server, "xcube_request_queue_time_seconds_count") - before for _ in range(8)} == {12}
+
+
+def test_the_build_names_the_versions_that_run(server: Server) -> None:
+    (labels,) = [dict(pairs) for name, pairs in read(server) if name == "xcube_build_info"]
+    assert set(labels) == {"version", "torch", "fvdb", "cuda", "backend"}
+    assert labels["torch"] == torch.__version__
+
+
+def test_refusals_are_counted_by_code(server: Server) -> None:
+    before = value(server, "xcube_requests_rejected_total", reason="invalid_request")
+    server.generate(ddim_steps=0)
+    assert value(server, "xcube_requests_rejected_total", reason="invalid_request") == before + 1
+
+
+def test_running_and_waiting_rise_and_fall_and_a_full_queue_is_counted(server: Server) -> None:
+    rejected = value(server, "xcube_requests_rejected_total", reason="queue_full")
+    with ThreadPoolExecutor(10) as pool:
+        answers = [pool.submit(server.generate, ddim_steps=60, use_fine=False, seed=seed) for seed in range(10)]
+        wait_for(lambda: value(server, "xcube_requests_running") >= 1 and value(server, "xcube_requests_waiting") >= 1)
+        statuses = [answer.result().status_code for answer in answers]
+    assert value(server, "xcube_requests_rejected_total", reason="queue_full") - rejected == statuses.count(429)
+    assert set(statuses) <= {200, 429}
+    assert value(server, "xcube_requests_running") == 0
+    assert value(server, "xcube_requests_waiting") == 0
+
+
+def test_a_client_that_leaves_is_counted(server: Server) -> None:
+    before = value(server, "xcube_requests_cancelled_total")
+    body = b'{"prompt": "x", "ddim_steps": 500, "use_fine": false}'
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as connection:
+        head = f"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        connection.sendall(head.encode() + b"\r\n\r\n" + body)
+        wait_for(lambda: value(server, "xcube_requests_running") == 1)
+    wait_for(lambda: value(server, "xcube_requests_cancelled_total") == before + 1)
+    assert value(server, "xcube_requests_running") == 0
+
+
+def test_no_url_makes_a_new_series(server: Server) -> None:
+    server.get("/never/asked-0")
+    server.generate(prompt="", no_field_0=1)
+    before = {key for key in read(server) if key[0].startswith("xcube_")}
+    for index in range(1, 30):
+        assert server.get(f"/never/asked-{index}").status_code == 404
+        assert server.get(f"/generate/{index}").status_code in (404, 405)
+        server.generate(prompt="", **{f"no_field_{index}": 1})
+        server.post("/generate", content=b"x", headers={"X-Request-ID": f"id-{index}", "Content-Type": f"a/b{index}"})
+    new = {key for key in read(server) if key[0].startswith("xcube_")} - before
+    paths = {dict(pairs)["path"] for _, pairs in new if "path" in dict(pairs)}
+    assert paths <= {"/generate"}
+    assert len({dict(pairs).get("status") for _, pairs in new}) <= 4
+
+
+def test_what_a_killed_process_was_running_is_forgotten(server: Server) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        lost = pool.submit(server.generate, ddim_steps=900)
+        wait_for(lambda: value(server, "xcube_requests_running") == 1)
+        for pid in http_processes(server):
+            os.kill(pid, 9)
+        with pytest.raises(httpx.TransportError):
+            lost.result()
+    server.wait_until("ready")
+    assert value(server, "xcube_requests_running") == 0
+
+
+def test_another_service_of_the_same_user_leaves_the_figures_alone(
+    server: Server, start_server: StartServer, tiny_models: Path
+) -> None:
+    server.generate(ddim_steps=1, use_fine=False)
+    before = value(server, "xcube_request_queue_time_seconds_count")
+    assert before > 0
+    other = start_server(tiny_models)
+    other.wait_until("ready")
+    assert value(other, "xcube_request_queue_time_seconds_count") == 0
+    assert value(server, "xcube_request_queue_time_seconds_count") == before
+    assert other.stop() == 0
