@@ -14,6 +14,7 @@ from bentoml import server_context
 from prometheus_client import Counter, Gauge, Histogram
 
 from api.errors import TABLE
+from api.version import service_version
 
 STAGES = ("coarse", "fine")
 PARTS = ("text", "coarse_diffusion", "coarse_decode", "fine_diffusion", "fine_decode", "serialize")
@@ -165,7 +166,7 @@ def gpu_memory(allocated: int, reserved: int, total: int) -> None:
 
 def build(torch: str, cuda: str | None, backend: str) -> None:
     """What this process runs on."""
-    _build.labels(_version_of("xcube-serve"), torch, _version_of("fvdb-core"), cuda or "none", backend).set(1)
+    _build.labels(service_version(), torch, _version_of("fvdb-core"), cuda or "none", backend).set(1)
 
 
 def _version_of(package: str) -> str:

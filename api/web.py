@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +16,13 @@ from starlette.staticfiles import StaticFiles
 from api import exposition
 from api.openapi import document
 from api.schemas import Health
+from api.version import service_version
 
 STATIC = Path(__file__).parent / "static"
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
     "worker-src 'self' blob:; frame-ancestors 'none'"
 }
-
-
-def service_version() -> str:
-    """Version of the installed project; `0` from a source tree that is not installed."""
-    try:
-        return version("xcube-serve")
-    except PackageNotFoundError:
-        return "0"
 
 
 class Pages:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.image.variant import ROOT
 from tests.deploy import engine as engines
 from tests.deploy.bento import build, tool
 from tests.deploy.engine import Engine
@@ -98,6 +100,7 @@ def test_it_serves_without_network_as_nobody_special_and_stops_on_sigterm(engine
             time.sleep(0.25)
         print(f"ready after {time.monotonic() - start:.1f} s")
         assert status(pid, "/livez") == status(pid, "/health") == status(pid, "/metrics") == "200"
+        assert json.loads(inside(pid, "http://127.0.0.1:8000/"))["version"] == project_version()
         answer = json.loads(call(pid, "/generate", {"prompt": "a chair", "ddim_steps": 2, "seed": 3}))
         assert len(answer["fine_xyz"]) > len(answer["coarse_xyz"]) > 0
         assert "Uid:\t1034\t1034" in Path(f"/proc/{pid}/status").read_text()
@@ -108,6 +111,10 @@ def test_it_serves_without_network_as_nobody_special_and_stops_on_sigterm(engine
         assert state["State"]["ExitCode"] == 0, engine.run("podman", "logs", name)
     finally:
         engine.run("podman", "rm", "--force", "--time", "2", name, check=False)
+
+
+def project_version() -> str:
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
 
 
 def status(pid: str, path: str) -> str:
