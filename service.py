@@ -96,7 +96,7 @@ class XCube:
         if settings.sampler_token is not None:
             present(self.sampler, settings.sampler_token.get_secret_value())
         metrics.start_http()
-        remote = Remote(self.sampler)
+        remote = Remote(self.sampler, lanes=settings.gpus)
         self.monitor = Monitor(remote)
         self.generator = Generator(settings, remote, self.monitor)
         pages.health = lambda: self.monitor.health

@@ -13,6 +13,7 @@ import aiohttp
 from bentoml.exceptions import BentoMLException, ServiceUnavailable
 
 from api.errors import WorkerLost
+from api.lanes import Lanes
 from api.wire import Decoded, Finished, Order, Progress, Slice, Status
 
 T = TypeVar("T")
@@ -38,10 +39,14 @@ class Sampler(Protocol):
 
 
 class Remote:
-    """Calls to a Sampler, each sent again until it is answered; who calls sets the deadline by cancelling."""
+    """Calls to a Sampler, each sent again until it is answered; who calls sets the deadline by cancelling.
 
-    def __init__(self, sampler: Sampler) -> None:
+    lanes: how many calls of `denoise` may be under way at a time: one for each Sampler process.
+    """
+
+    def __init__(self, sampler: Sampler, lanes: int = 1) -> None:
         self._sampler = sampler
+        self._lanes = Lanes(lambda items: _persist(lambda: sampler.denoise(items=items)), lanes)
 
     async def status(self) -> Status:
         """Health and measured step times; asked once, without a second try."""
@@ -55,7 +60,7 @@ class Remote:
 
     async def denoise(self, state: bytes) -> Progress:
         """A state, a slice further. Raises what the Sampler found wrong with this state."""
-        progress = (await _persist(lambda: self._sampler.denoise(items=[Slice(state=state)])))[0]
+        progress = await self._lanes.denoise(state)
         progress.check()
         return progress
 
