@@ -12,8 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.parity.end_to_end import check_end_to_end
+from cli.parity.formats import compare_formats
 from cli.parity.golden import Case
 from cli.parity.networks import check_ddim, check_dense_unet, check_sparse_unet, check_vae
+from models.errors import XCubeError
+from models.precision import DTYPES
+from models.voxels import GridClass, TorchGrid, choose_backend
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
 CASES: dict[str, Callable[[Case], None]] = {
@@ -27,12 +31,12 @@ CASES: dict[str, Callable[[Case], None]] = {
 
 
 @torch.inference_mode()
-def run(folder: Path, device: torch.device) -> list[Case]:
+def run(folder: Path, device: torch.device, backend: GridClass = TorchGrid) -> list[Case]:
     """Runs every case the folder has."""
     cases = []
     for name, check in CASES.items():
         if (folder / f"{name}.io.safetensors").exists():
-            case = Case.open(folder, name, device)
+            case = Case.open(folder, name, device, backend)
             check(case)
             cases.append(case)
     return cases
@@ -43,11 +47,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/parity", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=GOLDEN, help="folder of golden tensors (%(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
+    parser.add_argument("--backend", default="torch", help="of sparse grids: torch or fvdb (%(default)s)")
+    parser.add_argument(
+        "--dtype", choices=sorted(DTYPES), help="compare the demo models in this number format with fp32 instead"
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="print every quantity of every case")
     options = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
-    cases = run(options.folder, torch.device(options.device))
+    device = torch.device(options.device)
+    try:
+        backend = choose_backend(options.backend, device)
+        if options.dtype:
+            cases = [compare_formats(DTYPES[options.dtype], device, backend)]
+        else:
+            cases = run(options.folder, device, backend)
+    except XCubeError as error:
+        print(error)
+        return 1
     if not cases:
         print(f"{options.folder} holds no golden case; name a folder with files such as ddim.io.safetensors")
         return 1

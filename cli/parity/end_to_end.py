@@ -103,11 +103,11 @@ def _stage(case: Case, stage: Stage, null: TextEmbedding) -> DiffusionStage:
     if isinstance(config.unet, DenseUNetConfig):
         dense = DenseUNet(config.unet)
         dense.load_state_dict(_under(source, "unet."))
-        return CoarseStage(config, dense, decoder, scale_factor, null, case.device)
+        return CoarseStage(config, dense, decoder, scale_factor, null, case.device, backend=case.backend)
     assert isinstance(config.unet, SparseUNetConfig)
     sparse = SparseUNet(config.unet)
     sparse.load_state_dict(_under(source, "unet."))
-    return FineStage(config, sparse, decoder, scale_factor, case.device)
+    return FineStage(config, sparse, decoder, scale_factor, case.device, backend=case.backend)
 
 
 def _under(source: Source, prefix: str) -> dict[str, Tensor]:

@@ -68,7 +68,7 @@ def check_sparse_unet(case: Case) -> None:
     unet.load_state_dict(rename_unet(case.weights(), sparse=True))
     tensors = case.tensors
     features, context, mask, times = (tensors[name] for name in ("features", "context", "mask", "timesteps"))
-    grid = TorchGrid.from_ijk(tensors["ijk"], tensors["batch"], len(times))
+    grid = case.grid(tensors["ijk"], tensors["batch"])
     scalar = torch.full_like(times, case.meta["scalar_timestep_for_output_scalar_timestep"])
     case.close("output", unet(features, grid, times, TextContext(context, mask)), tensors["output"], UNET_LIMIT)
     case.close(
@@ -81,7 +81,7 @@ def check_sparse_unet(case: Case) -> None:
         rows = tensors["batch"] == sample
         alone = unet(
             features[rows],
-            TorchGrid.from_ijk(tensors["ijk"][rows]),
+            case.grid(tensors["ijk"][rows]),
             times[sample, None],
             TextContext(context[sample, None], mask[sample, None]),
         )
@@ -104,15 +104,14 @@ def check_vae(case: Case) -> None:
     weights, tensors = case.weights(), case.tensors
     decoder = Decoder(config).to(case.device).eval()
     decoder.load_state_dict({name.removeprefix("vae."): value for name, value in rename_decoder(weights).items()})
-    grid = case.grid("latent")
-    for sample in range(len(grid.counts)):  # one by one, as the stages decode
+    for sample in range(int(tensors["latent_batch"].max()) + 1):  # one by one, as the stages decode
         rows = tensors["latent_batch"] == sample
-        one = TorchGrid.from_ijk(tensors["latent_ijk"][rows])
+        one = case.grid(tensors["latent_ijk"][rows])
         check_decoded(case, decoder(tensors["latent"][rows], one), sample)
 
     encoder = Encoder(config).to(case.device).eval()
     encoder.load_state_dict({name.removeprefix("encoder."): value for name, value in rename_encoder(weights).items()})
-    shape = case.grid("enc_in")
+    shape = TorchGrid.from_ijk(tensors["enc_in_ijk"], tensors["enc_in_batch"])
     for depth, level in enumerate(hash_tree(shape, config.num_blocks - 1), start=1):
         case.voxels(f"hash tree {depth}", level.ijk, level.batch, f"enc_hash_tree_depth{depth}")
     latents, mean, log_variance = encoder(shape, tensors["enc_in_normal"], h["voxel_size"])
@@ -144,7 +143,7 @@ def check_decoded(case: Case, decoded: Decoded, sample: int) -> None:
 def one_sample(case: Case, quantity: str, ijk: torch.Tensor, prefix: str, sample: int) -> bool:
     """The IoU of one sample's voxels with a golden set."""
     rows = case.tensors[f"{prefix}_batch"] == sample
-    part = Case(case.name, {}, {}, case.folder, case.device, case.checks)
+    part = Case(case.name, {}, {}, case.folder, case.device, checks=case.checks)
     part.tensors = {
         f"{prefix}_ijk": case.tensors[f"{prefix}_ijk"][rows],
         f"{prefix}_batch": torch.zeros_like(rows).long()[rows],

@@ -1,0 +1,71 @@
+"""Parity of number formats: the same prompts and seeds on the demo models, in a format and in float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from cli.parity.golden import Case, Check
+from models.loading import load_coarse, load_fine, load_text
+from models.result import Voxels
+from models.stages import CoarseStage, DiffusionStage, FineStage
+from models.state import DiffusionState
+from models.text import TextEmbedding
+from models.voxels import GridClass
+
+CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
+PROMPTS = ("a chair", "a round table", "a tall lamp", "a mug")
+STEPS, LEAST_IOU = 50, 0.99
+
+
+def compare_formats(dtype: torch.dtype, device: torch.device, backend: GridClass) -> Case:
+    """The overlap of coarse shapes, and of fine shapes made from the same coarse one, prompt by prompt.
+
+    Raises ConfigError or CheckpointError if there are no demo models.
+    """
+    case = Case(f"{dtype} and float32".replace("torch.", ""), {}, {}, CHECKPOINTS, device, backend)
+    text = load_text(CHECKPOINTS / "demo_text")
+    exact, other = (
+        load_coarse(CHECKPOINTS / "demo_coarse", text.null, device, each, backend) for each in (torch.float32, dtype)
+    )
+    exact_fine, other_fine = (
+        load_fine(CHECKPOINTS / "demo_fine", device, each, backend) for each in (torch.float32, dtype)
+    )
+    for seed, prompt in enumerate(PROMPTS):
+        embedding = text.encode([prompt])[0]
+        shape = _coarse(exact, embedding, seed)
+        _compare(case, f"coarse, {prompt}", shape, _coarse(other, embedding, seed))
+        if len(shape):
+            fine, other_shape = (_fine(stage, shape, embedding, seed) for stage in (exact_fine, other_fine))
+            _compare(case, f"fine, {prompt}", fine, other_shape)
+    return case
+
+
+def _coarse(stage: CoarseStage, text: TextEmbedding, seed: int) -> Voxels:
+    return _finish(stage, stage.start(text, seed=seed, steps=STEPS))
+
+
+def _fine(stage: FineStage, shape: Voxels, text: TextEmbedding, seed: int) -> Voxels:
+    return _finish(stage, stage.start(shape, text, seed=seed, steps=STEPS))
+
+
+def _finish(stage: DiffusionStage, state: DiffusionState) -> Voxels:
+    return stage.decode(stage.denoise([state], STEPS))[0]
+
+
+def _compare(case: Case, quantity: str, ours: Voxels, exact: Voxels) -> None:
+    """Records the intersection over union, and nothing else: normals follow the latents, which may differ."""
+    common = len(np.intersect1d(_keys(ours), _keys(exact)))
+    union = len(ours) + len(exact) - common
+    case.checks.append(
+        Check(f"{quantity} ({len(exact)} voxels)", 0.0, 0.0, common / union if union else 1.0, LEAST_IOU)
+    )
+
+
+def _keys(voxels: Voxels) -> NDArray[np.int64]:
+    i, j, k = voxels.ijk.astype(np.int64).T
+    keys: NDArray[np.int64] = (i << 32) + (j << 16) + k
+    return keys
