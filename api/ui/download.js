@@ -1,0 +1,70 @@
+// Files of the shape on the screen, and the link to it.
+import { file } from "./service.js";
+import { announce } from "./status.js";
+
+const SUFFIX = { "glb-points": "glb" };
+const menu = document.getElementById("download");
+const shareButton = document.getElementById("share");
+
+/** Prepares menu and button. `current` gives the request of the shape on the screen, `picture` a PNG blob. */
+export function prepare(current, picture, failed) {
+  const fetchFile = async (format) => {
+    const summary = menu.querySelector("summary");
+    summary.textContent = "Preparing…";
+    try {
+      const request = current();
+      save(format === "png" ? await picture() : await file(request, format), nameOf(request, format));
+      announce("The file is ready.");
+    } catch (error) {
+      failed(error, () => fetchFile(format));
+    } finally {
+      summary.textContent = "Download";
+    }
+  };
+  menu.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+    fetchFile(button.dataset.format);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+  document.addEventListener("click", (event) => {
+    if (!menu.contains(event.target)) menu.open = false;
+  });
+  shareButton.addEventListener("click", async () => {
+    await copy(location.href);
+    shareButton.textContent = "Copied";
+    announce("The link is copied.");
+    setTimeout(() => (shareButton.textContent = "Copy link"), 1800);
+  });
+}
+
+function nameOf({ prompt, seed }, format) {
+  const words = prompt.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 40) || "shape";
+  const kind = format === "glb-points" ? "-points" : "";
+  return `${words}-${seed}${kind}.${SUFFIX[format] ?? format}`;
+}
+
+function save(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+/** Browsers give the clipboard to https and localhost only; elsewhere an old way has to do. */
+async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const field = document.createElement("textarea");
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  document.execCommand("copy");
+  field.remove();
+}

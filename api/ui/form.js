@@ -1,0 +1,82 @@
+// The form: reading a request out of it, writing one into it, and saying what is wrong in it.
+import { DEFAULTS, randomSeed, validSeed } from "./request.js";
+
+const element = (id) => document.getElementById(id);
+const prompt = element("prompt");
+const steps = element("steps");
+const guidance = element("guidance");
+const seed = element("seed");
+const fine = element("fine");
+
+/** The request in the form, or null: then the faulty field says what to do and has the focus. */
+export function read() {
+  const faults = [
+    fault(prompt, prompt.value.trim() ? "" : "Say what to make."),
+    fault(seed, validSeed(seed.value.trim()) ? "" : "A seed is a whole number of at most 64 bits, or nothing."),
+  ].filter(Boolean);
+  if (faults.length) {
+    faults[0].focus();
+    return null;
+  }
+  return {
+    prompt: prompt.value.trim(),
+    steps: Number(steps.value),
+    guidance: Number(guidance.value),
+    seed: seed.value.trim(),
+    fine: fine.checked,
+  };
+}
+
+export function write(request) {
+  prompt.value = request.prompt;
+  setRange(steps, request.steps);
+  setRange(guidance, request.guidance);
+  seed.value = request.seed;
+  fine.checked = request.fine;
+  show();
+}
+
+/** Prepares the controls; `submit` is called when the reader wants a shape. */
+export function prepare(submit) {
+  write(DEFAULTS);
+  steps.addEventListener("input", show);
+  guidance.addEventListener("input", show);
+  element("dice").addEventListener("click", () => (seed.value = randomSeed()));
+  element("no-seed").addEventListener("click", () => (seed.value = ""));
+  element("examples").addEventListener("click", (event) => {
+    if (event.target.tagName !== "BUTTON") return;
+    prompt.value = event.target.textContent;
+    prompt.focus();
+  });
+  prompt.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    element("form").requestSubmit();
+  });
+  element("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit();
+  });
+}
+
+/** Marks a field as faulty, or as right again; returns the field if it is faulty. */
+function fault(field, text) {
+  const note = element(`${field.id}-fault`);
+  field.setAttribute("aria-invalid", String(Boolean(text)));
+  note.textContent = text;
+  note.hidden = !text;
+  return text ? field : null;
+}
+
+/** A link may ask for a value between or beyond the slider's: the slider makes room for it. */
+function setRange(range, value) {
+  range.min = Math.min(Number(range.min), value);
+  range.max = Math.max(Number(range.max), value);
+  range.step = Number.isInteger((value - Number(range.min)) / Number(range.step)) ? range.step : "any";
+  range.value = value;
+}
+
+function show() {
+  element("steps-value").value = steps.value = Math.round(steps.value);
+  element("guidance-value").value = guidance.value === "1" ? "off" : guidance.value;
+}

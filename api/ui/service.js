@@ -1,0 +1,90 @@
+// The service's HTTP interface, as the page uses it.
+import { events } from "./sse.js";
+
+const GENERATE = new URL("../generate", document.baseURI);
+const HEALTH = new URL("../health", document.baseURI);
+const KEY = "xcube.key";
+
+/** What the service answered instead of a shape, or that it did not answer. */
+export class ServiceError extends Error {
+  constructor(text, { status = 0, code = "", retryAfter = null } = {}) {
+    super(text);
+    this.status = status;
+    this.code = code;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** The service's health; null when it does not answer. */
+export async function health() {
+  try {
+    const answer = await fetch(HEALTH, { signal: AbortSignal.timeout(5000) });
+    return await answer.json();
+  } catch {
+    return null;
+  }
+}
+
+/** Keeps an API key until the browser closes. */
+export function setKey(key) {
+  sessionStorage.setItem(KEY, key);
+}
+
+/**
+ * Generates a shape. Yields {type, ...} in the order in which the service tells: seed {seed}, queued {position},
+ * progress {stage, step, steps, seconds_left}, coarse {coarse_xyz, coarse_normal}, completed {answer, warning}.
+ * A service that does not stream gives seed and completed alone. Throws ServiceError.
+ */
+export async function* generate(request, signal) {
+  const answer = await post(GENERATE, request, "text/event-stream, application/json;q=0.9", signal);
+  yield { type: "seed", seed: answer.headers.get("X-Seed") ?? request.seed };
+  const warning = answer.headers.get("X-XCube-Warning");
+  if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+    yield { type: "completed", answer: await answer.json(), warning };
+    return;
+  }
+  for await (const { event, data } of events(answer.body)) {
+    const value = JSON.parse(data);
+    if (event === "failed") throw new ServiceError(value.error, { code: value.code, retryAfter: value.retry_after });
+    if (event === "completed") {
+      yield { type: "completed", answer: value, warning: [value.warnings ?? warning ?? []].flat().join("; ") };
+      return;
+    }
+    yield { type: event, ...value };
+  }
+  throw new ServiceError("The connection broke before the shape was done.");
+}
+
+/** The shape of a request as a file in one of the service's formats. */
+export async function file(request, format) {
+  const url = new URL(GENERATE);
+  url.searchParams.set("format", format);
+  return (await post(url, request, "*/*")).blob();
+}
+
+async function post(url, request, accept, signal) {
+  const headers = { "Content-Type": "application/json", Accept: accept };
+  const key = sessionStorage.getItem(KEY);
+  if (key) headers.Authorization = `Bearer ${key}`;
+  let answer;
+  try {
+    answer = await fetch(url, { method: "POST", headers, body: body(request), signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ServiceError("The service does not answer. Is it running, and is the network up?");
+  }
+  if (answer.ok) return answer;
+  const said = await answer.json().catch(() => ({}));
+  throw new ServiceError(said.error ?? `The service answered with status ${answer.status}.`, {
+    status: answer.status,
+    code: said.code,
+    retryAfter: Number(answer.headers.get("Retry-After")) || null,
+  });
+}
+
+/** The JSON of a request. Seeds are kept as text: they have up to 64 bits, JavaScript's numbers 53. */
+function body({ prompt, steps, guidance, seed, fine }) {
+  const fields = { prompt, ddim_steps: steps, guidance_scale: guidance, use_fine: fine };
+  const text = JSON.stringify(fields);
+  return seed === "" ? text : `${text.slice(0, -1)},"seed":${seed}}`;
+}

@@ -1,0 +1,85 @@
+// What the page says about the service and the work: health, progress, problems.
+import { health, setKey } from "./service.js";
+
+const LOADING_MS = 2000;
+const element = (id) => document.getElementById(id);
+const HEALTH_TEXT = { ready: "Ready", loading: "Loading models…", error: "No models", offline: "Not reachable" };
+
+/** Says to people who see and to those who listen. */
+export function announce(text) {
+  element("live").textContent = text;
+}
+
+/** Asks for the service's health until it is ready; returns the last one. */
+export async function watchHealth(signal) {
+  for (;;) {
+    const now = await health();
+    const state = now?.status ?? "offline";
+    const pill = element("health");
+    if (pill.dataset.state !== state) {
+      pill.dataset.state = state;
+      pill.textContent = HEALTH_TEXT[state] ?? state;
+      pill.title = now?.error ?? now?.gpu_name ?? "";
+    }
+    if (state === "ready" || state === "error" || signal?.aborted) return now;
+    await pause(LOADING_MS, signal);
+  }
+}
+
+/** Resolves after a time, or as soon as the signal says so. */
+export function pause(ms, signal) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+  });
+}
+
+/** The bar below the shape. `share` is 0 to 1, or undefined while nobody knows. */
+export function progress(text, share, secondsLeft) {
+  element("progress").hidden = false;
+  if (element("progress-text").textContent !== text) {
+    element("progress-text").textContent = text;
+    announce(text);
+  }
+  element("progress-time").textContent = secondsLeft > 0 ? `${Math.ceil(secondsLeft)} s left` : "";
+  if (share === undefined) element("progress-bar").removeAttribute("value");
+  else element("progress-bar").value = share;
+}
+
+export function elapsed(seconds) {
+  element("progress-time").textContent = `${seconds} s`;
+}
+
+export function noProgress() {
+  element("progress").hidden = true;
+  element("progress-text").textContent = "";
+}
+
+/** Says what went wrong, with a button that calls `again`; asks for a key where one is needed. */
+export function problem(error, again) {
+  element("problem-title").textContent = titleOf(error);
+  element("problem-text").textContent = error.message;
+  element("key-field").hidden = error.status !== 401;
+  element("retry").hidden = !again;
+  element("retry").onclick = () => {
+    const key = element("api-key").value;
+    if (key) setKey(key);
+    noProblem();
+    again();
+  };
+  element("close").onclick = noProblem;
+  element("problem").hidden = false;
+}
+
+export function noProblem() {
+  element("problem").hidden = true;
+}
+
+function titleOf({ status, code }) {
+  if (code === "empty_result") return "Nothing came of it";
+  if (status === 401) return "This service asks for a key";
+  if (status === 429) return "Too many people are waiting";
+  if (status === 400 || status === 413) return "That can't be done";
+  if (status === 0 && !code) return "No connection";
+  return "It didn't work";
+}

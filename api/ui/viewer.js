@@ -1,0 +1,248 @@
+// The 3-D view: one draw call for all voxels, drawn only when something changes.
+import {
+  BufferAttribute, BufferGeometry, Color, DoubleSide, InstancedBufferAttribute, InstancedBufferGeometry, Mesh,
+  OrbitControls, PerspectiveCamera, Points, Scene, ShaderMaterial, Spherical, Vector3, WebGLRenderer,
+} from "./vendor/three-0.187.0.min.js";
+import { fragment, pointVertex, voxelVertex } from "./shaders.js";
+import { shadowOf } from "./shadow.js";
+
+const FIELD_OF_VIEW = 32;
+const AZIMUTH = (35 * Math.PI) / 180;
+const ELEVATION = (22 * Math.PI) / 180;
+const TURN = Math.PI / 24;
+const APPEAR_MS = 700;
+const MARGIN = 1.12;
+const CLAY = "#e3b795";
+// Room in pixels that is kept for what lies over the view, above and below.
+const INSETS = { wide: [70, 76], narrow: [64, 112] };
+
+export class Viewer {
+  /** @param {HTMLCanvasElement} canvas Throws where the browser has no WebGL 2. */
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.renderer = new WebGLRenderer({ canvas, antialias: true, alpha: true });
+    this.scene = new Scene();
+    this.camera = new PerspectiveCamera(FIELD_OF_VIEW, 1, 0.01, 50);
+    this.controls = new OrbitControls(this.camera, canvas);
+    this.controls.enableDamping = !matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.controls.minDistance = 0.2;
+    this.controls.maxDistance = 8;
+    this.controls.addEventListener("change", () => this.draw());
+    this.uniforms = {
+      size: { value: 1 }, grow: { value: 1 }, low: { value: 0 }, high: { value: 1 }, pixels: { value: 1 },
+      clay: { value: new Color(CLAY) }, colours: { value: 0 },
+    };
+    this.mode = "voxels";
+    this.objects = [];
+    this.shape = null;
+    this.frames = 0;
+    canvas.addEventListener("keydown", (event) => this.onKey(event));
+    canvas.addEventListener("webglcontextrestored", () => this.draw());
+    new ResizeObserver(() => this.resize()).observe(canvas);
+    this.resize();
+  }
+
+  /** Shows a shape; the view stays where it is when `keep` is set and there was one before. */
+  show(shape, { keep = false } = {}) {
+    const first = this.shape === null;
+    this.clear();
+    this.shape = shape;
+    const { uniforms } = this;
+    uniforms.size.value = shape.size;
+    [uniforms.low.value, uniforms.high.value] = [shape.low[1], shape.high[1]];
+    this.voxels = new Mesh(voxelGeometry(shape), this.material(voxelVertex, 0));
+    this.points = new Points(pointGeometry(shape), this.material(pointVertex, 1));
+    this.objects = [this.voxels, this.points, shadowOf(shape)];
+    for (const object of this.objects) {
+      object.frustumCulled = false;
+      this.scene.add(object);
+    }
+    this.setMode(this.mode);
+    if (first || !keep) this.reset();
+    this.appear();
+  }
+
+  clear() {
+    for (const object of this.objects) {
+      this.scene.remove(object);
+      object.geometry.dispose();
+      object.material.uniforms.map?.value.dispose();
+      object.material.dispose();
+    }
+    this.objects = [];
+    this.shape = null;
+    this.draw();
+  }
+
+  /** @param {"voxels"|"points"|"normals"} mode */
+  setMode(mode) {
+    this.mode = mode;
+    this.uniforms.colours.value = mode === "normals" ? 1 : 0;
+    if (this.shape) {
+      this.voxels.visible = mode !== "points";
+      this.points.visible = mode === "points";
+    }
+    this.draw();
+  }
+
+  /** The whole shape, from the front right and above. */
+  reset() {
+    if (!this.shape) return;
+    const { low, high } = this.shape;
+    const half = new Vector3(...high).sub(new Vector3(...low)).divideScalar(2);
+    const eye = new Vector3().setFromSpherical(new Spherical(1, Math.PI / 2 - ELEVATION, AZIMUTH));
+    const right = new Vector3(0, 1, 0).cross(eye).normalize();
+    const up = eye.clone().cross(right);
+    const tangent = Math.tan((FIELD_OF_VIEW * Math.PI) / 360);
+    let distance = this.controls.minDistance;
+    for (let n = 0; n < 8; n++) {
+      const corner = half.clone().multiply(new Vector3(n & 1 ? 1 : -1, n & 2 ? 1 : -1, n & 4 ? 1 : -1));
+      const wide = Math.abs(corner.dot(right)) / (tangent * this.camera.aspect);
+      const tall = Math.abs(corner.dot(up)) / (tangent * this.free);
+      distance = Math.max(distance, corner.dot(eye) + MARGIN * Math.max(wide, tall));
+    }
+    this.controls.target.set(...low).add(half);
+    this.camera.position.copy(eye).multiplyScalar(distance);
+    this.camera.position.add(this.controls.target);
+    this.controls.update();
+    this.draw();
+  }
+
+  /** A small square picture as a data URL, for the history. */
+  thumbnail(side = 144) {
+    this.renderWhole();
+    const { width, height } = this.canvas;
+    const picture = document.createElement("canvas");
+    picture.width = picture.height = side;
+    const square = Math.min(width, height);
+    const shift = (this.camera.view.offsetY * height) / this.camera.view.fullHeight;
+    picture.getContext("2d").drawImage(
+      this.canvas, (width - square) / 2, (height - square) / 2 - shift, square, square, 0, 0, side, side,
+    );
+    return picture.toDataURL("image/webp", 0.8);
+  }
+
+  /** The picture on the screen as a PNG blob. */
+  picture() {
+    this.renderWhole();
+    return new Promise((resolve) => this.canvas.toBlob(resolve, "image/png"));
+  }
+
+  /** Draws before the next refresh of the screen; many calls are one. */
+  draw() {
+    this.pending ??= requestAnimationFrame(() => {
+      this.pending = null;
+      this.controls.update();
+      this.render();
+    });
+  }
+
+  render() {
+    this.renderer.render(this.scene, this.camera);
+    this.frames++;
+  }
+
+  /** Draws at once, and as if nothing were still appearing. */
+  renderWhole() {
+    const { grow } = this.uniforms;
+    const now = grow.value;
+    grow.value = 1;
+    this.render();
+    grow.value = now;
+  }
+
+  appear() {
+    const { grow } = this.uniforms;
+    if (!this.controls.enableDamping) {
+      grow.value = 1;
+      return;
+    }
+    const start = performance.now();
+    const step = () => {
+      grow.value = Math.min(1, (performance.now() - start) / APPEAR_MS);
+      this.draw();
+      if (grow.value < 1) requestAnimationFrame(step);
+    };
+    step();
+  }
+
+  material(vertexShader, round) {
+    return new ShaderMaterial({
+      vertexShader,
+      fragmentShader: fragment,
+      uniforms: { ...this.uniforms, round_: { value: round } },
+      side: DoubleSide,
+    });
+  }
+
+  resize() {
+    const { clientWidth, clientHeight } = this.canvas;
+    if (!clientWidth || !clientHeight) return;
+    this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
+    this.renderer.setSize(clientWidth, clientHeight, false);
+    const [top, bottom] = clientWidth > 640 ? INSETS.wide : INSETS.narrow;
+    this.free = Math.max(0.3, 1 - (top + bottom) / clientHeight);
+    this.camera.aspect = clientWidth / clientHeight;
+    this.camera.setViewOffset(clientWidth, clientHeight, 0, (bottom - top) / 2, clientWidth, clientHeight);
+    this.uniforms.pixels.value = this.canvas.height / (2 * Math.tan((FIELD_OF_VIEW * Math.PI) / 360));
+    this.draw();
+  }
+
+  onKey(event) {
+    const turns = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const zooms = { "+": 1 / 1.15, "=": 1 / 1.15, "-": 1.15 };
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key in turns) this.move(turns[event.key].map((way) => way * TURN), 1);
+    else if (event.key in zooms) this.move([0, 0], zooms[event.key]);
+    else if (event.key === "0") this.reset();
+    else return;
+    event.preventDefault();
+  }
+
+  /** Goes around the shape by angles [azimuth, inclination], and nearer or further by a factor. */
+  move([azimuth, inclination], factor) {
+    const { controls, camera } = this;
+    const place = new Spherical().setFromVector3(new Vector3().subVectors(camera.position, controls.target));
+    place.theta += azimuth;
+    place.phi += inclination;
+    place.radius = Math.min(controls.maxDistance, Math.max(controls.minDistance, place.radius * factor));
+    camera.position.setFromSpherical(place.makeSafe()).add(controls.target);
+    controls.update();
+    this.draw();
+  }
+}
+
+/** The three faces of a cube that a vertex shader turns to the eye, once for every voxel. */
+function voxelGeometry({ count, index, normal }) {
+  const position = [];
+  const face = [];
+  const side = [];
+  for (let axis = 0; axis < 3; axis++) {
+    for (const [u, v] of [[0, 0], [1, 0], [1, 1], [0, 0], [1, 1], [0, 1]]) {
+      const corner = [0, 0, 0];
+      corner[axis] = 0.5;
+      corner[(axis + 1) % 3] = u - 0.5;
+      corner[(axis + 2) % 3] = v - 0.5;
+      position.push(...corner);
+      face.push(...[0, 1, 2].map((other) => Number(other === axis)));
+      side.push(u, v);
+    }
+  }
+  const geometry = new InstancedBufferGeometry();
+  geometry.setAttribute("position", new BufferAttribute(new Float32Array(position), 3));
+  geometry.setAttribute("face", new BufferAttribute(new Float32Array(face), 3));
+  geometry.setAttribute("side", new BufferAttribute(new Float32Array(side), 2));
+  geometry.setAttribute("voxel", new InstancedBufferAttribute(index, 4));
+  geometry.setAttribute("normal4", new InstancedBufferAttribute(normal, 4, true));
+  geometry.instanceCount = count;
+  return geometry;
+}
+
+function pointGeometry({ index, normal }) {
+  const geometry = new BufferGeometry();
+  geometry.setAttribute("voxel", new BufferAttribute(index, 4));
+  // Its length is how many points there are.
+  geometry.setAttribute("position", geometry.getAttribute("voxel"));
+  geometry.setAttribute("normal4", new BufferAttribute(normal, 4, true));
+  return geometry;
+}

@@ -1,0 +1,69 @@
+"""The web page: static files under /ui/, and the choice between page and JSON at `/`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+FILES = Path(__file__).parent / "ui"
+# Systems disagree about these, and a browser runs no module of another type.
+_MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_DAY = 86_400
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class _Files(StaticFiles):
+    """The page's files. Vendored ones have their version in their name; the others are checked for news each time."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        response = await super().get_response(path, scope)
+        served = Path("index.html") if path in ("", ".") else Path(path)
+        if served.suffix in _MEDIA_TYPES:
+            response.headers["Content-Type"] = _MEDIA_TYPES[served.suffix]
+        vendored = served.parts[0] == "vendor"
+        response.headers["Cache-Control"] = f"public, max-age={365 * _DAY}, immutable" if vendored else "no-cache"
+        response.headers["Content-Security-Policy"] = _POLICY
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        return response
+
+
+def ui_routes() -> list[BaseRoute]:
+    """The routes of the page. Its links are relative, so it works behind a proxy under any prefix."""
+    files = GZipMiddleware(_Files(directory=FILES, html=True), minimum_size=1024)
+    return [Route("/ui", _to_page), Mount("/ui", files)]
+
+
+def page_or(index: Endpoint) -> Endpoint:
+    """An endpoint for `/`: browsers, which ask for HTML, are sent to the page; all others get `index`."""
+
+    async def endpoint(request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            response = await _to_page(request)
+        else:
+            response = await index(request)
+        response.headers["Vary"] = "Accept"
+        return response
+
+    return endpoint
+
+
+async def _to_page(_: Request) -> Response:
+    return RedirectResponse("ui/", 307)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+
+from api.result import Result
+from tests.api.formats.solids import shell, sphere, torus
+from tests.ui.replay import Replay
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+WAIT_MS = 20_000
+expect.set_options(timeout=WAIT_MS)
+
+
+@dataclass
+class Site:
+    """The page before recorded answers, and what a browser said about it."""
+
+    url: str
+    replay: Replay
+    complaints: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed (apt install chromium)")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def result() -> Result:
+    """A torus, coarse and fine."""
+    return Result(shell(torus(0.3, 0.12), 32), shell(torus(0.3, 0.12), 96), seed=5)
+
+
+@pytest.fixture(scope="session")
+def ball() -> Result:
+    """A ball without a fine stage."""
+    return Result(shell(sphere(0.4), 32), None, seed=5)
+
+
+@pytest.fixture
+def site(result: Result) -> Iterator[Site]:
+    """A server of its own for each test. A complaint of the browser about the page fails the test."""
+    replay = Replay(result)
+    with serving(replay.app) as url:
+        made = Site(url, replay)
+        yield made
+    assert made.complaints == []
+
+
+@contextlib.contextmanager
+def serving(app: Any) -> Iterator[str]:
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listening.close()
+
+
+def new_page(context: BrowserContext, site: Site) -> Page:
+    """A page whose errors and whose requests to other hosts become the site's complaints."""
+
+    def said(message: ConsoleMessage) -> None:
+        # A status of 400 or above is an error to the console, and an ordinary answer to the page.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            site.complaints.append(message.text)
+
+    page = context.new_page()
+    page.set_default_timeout(WAIT_MS)
+    page.on("console", said)
+    page.on("pageerror", lambda error: site.complaints.append(str(error)))
+    page.on(
+        "request",
+        lambda request: request.url.startswith((site.url, "data:", "blob:")) or site.complaints.append(request.url),
+    )
+    return page
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    """A desktop browser's page, in the light theme and without motion, before it has opened anything."""
+    context = browser.new_context(
+        viewport={"width": 1200, "height": 800}, color_scheme="light", reduced_motion="reduce", accept_downloads=True
+    )
+    yield new_page(context, site)
+    context.close()

@@ -1,0 +1,147 @@
+"""What the page says and does when it can't have a shape at once, or at all."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.ui.conftest import Site
+from tests.ui.test_page import finished, listen, make
+
+
+def ask(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    page.get_by_label("Prompt").fill("a ring")
+    page.get_by_role("button", name="Generate").click()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "title"),
+    [
+        (422, "empty_result", "Nothing came of it"),
+        (400, "too_slow", "That can't be done"),
+        (503, "out_of_memory", "It didn't work"),
+        (500, "internal", "It didn't work"),
+        (504, "deadline_passed", "It didn't work"),
+    ],
+)
+def test_an_error_is_told_in_the_services_words_and_can_be_tried_again(
+    page: Page, site: Site, status: int, code: str, title: str
+) -> None:
+    sentence = "What went wrong: do <b>this</b> instead."
+    site.replay.errors = [(status, {"error": sentence, "code": code, "retryable": False}, {})]
+    ask(page, site)
+    expect(page.get_by_role("alert").filter(has_text=title)).to_contain_text(sentence)
+    expect(page.get_by_role("button", name="Generate")).to_be_enabled()
+    page.get_by_role("button", name="Try again").click()
+    finished(page)
+    expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_a_full_queue_is_waited_for_as_long_as_the_service_says(page: Page, site: Site) -> None:
+    busy = (429, {"error": "Too many wait.", "code": "queue_full", "retryable": True}, {"Retry-After": "2"})
+    site.replay.errors = [busy]
+    page.goto(site.url)
+    said = listen(page)
+    page.get_by_label("Prompt").fill("a ring")
+    page.get_by_role("button", name="Generate").click()
+    finished(page)
+    assert "Many people are waiting; trying again" in said()
+    assert said("#progress-time")[:2] == ["2 s left", "1 s left"]
+    assert len(site.replay.requests) == 2
+
+
+def test_a_queue_that_stays_full_is_told_in_the_end(page: Page, site: Site) -> None:
+    busy = (429, {"error": "Too many wait.", "code": "queue_full", "retryable": True}, {"Retry-After": "1"})
+    site.replay.errors = [busy] * 4
+    ask(page, site)
+    expect(page.get_by_text("Too many people are waiting")).to_be_visible()
+    assert len(site.replay.requests) == 4
+
+
+def test_models_that_are_loading_are_waited_for(page: Page, site: Site) -> None:
+    site.replay.health = {"status": "loading", "error": None}
+    site.replay.errors = [(503, {"error": "The models are still loading.", "code": "loading", "retryable": True}, {})]
+    ask(page, site)
+    expect(page.locator("#health")).to_have_text("Loading models…")
+    expect(page.locator("#progress-text")).to_have_text("The models are loading")
+    site.replay.health = {"status": "ready", "error": None}
+    finished(page)
+    expect(page.locator("#health")).to_have_text("Ready")
+
+
+def test_models_that_fail_to_load_are_told_with_the_reason(page: Page, site: Site) -> None:
+    site.replay.health = {"status": "error", "error": "demo_coarse is missing: run scripts/import."}
+    site.replay.errors = [(503, {"error": "The models are still loading.", "code": "loading", "retryable": True}, {})]
+    ask(page, site)
+    expect(page.locator("#problem-text")).to_have_text("demo_coarse is missing: run scripts/import.")
+    expect(page.locator("#health")).to_have_text("No models")
+
+
+def test_an_event_that_says_failed_is_told(page: Page, site: Site) -> None:
+    page.route(
+        "**/generate",
+        lambda route: route.fulfill(
+            content_type="text/event-stream",
+            body='event: queued\r\ndata: {"position": 0}\r\n\r\n: a comment\n\n'
+            'event: failed\ndata: {"error": "No voxels:\\ntry another seed.", "code": "empty_result"}\n\n',
+        ),
+    )
+    ask(page, site)
+    expect(page.locator("#problem-title")).to_have_text("Nothing came of it")
+    expect(page.locator("#problem-text")).to_contain_text("try another seed.")
+
+
+def test_a_stream_that_breaks_off_is_told(page: Page, site: Site) -> None:
+    body = 'event: progress\ndata: {"stage": "coarse", "step": 1, "steps": 2, "seconds_left": 1}\n\n'
+    page.route("**/generate", lambda route: route.fulfill(content_type="text/event-stream", body=body))
+    ask(page, site)
+    expect(page.locator("#problem-text")).to_contain_text("The connection broke")
+
+
+def test_no_connection_is_told_and_the_last_shape_stays(page: Page, site: Site) -> None:
+    make(page, site)
+    page.route("**/generate", lambda route: route.abort())
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator("#problem-title")).to_have_text("No connection")
+    expect(page.locator("#stage")).to_have_attribute("data-state", "shown")
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_a_key_that_the_service_asks_for_is_sent_from_then_on(page: Page, site: Site) -> None:
+    seen: list[str | None] = []
+    page.on(
+        "request",
+        lambda request: seen.append(request.headers.get("authorization")) if "generate" in request.url else None,
+    )
+    site.replay.errors = [(401, {"error": "Send the API key.", "code": "unauthorized", "retryable": False}, {})]
+    ask(page, site)
+    page.get_by_label("API key").fill("secret")
+    page.get_by_role("button", name="Try again").click()
+    finished(page)
+    assert seen[-1] == "Bearer secret"
+
+
+def test_cancel_closes_the_connection_so_that_the_service_stops(page: Page, site: Site) -> None:
+    site.replay.held = True
+    ask(page, site)
+    expect(page.locator("#stage")).to_have_attribute("data-state", "coarse")
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("button", name="Generate")).to_be_enabled()
+    expect(page.locator("#live")).to_have_text("Cancelled")
+    expect(page.locator("#problem")).to_be_hidden()
+    expect(page.locator("#stage")).to_have_attribute("data-state", "empty")
+    for _ in range(50):
+        if site.replay.cancelled.is_set():
+            break
+        page.wait_for_timeout(100)
+    assert site.replay.cancelled.is_set()
+
+
+def test_an_empty_prompt_is_told_where_it_is_missing(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator("#prompt-fault")).to_have_text("Say what to make.")
+    expect(page.get_by_label("Prompt")).to_be_focused()
+    assert site.replay.requests == []
