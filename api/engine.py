@@ -29,6 +29,7 @@ from models.text import TextEmbedding
 log = logging.getLogger("xcube.engine")
 WARM_UP_STEPS = 3
 AnyOutcome = TypeVar("AnyOutcome", bound=Outcome)
+T = TypeVar("T")
 
 
 class Engine:
@@ -104,7 +105,7 @@ class Engine:
     def _advance(self, stage: str, states: Sequence[DiffusionState], steps: int) -> list[Progress]:
         start = time.perf_counter()
         try:
-            advanced = self._stage(stage).denoise(states, steps)
+            advanced = self._with_room(stage, lambda chosen: chosen.denoise(states, steps))
         except (NumericError, torch.OutOfMemoryError) as error:
             if len(states) == 1:
                 return [_failed(Progress, error)]
@@ -122,7 +123,7 @@ class Engine:
         return [_progress(state) for state in advanced]
 
     def _decode(self, state: DiffusionState, refine: bool) -> Decoded:
-        voxels = self._stage(state.stage).decode([state])[0]
+        voxels = self._with_room(state.stage, lambda chosen: chosen.decode([state]))[0]
         if len(voxels) > self.settings.max_voxels:
             raise TooManyVoxels(
                 f"The {state.stage} shape has {len(voxels)} voxels, more than the {self.settings.max_voxels} of "
@@ -137,6 +138,15 @@ class Engine:
             text = TextEmbedding(state.text)
             fine = _progress(stage.start(voxels, text, seed=state.seed, steps=state.steps, sampler=state.sampler))
         return Decoded(voxels=pack_voxels(voxels), fine=fine)
+
+    def _with_room(self, name: str, work: Callable[[DiffusionStage], T]) -> T:
+        """Work on a stage; once more, with all memory freed that can be, where the GPU's does not suffice."""
+        try:
+            return work(self._stage(name))
+        except torch.OutOfMemoryError:
+            metrics.out_of_memory()
+        self.models.make_room(name)
+        return work(self._stage(name))
 
     def _stage(self, name: str) -> DiffusionStage:
         stage = self.models.coarse() if name == "coarse" else self.models.fine()

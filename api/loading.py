@@ -16,9 +16,11 @@ from api.settings import Settings
 from models.cache import LRUCache
 from models.importer import ensure_imported
 from models.loading import load_coarse, load_fine, load_text
+from models.precision import choose_dtype
 from models.stages import CoarseStage, FineStage
 from models.store import ModelSet, find
 from models.text import TextEmbedding, TextEncoder
+from models.voxels import GridClass, TorchGrid, choose_backend, name_of
 
 log = logging.getLogger("xcube.models")
 EMBEDDINGS_KEPT = 256
@@ -31,6 +33,8 @@ class Models:
         self.settings = settings
         self.gpu_name: str | None = None
         self.device = torch.device("cpu")
+        self._dtype = torch.float32
+        self._backend: GridClass = TorchGrid
         self._text: TextEncoder | None = None
         self._coarse: CoarseStage | None = None
         self._fine: FineStage | None = None
@@ -60,10 +64,16 @@ class Models:
             raise ModelsUnavailable(" ".join([*faults, _missing(self.settings, found)]))
         with metrics.loading("text"):
             self._text = load_text(found.text)
+        self._dtype = choose_dtype(self.settings.dtype, self.device)
+        self._backend = choose_backend(self.settings.backend, self.device, self._dtype)
         with metrics.loading("coarse"):
-            self._coarse = load_coarse(found.coarse, self._text.null, self.device)
+            self._coarse = load_coarse(found.coarse, self._text.null, self.device, self._dtype, self._backend)
         self._fine_folder = found.fine
-        metrics.build(torch.__version__, torch.version.cuda, backend="torch")
+        metrics.build(torch.__version__, torch.version.cuda, backend=name_of(self._backend))
+        log.info(
+            "models of the %s set on %s in %s, sparse grids by %s",
+            found.name, self.gpu_name or "the CPU", str(self._dtype).removeprefix("torch."), name_of(self._backend),
+        )  # fmt: skip
 
     def embed(self, prompt: str) -> TextEmbedding:
         """The embedding of a prompt, remembered for the prompts used last."""
@@ -82,8 +92,18 @@ class Models:
         """The fine stage, loaded now if it is not yet; None if there is none."""
         if self._fine is None and self._fine_folder is not None:
             with metrics.loading("fine"):
-                self._fine = load_fine(self._fine_folder, self.device)
+                self._fine = load_fine(self._fine_folder, self.device, self._dtype, self._backend)
         return self._fine
+
+    def make_room(self, needed: str) -> None:
+        """Frees what can be made or loaded again; the fine model too, unless `needed` says that it is in use."""
+        if self._fine is not None:
+            self._fine.release()
+            if needed != "fine":
+                log.warning("the fine model leaves the GPU to make room, and is loaded again when it is needed")
+                self._fine = None
+        if self._coarse is not None:
+            self._coarse.release()
 
     def show_memory(self) -> None:
         """Puts the GPU's memory into the metrics."""

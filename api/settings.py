@@ -35,6 +35,12 @@ class Settings(BaseSettings):
     config: Path | None = Field(default=None, description="YAML file that overrides the built-in model set")
     model: Literal["auto", "demo", "official"] = Field(default="auto", description="which set of models to serve")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where the models run")
+    dtype: Literal["auto", "bf16", "fp32"] = Field(
+        default="auto", description="number format of the denoisers; auto is bf16 on a GPU"
+    )
+    backend: Literal["auto", "torch", "fvdb"] = Field(
+        default="auto", description="library of sparse grids; auto is fvdb on a GPU where it imports and is faster"
+    )
     gpus: int = Field(default=1, ge=1, le=64, description="Sampler processes, one GPU each")
     threads: int = Field(
         default_factory=lambda: max(1, usable_cores() - 1), ge=1, le=1024, description="CPU threads of a Sampler"

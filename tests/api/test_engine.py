@@ -121,8 +121,25 @@ def test_when_memory_runs_out_the_batch_is_halved_and_one_too_large_alone_is_tol
     starts = [engine.begin(ORDER.model_copy(update={"seed": seed})) for seed in (1, 13, 3)]
     outcomes = engine.denoise([Slice(state=progress.state) for progress in starts])
     assert [outcome.code for outcome in outcomes] == [None, "out_of_memory", None]
-    assert sizes == [3, 1, 2, 1, 1]
+    assert sizes == [3, 3, 1, 2, 2, 1, 1, 1]  # everything is tried once more with all else freed
     assert "use_fine=false" in outcomes[1].error
+
+
+def test_the_fine_model_leaves_when_memory_is_short_and_comes_back(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = generate(engine, ORDER)[1]
+    assert engine.models._fine is not None
+    denoise = CoarseStage.denoise
+
+    def crowded(stage: CoarseStage, states: list[DiffusionState], steps: int) -> list[DiffusionState]:
+        if engine.models._fine is not None:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return denoise(stage, states, steps)
+
+    monkeypatch.setattr(CoarseStage, "denoise", crowded)
+    assert generate(engine, ORDER)[1].voxels == first.voxels
+    assert engine.models._fine is not None
 
 
 def test_an_empty_shape_is_told_as_such(tmp_path: Path) -> None:
