@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from api import exposition
 from api.openapi import document
 from api.schemas import Health
+from api.ui_app import page_or, ui_routes
 from api.version import service_version
 
 STATIC = Path(__file__).parent / "static"
@@ -33,18 +34,19 @@ class Pages:
         self.infrastructure: Callable[[], dict[str, Any]] = dict
         self.app = Starlette(
             routes=[
-                Route("/", self._index),
+                Route("/", page_or(self._index)),
                 Route("/health", self._health),
                 Route("/metrics", exposition.show),
                 Route("/openapi.json", self._openapi),
                 Route("/docs", self._page("docs.html")),
                 Route("/redoc", self._page("redoc.html")),
                 Mount("/static", StaticFiles(directory=STATIC)),
+                *ui_routes(),
             ]
         )
 
     async def _index(self, _: Request) -> Response:
-        links = {"docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json", "health": "/health"}
+        links = {"ui": "/ui/", "docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json", "health": "/health"}
         return _json({"name": "xcube", "version": service_version(), "generate": "/generate", **links})
 
     async def _health(self, _: Request) -> Response:
