@@ -1,0 +1,85 @@
+"""Puts load on a running service: `python -m cli.load --users 16 --seconds 60`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from cli.load.memory import MEGABYTE, Memory, NoServiceError, processes
+from cli.load.report import Report, report
+from cli.load.users import Load, Mix, NotReadyError, wait_until_ready
+
+MOST_GROWTH = 0.05
+SOAK_SECONDS = 600.0
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the load and prints what came of it.
+
+    Returns:
+        0; 1 if there were errors other than 429s or if, with --soak, memory grew by 5% or more; 2 without a service.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if min(options.users, options.rate or 1, options.seconds or 1, options.requests or 1, options.steps[0]) <= 0:
+        parser.error("users, rate, seconds, requests and steps are larger than 0")
+    seconds = options.seconds or (SOAK_SECONDS if options.soak else 60.0)
+    port = urlsplit(options.url).port or 80
+    try:
+        wait_until_ready(options.url)
+        if options.soak:
+            processes(port)
+        result = asyncio.run(_run(options, seconds, port if options.soak else None))
+    except (NoServiceError, NotReadyError) as error:
+        print(f"load: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(result.lines()))
+    if options.json is not None:
+        options.json.write_text(json.dumps(result.as_dict(), indent=2) + "\n")
+    return int(result.errors > 0 or (result.memory_growth or 0.0) >= MOST_GROWTH)
+
+
+async def _run(options: argparse.Namespace, seconds: float, port: int | None) -> Report:
+    mix = Mix((options.steps[0], options.steps[1]), options.fine, options.seed)
+    load = Load(options.url, mix, seconds=seconds, requests=options.requests)
+    start = time.monotonic()
+    work = load.closed(options.users) if options.rate is None else load.open(options.rate)
+    if port is None:
+        await work
+        return report(load.answers, time.monotonic() - start)
+    memory = Memory(port)
+    watching = asyncio.create_task(memory.watch())
+    try:
+        await work
+    finally:
+        watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watching
+    result = report(load.answers, time.monotonic() - start)
+    return replace(result, memory_growth=memory.growth(), memory_megabytes=memory.largest() / MEGABYTE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="load", description="Puts load on a running service.")
+    parser.add_argument("--url", default="http://localhost:8000", help="the service (default: %(default)s)")
+    parser.add_argument("--users", type=int, default=16, help="users who wait for their answers (default: %(default)s)")
+    parser.add_argument("--rate", type=float, help="instead of users: requests a second, whatever the service does")
+    parser.add_argument("--seconds", type=float, help="how long to send requests (default: 60; with --soak 600)")
+    parser.add_argument("--requests", type=int, help="stop after so many requests")
+    parser.add_argument("--steps", type=int, nargs=2, default=(4, 20), metavar=("MIN", "MAX"), help="denoising steps")
+    parser.add_argument("--fine", type=float, default=0.5, help="share of requests with the fine stage")
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives other requests")
+    parser.add_argument("--soak", action="store_true", help="watch the memory of a service on this machine")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to a file")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

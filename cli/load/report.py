@@ -1,0 +1,75 @@
+"""What a load run found, in numbers and as text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from cli.load.users import Answer
+
+PERCENTILES = (50, 90, 95, 99, 100)
+OK = "200"
+EXPECTED = frozenset({OK, "429"})
+"""Outcomes that are no errors: a full queue is what a service has to say under too much load."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """seconds: length of the run. outcomes: how often each came. latency: seconds by kind of request and percentile."""
+
+    seconds: float
+    outcomes: dict[str, int]
+    latency: dict[str, dict[str, float]]
+    megabytes_a_second: float
+    memory_growth: float | None = None
+    memory_megabytes: float | None = None
+
+    @property
+    def errors(self) -> int:
+        """Number of answers that are neither shapes nor 429s."""
+        return sum(count for outcome, count in self.outcomes.items() if outcome not in EXPECTED)
+
+    @property
+    def throughput(self) -> float:
+        """Shapes a second."""
+        return self.outcomes.get(OK, 0) / self.seconds
+
+    def as_dict(self) -> dict[str, object]:
+        """All of it, for JSON."""
+        return {**asdict(self), "errors": self.errors, "throughput": self.throughput}
+
+    def lines(self) -> Iterator[str]:
+        """All of it, for people."""
+        total = sum(self.outcomes.values())
+        yield f"{total} requests in {self.seconds:.1f} s: {self.outcomes.get(OK, 0)} shapes, {self.errors} errors"
+        yield f"throughput  {self.throughput:.2f} shapes/s, {self.megabytes_a_second:.2f} MB/s"
+        yield "outcomes    " + ", ".join(f"{outcome}: {count}" for outcome, count in sorted(self.outcomes.items()))
+        for kind, seconds in self.latency.items():
+            values = "  ".join(f"{name} {value:.2f}" for name, value in seconds.items())
+            yield f"latency     {kind:<12} {values} s"
+        if self.memory_growth is not None:
+            yield f"memory      at most {self.memory_megabytes:.0f} MB, slope {100 * self.memory_growth:+.2f}% of a run"
+
+
+def report(answers: Sequence[Answer], seconds: float) -> Report:
+    """The report on a run that took some seconds."""
+    served = [answer for answer in answers if answer.outcome == OK]
+    kinds = {
+        "all": served,
+        "coarse only": [answer for answer in served if not answer.fine],
+        "with fine": [answer for answer in served if answer.fine],
+    }
+    return Report(
+        seconds=seconds,
+        outcomes=dict(Counter(answer.outcome for answer in answers)),
+        latency={kind: _percentiles([answer.seconds for answer in some]) for kind, some in kinds.items() if some},
+        megabytes_a_second=sum(answer.bytes for answer in answers) / 1e6 / seconds,
+    )
+
+
+def _percentiles(seconds: Sequence[float]) -> dict[str, float]:
+    values = np.percentile(seconds, PERCENTILES)
+    return {f"p{one}" if one < 100 else "max": float(value) for one, value in zip(PERCENTILES, values, strict=True)}

@@ -1,0 +1,140 @@
+"""Users of a service: what they ask for, when they ask, and what came back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx
+import orjson
+
+PROMPTS = ("a tall chair", "a round table", "a small house with a roof", "a tree", "a cup", "an aeroplane", "a torus")
+GUIDANCE_SCALES = (1.0, 3.0, 7.5, 12.0)
+LONGEST_ANSWER = 320.0
+LONGEST_PAUSE = 10.0
+"""A user who was told to come back later does so after this time at most."""
+BAD_BODY = "bad body"
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What users ask for: a range of steps, and the share of requests with the fine stage."""
+
+    steps: tuple[int, int]
+    fine: float
+    seed: int
+
+    def requests(self) -> Iterator[dict[str, object]]:
+        """Requests without end, the same ones for the same mix."""
+        source = random.Random(self.seed)
+        while True:
+            yield {
+                "prompt": source.choice(PROMPTS),
+                "ddim_steps": source.randint(*self.steps),
+                "guidance_scale": source.choice(GUIDANCE_SCALES),
+                "seed": source.randrange(2**31),
+                "use_fine": source.random() < self.fine,
+            }
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One request's end. outcome: the status, the name of what broke the connection, or BAD_BODY."""
+
+    outcome: str
+    seconds: float
+    fine: bool
+    bytes: int
+
+
+class NotReadyError(Exception):
+    """The service does not become ready."""
+
+
+def wait_until_ready(url: str, seconds: float = 300.0) -> None:
+    """Waits for a service.
+
+    Raises:
+        NotReadyError: it does not answer, its models failed to load, or it loads for too long.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            health = httpx.get(f"{url}/health", timeout=10).json()
+        except httpx.TransportError as error:
+            raise NotReadyError(f"{url} does not answer ({error}): start the service with scripts/serve.") from None
+        if health["status"] == "ready":
+            return
+        if health["status"] == "error" or time.monotonic() > end:
+            raise NotReadyError(f"The service at {url} is not ready: {health['error'] or 'its models are loading'}")
+        time.sleep(0.5)
+
+
+class Load:
+    """Runs users against the service at `url` and collects their answers.
+
+    The requests are handed out in one order, so the mix of a run does not depend on how fast users are served.
+    """
+
+    def __init__(self, url: str, mix: Mix, *, seconds: float, requests: int | None = None) -> None:
+        self.answers: list[Answer] = []
+        self._url = url
+        self._requests = mix.requests()
+        self._left = requests
+        self._end = time.monotonic() + seconds
+
+    async def closed(self, users: int) -> None:
+        """Each user sends the next request when the last one was answered; when it was told to."""
+        async with self._client() as client:
+            await asyncio.gather(*(self._user(client) for _ in range(users)))
+
+    async def open(self, rate: float) -> None:
+        """Requests come at `rate` per second whatever the service does, as from strangers."""
+        start, sent = time.monotonic(), 0
+        async with self._client() as client, asyncio.TaskGroup() as running:
+            while self._take():
+                running.create_task(self._send(client, next(self._requests)))
+                sent += 1
+                await asyncio.sleep(max(0.0, start + sent / rate - time.monotonic()))
+
+    async def _user(self, client: httpx.AsyncClient) -> None:
+        while self._take():
+            pause = await self._send(client, next(self._requests))
+            await asyncio.sleep(pause)
+
+    def _take(self) -> bool:
+        if self._left is not None:
+            self._left -= 1
+            if self._left < 0:
+                return False
+        return time.monotonic() < self._end
+
+    async def _send(self, client: httpx.AsyncClient, request: dict[str, object]) -> float:
+        start, size, pause = time.monotonic(), 0, 0.0
+        try:
+            answer = await client.post("/generate", json=request)
+            outcome, size = str(answer.status_code), len(answer.content)
+            if answer.status_code == 200 and not _is_shape(answer.content, fine=bool(request["use_fine"])):
+                outcome = BAD_BODY
+            pause = min(float(answer.headers.get("Retry-After", 0)), LONGEST_PAUSE)
+        except httpx.TransportError as error:
+            outcome = type(error).__name__
+        self.answers.append(Answer(outcome, time.monotonic() - start, bool(request["use_fine"]), size))
+        return pause
+
+    def _client(self) -> httpx.AsyncClient:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+        return httpx.AsyncClient(base_url=self._url, timeout=LONGEST_ANSWER, limits=limits)
+
+
+def _is_shape(body: bytes, *, fine: bool) -> bool:
+    shape = orjson.loads(body)
+    if set(shape) != {"coarse_xyz", "coarse_normal", "fine_xyz", "fine_normal"}:
+        return False
+    if not fine and shape["fine_xyz"] is not None:
+        return False
+    pairs = [(shape[f"{stage}_xyz"] or [], shape[f"{stage}_normal"] or []) for stage in ("coarse", "fine")]
+    return bool(pairs[0][0]) and all(len(xyz) == len(normal) for xyz, normal in pairs)

@@ -1,0 +1,131 @@
+"""scripts/load against the real service, and what the service holds under it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cli.load.__main__ import main
+from cli.load.memory import Memory, processes
+from cli.load.report import report
+from cli.load.users import Answer, Mix
+from tests.service.conftest import ROOT, Server, StartServer
+
+DEMO = ROOT / "checkpoints"
+
+
+@pytest.fixture(scope="module")
+def narrow(start_server: StartServer, tiny_models: Path) -> Server:
+    """A service that soon has enough."""
+    running = start_server(tiny_models, XCUBE_MAX_RUNNING="2", XCUBE_MAX_QUEUE="2")
+    running.wait_until("ready")
+    return running
+
+
+def load(server: Server, folder: Path, *arguments: object) -> dict[str, Any]:
+    """Runs the command; it must not find an error. Returns its figures."""
+    file = folder / "load.json"
+    assert main(["--url", server.url, "--json", str(file), *map(str, arguments)]) == 0, file.read_text()
+    figures: dict[str, Any] = json.loads(file.read_text())
+    return figures
+
+
+def test_a_mix_has_all_kinds_of_requests_and_comes_out_the_same_again() -> None:
+    source = Mix((4, 20), 0.5, seed=3).requests()
+    some = [next(source) for _ in range(200)]
+    again = Mix((4, 20), 0.5, seed=3).requests()
+    assert some == [next(again) for _ in range(200)]
+    assert {request["ddim_steps"] for request in some} == set(range(4, 21))
+    assert 70 < sum(bool(request["use_fine"]) for request in some) < 130
+    assert len({request["seed"] for request in some}) == 200
+
+
+def test_a_report_tells_errors_from_full_queues() -> None:
+    outcomes = ["200"] * 8 + ["429"] * 3 + ["500", "ReadError"]
+    made = report([Answer(outcome, 1.0 + index, False, 1000) for index, outcome in enumerate(outcomes)], seconds=4.0)
+    assert made.errors == 2
+    assert made.throughput == 2.0
+    assert made.outcomes == {"200": 8, "429": 3, "500": 1, "ReadError": 1}
+    assert made.latency["all"]["max"] == 8.0
+    assert made.latency["all"]["p50"] == 4.5
+    assert any("500: 1" in line for line in made.lines())
+
+
+def test_memory_that_grows_shows_and_the_first_minutes_do_not_count() -> None:
+    memory = Memory(1)
+    memory.samples = [(t, 100 + min(t, 150) + np.sin(t)) for t in range(0, 600, 2)]
+    assert abs(memory.growth()) < 0.005
+    memory.samples = [(t, 1000 + t / 4) for t in range(0, 600, 2)]
+    assert memory.growth() == pytest.approx(0.25 * 598 * 0.7 / (1000 + 0.25 * 598 * 0.3), rel=0.02)
+
+
+def test_users_get_shapes_and_figures_are_printed(
+    narrow: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    figures = load(narrow, tmp_path, "--users", 3, "--requests", 12, "--steps", 1, 3)
+    assert figures["outcomes"]["200"] + figures["outcomes"].get("429", 0) == 12
+    assert figures["throughput"] > 0
+    assert set(figures["latency"]) == {"all", "coarse only", "with fine"}
+    printed = capsys.readouterr().out
+    assert "throughput" in printed
+    assert "p99" in printed
+
+
+def test_four_times_the_load_that_is_possible_gives_no_error_but_429(narrow: Server, tmp_path: Path) -> None:
+    mix = ("--steps", 4, 8, "--fine", 0.5)
+    possible = load(narrow, tmp_path, "--users", 4, "--seconds", 8, *mix)["throughput"]
+    figures = load(narrow, tmp_path, "--rate", 4 * possible, "--seconds", 8, *mix)
+    assert figures["errors"] == 0
+    assert figures["outcomes"]["429"] > figures["outcomes"]["200"]
+    assert narrow.get("/health").json()["status"] == "ready"
+    assert "Traceback" not in narrow.log.read_text()
+
+
+def test_all_processes_of_the_service_are_watched(narrow: Server) -> None:
+    watched = {process.pid for process in processes(int(narrow.url.rpartition(":")[2]))}
+    assert narrow.process.pid in watched
+    assert {sampler.pid for sampler in narrow.samplers()} <= watched
+    assert os.getpid() not in watched
+
+
+def test_without_a_service_the_command_says_so_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "cli.load", "--url", f"http://127.0.0.1:{port}"]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert "scripts/serve" in line
+
+
+@pytest.fixture(scope="module")
+def demo(start_server: StartServer) -> Server:
+    """A service with the demo models and settings as they are by default."""
+    if not (DEMO / "demo_fine").is_dir():
+        pytest.skip("checkpoints/ has no demo models: train them with scripts/train")
+    running = start_server(DEMO, XCUBE_MODEL="demo")
+    running.wait_until("ready")
+    return running
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_500_requests_of_16_clients_all_succeed(demo: Server, tmp_path: Path) -> None:
+    figures = load(demo, tmp_path, "--users", 16, "--requests", 500, "--seconds", 1200, "--steps", 4, 20)
+    assert figures["outcomes"] == {"200": 500}
+    assert figures["seconds"] < 1200
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_memory_does_not_grow_in_ten_minutes(demo: Server, tmp_path: Path) -> None:
+    figures = load(demo, tmp_path, "--users", 8, "--soak", "--steps", 4, 20)
+    assert figures["seconds"] >= 600
+    assert figures["memory_growth"] < 0.05
