@@ -63,7 +63,7 @@ class Models:
         if found.text is None or found.coarse is None:
             raise ModelsUnavailable(" ".join([*faults, _missing(self.settings, found)]))
         with metrics.loading("text"):
-            self._text = load_text(found.text)
+            self._text = load_text(found.text).to(self.device)
         self._dtype = choose_dtype(self.settings.dtype, self.device)
         self._backend = choose_backend(self.settings.backend, self.device, self._dtype)
         with metrics.loading("coarse"):

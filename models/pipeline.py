@@ -64,7 +64,7 @@ class Pipeline:
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         number_format = choose_dtype(dtype, device)
         grids = choose_backend(backend, device, number_format)
-        encoder = load_text(text)
+        encoder = load_text(text).to(device)
         return cls(
             encoder,
             load_coarse(coarse, encoder.null, device, number_format, grids),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.kernels import Switches
 from models.precision import choose_dtype
 from models.result import Voxels
 from models.stages import CoarseStage, FineStage
@@ -98,7 +99,7 @@ def test_fused_kernels_predict_what_plain_ones_do(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("models.kernels.convolution.FEWEST_TILES", 1)
     with torch.inference_mode():
         fused = stage.predict([state], [400])[0]
-    monkeypatch.setattr("models.kernels.HAS_TRITON", False)
+    monkeypatch.setattr("models.kernels.switches", Switches(False, False, False))
     with torch.inference_mode():
         plain = stage.predict([state], [400])[0]
     assert not torch.equal(fused, plain)
