@@ -15,7 +15,10 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 
 from api.result import Result
 from tests.api.formats.solids import shell, sphere, torus
+from tests.service.conftest import model_store, start_server, tiny_models
 from tests.ui.replay import Replay
+
+__all__ = ["model_store", "start_server", "tiny_models"]
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
@@ -30,7 +33,7 @@ expect.set_options(timeout=WAIT_MS)
 
 @dataclass
 class Site:
-    """The page before recorded answers, and what a browser said about it."""
+    """The page in front of recorded answers, and what a browser said about it."""
 
     url: str
     replay: Replay

@@ -1,0 +1,78 @@
+"""The page in front of the real service, with tiny models of random weights."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+from playwright.sync_api import Browser, Page, expect
+
+from api.result import Result
+from tests.service.conftest import Server, StartServer
+from tests.ui.conftest import Site, new_page
+from tests.ui.pictures import difference, drawn, picture
+from tests.ui.replay import Replay
+from tests.ui.test_page import finished, settled
+
+
+@pytest.fixture(scope="module")
+def server(start_server: StartServer, tiny_models: Path) -> Server:
+    running = start_server(tiny_models)
+    running.wait_until("ready")
+    return running
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server, result: Result) -> Iterator[Page]:
+    site = Site(server.url + "/", Replay(result))
+    context = browser.new_context(reduced_motion="reduce", accept_downloads=True)
+    yield new_page(context, site)
+    context.close()
+    assert site.complaints == []
+
+
+def test_a_person_makes_a_shape_turns_it_and_takes_it_away(page: Page, server: Server, tmp_path: Path) -> None:
+    page.goto(server.url)
+    assert page.url == server.url + "/ui/"
+    expect(page.locator("#health")).to_have_text("Ready")
+    page.get_by_label("Prompt").fill("a chair")
+    page.get_by_label("Steps").fill("5")
+    page.get_by_label("Seed", exact=True).fill("18446744073709551615")
+    page.get_by_role("button", name="Generate").click()
+    finished(page)
+    settled(page)
+    image = picture(page)
+    # Random weights make a thin cloud.
+    assert drawn(image).mean() > 0.003
+    page.locator("#view").press("ArrowLeft")
+    settled(page)
+    assert difference(image, picture(page)) > 0.003
+
+    body = {"prompt": "a chair", "ddim_steps": 5, "seed": 2**64 - 1}
+    answer = server.post("/generate", json=body).json()
+    expect(page.locator("#facts-text")).to_contain_text(f"{len(answer['fine_xyz']):,} voxels · seed {2**64 - 1}")
+    files = {}
+    for name in ("glb", "npz", "json"):
+        page.locator("#download summary").click()
+        with page.expect_download() as download:
+            page.locator(f"#download [data-format={name}]").click()
+        download.value.save_as(tmp_path / f"shape.{name}")
+        files[name] = (tmp_path / f"shape.{name}").read_bytes()
+    assert files["json"] == server.post("/generate", json=body).content
+    assert trimesh.load(io.BytesIO(files["glb"]), file_type="glb", force="mesh").is_watertight
+    with np.load(io.BytesIO(files["npz"])) as arrays:
+        xyz = (arrays["fine_ijk"] + 0.5) * arrays["fine_voxel_size"]
+    np.testing.assert_allclose(xyz, answer["fine_xyz"], atol=1e-6)
+
+
+def test_a_request_that_the_service_refuses_is_told(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/ui/#prompt=a+chair&steps=5")
+    finished(page)
+    page.route("**/generate", lambda route: route.continue_(post_data='{"prompt": ""}'))
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator("#problem-title")).to_have_text("That can't be done")
+    expect(page.locator("#problem-text")).to_contain_text("prompt")
