@@ -10,7 +10,7 @@ import bentoml
 from starlette.responses import Response
 
 from api import call as calls
-from api import exposition, metrics
+from api import exposition, logs, metrics
 from api.answers import GeneratedArrays, answer
 from api.drain import end_when_idle
 from api.generation import Generator
@@ -26,6 +26,7 @@ from api.worker import Worker
 
 settings = load_settings()
 exposition.use_own_folder()
+logs.configure()
 pages = Pages()
 # BentoML's own limits stay out of the way: deadlines and queues are api/'s (see docs of the settings).
 LONGEST_CALL = settings.deadline_seconds + settings.drain_seconds
@@ -85,6 +86,7 @@ if settings.sampler_token is not None:
     traffic={"timeout": LONGEST_CALL},
     runner_probe={"enabled": False},
     metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
 )
 @bentoml.asgi_app(pages.app, path="/")
 class XCube:

@@ -28,6 +28,8 @@ class Call:
         """Set when the client has closed its connection."""
         self.headers: dict[str, str] = {}
         """Headers for the answer."""
+        self.parameters: dict[str, Any] | None = None
+        """What the request's line in the log says about its body."""
 
     @property
     def seconds(self) -> float:
@@ -45,6 +47,11 @@ def current() -> Call:
         call = Call()
         _current.set(call)
     return call
+
+
+def known() -> Call | None:
+    """The call that this task answers, or None."""
+    return _current.get(None)
 
 
 def set_current(call: Call) -> None:

@@ -11,7 +11,7 @@ import orjson
 from pydantic import BaseModel
 from starlette.datastructures import Headers, MutableHeaders
 
-from api import metrics
+from api import logs, metrics
 from api.call import Call, Message, Receive, read_body, replay, set_current, watch_connection
 from api.errors import BodyTooLarge, ClientGone, Problem, UnsupportedMediaType, problem_of, problem_of_status
 from api.schemas import parse
@@ -53,6 +53,7 @@ class Gate:
             if model is not None:
                 body = await self._checked_body(headers, receive, model)
                 scope = _with_length(scope, len(body))
+                call.parameters = logs.parameters(body)
                 watcher = asyncio.create_task(watch_connection(receive, call))
                 receive = replay(body, call)
             await self.app(scope, receive, answer.send)
@@ -69,6 +70,7 @@ class Gate:
             if watcher is not None:
                 watcher.cancel()
             gone = call.gone.is_set() and not answer.complete
+            logs.request(scope, call, answer.status, answer.code)
             metrics.ended(_label(scope["path"]), answer.status, answer.code, call.seconds, gone=gone)
 
     async def _checked_body(self, headers: Headers, receive: Receive, model: type[BaseModel]) -> bytes:

@@ -1,0 +1,90 @@
+"""The log: one JSON object a line, one line a request, and no prompt unless XCUBE_LOG_PROMPTS is set."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from bentoml._internal.context import trace_context
+
+from api import call as calls
+from api.settings import load_settings
+
+access = logging.getLogger("xcube.access")
+PROBES = frozenset({"/health", "/livez", "/readyz", "/healthz", "/metrics"})
+"""Asked every few seconds by machines: logged only when they fail."""
+LONGEST_PATH = 200
+_BENTOML_HANDLERS = frozenset({"tracehandler", "bentomlhandler", "defaulthandler"})
+_CONFIGURED = ("", "bentoml", "uvicorn.error", "circus")
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one line of JSON: what a client sent, line breaks included, cannot make a second line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line. An attribute `fields` of the record adds to it; a traceback goes into the field `exception`."""
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if (call := calls.known()) is not None:
+            line["request_id"] = call.id
+        if trace_context.trace_id:
+            line["trace_id"] = format(trace_context.trace_id, "032x")
+        line |= getattr(record, "fields", {})
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+def configure() -> None:
+    """Makes the handlers that BentoML has set up in this process write JSON, each record once."""
+    for name in _CONFIGURED:
+        logger = logging.getLogger(name)
+        for handler in logger.handlers:
+            if handler.name in _BENTOML_HANDLERS:
+                handler.setFormatter(JsonFormatter())
+        if name and logger.handlers:  # else the root logger would write each record again
+            logger.propagate = False
+    logging.getLogger("xcube").setLevel(logging.INFO)
+
+
+def parameters(body: bytes) -> dict[str, Any]:
+    """The fields of a valid request for the log: prompts only where the settings ask for them, else their number."""
+    fields: dict[str, Any] = orjson.loads(body)
+    if load_settings().log_prompts:
+        return fields
+    fields.pop("prompt", None)
+    if "prompts" in fields:
+        fields["prompts"] = len(fields["prompts"])
+    return fields
+
+
+def request(scope: Any, call: calls.Call, status: int, code: str | None) -> None:
+    """Writes the line of a request that has ended.
+
+    Args:
+        scope: The ASGI scope.
+        call: The call; its `parameters` go into the line.
+        status: Status of the answer.
+        code: Error code of the answer, if it was an error.
+    """
+    path = scope["path"][:LONGEST_PATH]
+    if status < 400 and path in PROBES:
+        return
+    fields = {
+        "request_id": call.id,
+        "client": scope["client"][0] if scope.get("client") else None,
+        "method": scope["method"],
+        "path": path,
+        "status": status,
+        "code": code,
+        "seconds": round(call.seconds, 4),
+        "parameters": call.parameters,
+    }
+    shown = {name: value for name, value in fields.items() if value is not None}
+    access.info("%s %s %d", scope["method"], path, status, extra={"fields": shown})
