@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
 
 import bentoml
+from bentoml.validators import ContentType
 from starlette.responses import Response
 
 from api import call as calls
 from api import exposition, logs, metrics
 from api.answers import GeneratedArrays, answer
+from api.batch import BatchItem, BatchRequest, BatchResults, answer_batch
 from api.drain import end_when_idle
 from api.generation import Generator
 from api.health import Monitor
@@ -19,6 +22,8 @@ from api.middleware import Gate
 from api.remote import Remote
 from api.schemas import GenerateRequest, GuidanceScale, Health, NoParameters, Prompt, Seed, Steps
 from api.settings import load_settings
+from api.streaming import MEDIA_TYPE as EVENTS
+from api.streaming import EventStream
 from api.token import TokenGate, present
 from api.web import Pages
 from api.wire import Decoded, Finished, Order, Progress, Slice, Status
@@ -129,6 +134,37 @@ class XCube:
         return await answer(self.generator, request, calls.current())
 
     @bentoml.api
+    async def generate_stream(
+        self,
+        prompt: Prompt,
+        ddim_steps: Steps = 100,
+        guidance_scale: GuidanceScale = 7.5,
+        seed: Seed | None = None,
+        use_fine: bool = True,
+    ) -> AsyncGenerator[Annotated[str, ContentType(EVENTS)], None]:
+        """The same as server-sent events: queued, progress, coarse, then completed or failed."""
+        request = GenerateRequest(
+            prompt=prompt, ddim_steps=ddim_steps, guidance_scale=guidance_scale, seed=seed, use_fine=use_fine
+        )
+        async for event in EventStream(self.generator, request, calls.current()):
+            yield event.decode()
+
+    @bentoml.api(output_spec=BatchResults)
+    async def batch_generate(
+        self,
+        prompts: list[Prompt | BatchItem],
+        ddim_steps: Steps = 100,
+        guidance_scale: GuidanceScale = 7.5,
+        seed: Seed | None = None,
+        use_fine: bool = True,
+    ) -> Response:
+        """Several prompts become shapes, in order; one that fails does not disturb the others."""
+        batch = BatchRequest(
+            prompts=prompts, ddim_steps=ddim_steps, guidance_scale=guidance_scale, seed=seed, use_fine=use_fine
+        )
+        return await answer_batch(self.generator, batch, calls.current(), settings.max_batch)
+
+    @bentoml.api
     async def health(self) -> Health:
         """What the service is doing."""
         return self.monitor.health
@@ -137,6 +173,11 @@ class XCube:
 entry: Any = XCube  # what the decorator made of the class
 entry.add_asgi_middleware(
     Gate,
-    bodies={"/generate": GenerateRequest, "/health": NoParameters},
+    bodies={
+        "/generate": GenerateRequest,
+        "/generate_stream": GenerateRequest,
+        "/batch_generate": BatchRequest,
+        "/health": NoParameters,
+    },
     max_body_bytes=settings.max_body_bytes,
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from api import metrics
 from api.errors import QueueFull
@@ -21,7 +22,7 @@ class Admission:
         self.max_running = max_running
         self.max_queue = max_queue
         self.running = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[_Turn] = deque()
         self._work: dict[object, float] = {}
 
     @property
@@ -35,12 +36,15 @@ class Admission:
         return sum(self._work.values())
 
     @asynccontextmanager
-    async def place(self, work: float, patience: float) -> AsyncIterator[None]:
+    async def place(
+        self, work: float, patience: float, report: Callable[[int], None] = lambda position: None
+    ) -> AsyncIterator[None]:
         """A place among the running; waits for it in the queue.
 
         Args:
             work: Expected seconds of this request's own work.
             patience: Seconds that the request can wait at most.
+            report: Is told the position in the queue whenever it changes: 1 is the next one, 0 has its place.
 
         Raises:
             QueueFull: the queue is full, or its work would take longer than `patience`.
@@ -54,9 +58,10 @@ class Admission:
         self._work[key] = work
         try:
             if busy:
-                await self._wait()
+                await self._wait(report)
             else:
                 self.running += 1
+            report(0)
             self._show()
             try:
                 yield
@@ -70,26 +75,39 @@ class Admission:
         """Expected seconds until the next of the outstanding requests ends."""
         return self.outstanding / max(1, len(self._work))
 
-    async def _wait(self) -> None:
-        turn = asyncio.get_running_loop().create_future()
+    async def _wait(self, report: Callable[[int], None]) -> None:
+        turn = _Turn(asyncio.get_running_loop().create_future(), report)
         self._waiting.append(turn)
+        report(self.waiting)
         self._show()
         try:
-            await turn
+            await turn.come
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # the place was given at the moment of leaving: pass it on
+            if turn.come.done() and not turn.come.cancelled():  # the place came at the moment of leaving: pass it on
                 self._leave()
             else:
                 self._waiting.remove(turn)
+                self._report()
             raise
 
     def _show(self) -> None:
         metrics.queue(self.running, self.waiting)
 
+    def _report(self) -> None:
+        for position, turn in enumerate(self._waiting, start=1):
+            turn.report(position)
+
     def _leave(self) -> None:
         while self._waiting:
             turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
+            if not turn.come.done():
+                turn.come.set_result(None)
+                self._report()
                 return
         self.running -= 1
+
+
+@dataclass(frozen=True, eq=False)
+class _Turn:
+    come: asyncio.Future[None]
+    report: Callable[[int], None]

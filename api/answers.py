@@ -10,14 +10,17 @@ import numpy as np
 from bentoml.validators import DType
 from numpy.typing import NDArray
 from pydantic import WithJsonSchema
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from api import metrics
 from api.call import Call
 from api.errors import problem_of
+from api.formats import FORMATS, Format, negotiate
 from api.generation import Generator, Timings
-from api.result import write_json
 from api.schemas import GenerateRequest
+from api.streaming import MEDIA_TYPE as EVENTS
+from api.streaming import EventStream, wants_events
+from api.version import service_version
 from models.errors import XCubeError
 
 _POINTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
@@ -38,15 +41,37 @@ class GeneratedArrays(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML's 
 
 async def answer(generator: Generator, request: GenerateRequest, call: Call) -> Response:
     """The answer to POST /generate, errors included: BentoML would mask or log those that are raised."""
-    timings = Timings()
     try:
-        result = await generator.run(request, call, timings)
-        with timings.measure("write"), metrics.part("serialize"):
-            body = await asyncio.to_thread(write_json, result)
+        if wants_events(call):
+            return await _events(generator, request, call)
+        return await _file(generator, request, call, negotiate(call.accept, call.format))
     except XCubeError as error:
         problem = problem_of(error)
         return Response(problem.body(), problem.status, problem.headers(), "application/json")
+
+
+async def _events(generator: Generator, request: GenerateRequest, call: Call) -> Response:
+    stream = EventStream(generator, request, call)
+    if error := await stream.refusal():
+        raise error
+    call.headers |= {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(stream, media_type=EVENTS)
+
+
+async def _file(generator: Generator, request: GenerateRequest, call: Call, format_: Format) -> Response:
+    timings = Timings()
+    result = await generator.run(request, call, timings)
+    with timings.measure("write"), metrics.part("serialize"):
+        body = await asyncio.to_thread(format_.encode, result, service_version())
     call.headers["Server-Timing"] = timings.header()
     if result.warnings:
         call.headers["X-XCube-Warning"] = "; ".join(result.warnings)
-    return Response(body, media_type="application/json")
+    return as_file(body, format_, f"xcube-{result.seed}")
+
+
+def as_file(body: bytes, format_: Format, name: str) -> Response:
+    """A response with a result in some format: JSON as it is, anything else under a file's name."""
+    headers = {"Vary": "Accept"}
+    if format_ is not FORMATS[0]:
+        headers["Content-Disposition"] = f'attachment; filename="{name}{format_.suffix}"'
+    return Response(body, headers=headers, media_type=format_.media_type)

@@ -21,8 +21,12 @@ BODY_SECONDS = 30.0
 class Call:
     """What is known about one call; `current()` gives it to the code that answers the call."""
 
-    def __init__(self, request_id: str | None = None) -> None:
+    def __init__(self, request_id: str | None = None, accept: str | None = None, format_: str | None = None) -> None:
         self.id = request_id if request_id and _VALID_ID.fullmatch(request_id) else uuid.uuid4().hex
+        self.accept = accept
+        """What the header Accept says."""
+        self.format = format_
+        """What `format=` in the URL says."""
         self.started = time.monotonic()
         self.gone = asyncio.Event()
         """Set when the client has closed its connection."""
@@ -30,6 +34,12 @@ class Call:
         """Headers for the answer."""
         self.parameters: dict[str, Any] | None = None
         """What the request's line in the log says about its body."""
+
+    def part(self) -> Call:
+        """A call for one of several answers to this one: the same client, headers of its own."""
+        part = Call(self.id)
+        part.started, part.gone = self.started, self.gone
+        return part
 
     @property
     def seconds(self) -> float:

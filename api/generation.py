@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from api import metrics
+from api import metrics, tracing
 from api.admission import Admission
 from api.call import Call
 from api.errors import ClientGone, DeadlinePassed
+from api.events import CoarseMade, Queued, Remaining, Report, Stepped, ignore
 from api.health import Monitor
 from api.pacing import check_deadline, estimate
 from api.remote import Remote
@@ -31,16 +33,26 @@ class Timings:
 
     @contextmanager
     def measure(self, name: str) -> Iterator[None]:
-        """Measures a block as one part."""
+        """Measures a block as one part, which is a span of the request's trace too."""
         start = time.perf_counter()
         try:
-            yield
+            with tracing.span(name):
+                yield
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
     def header(self) -> str:
         """The header's value, in milliseconds."""
         return ", ".join(f"{name};dur={1000 * seconds:.1f}" for name, seconds in self.seconds.items())
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A generation between two slices: its state, its packed coarse shape once there is one, what is to be told."""
+
+    progress: Progress
+    coarse: bytes | None
+    warnings: tuple[str, ...]
 
 
 class Generator:
@@ -52,8 +64,8 @@ class Generator:
         self.monitor = monitor
         self.admission = Admission(settings.max_running, settings.max_queue)
 
-    async def run(self, request: GenerateRequest, call: Call, timings: Timings) -> Result:
-        """Generates one shape.
+    async def run(self, request: GenerateRequest, call: Call, timings: Timings, report: Report = ignore) -> Result:
+        """Generates one shape for a client that waits.
 
         Raises:
             StillLoading, ModelsUnavailable, TooSlow, QueueFull: before any work.
@@ -64,38 +76,64 @@ class Generator:
         status = self.monitor.status
         deadline = self.settings.deadline_seconds
         check_deadline(request, status.step_seconds, fine_model=status.fine_model, deadline=deadline)
-        seed = random_seed() if request.seed is None else request.seed
-        call.headers["X-Seed"] = str(seed)
-        work = estimate(request, status.step_seconds, fine_model=status.fine_model)
-        job = self._generate(Order.of(request, seed), work, timings)
-        return await _while_wanted(job, call, deadline)
+        order = order_for(request)
+        call.headers["X-Seed"] = str(order.seed)
+        return await _while_wanted(self._placed(order, timings, report, deadline), call, deadline)
 
-    async def _generate(self, order: Order, work: float, timings: Timings) -> Result:
-        async with AsyncExitStack() as place:
+    async def run_job(self, order: Order, report: Report, saved: Saved | None) -> Result:
+        """Generates one shape however long it takes, from where it was saved. Raises what the models raise."""
+        return await self._generate(order, Timings(), report, saved)
+
+    async def _placed(self, order: Order, timings: Timings, report: Report, patience: float) -> Result:
+        async with AsyncExitStack() as stack:
             with timings.measure("queue"):
-                await place.enter_async_context(self.admission.place(work, self.settings.deadline_seconds - work))
+                work = self._work(order)
+                place = self.admission.place(work, patience - work, lambda position: report(Queued(position)))
+                await stack.enter_async_context(place)
             metrics.queued(timings.seconds["queue"])
+            return await self._generate(order, timings, report)
+
+    async def _generate(self, order: Order, timings: Timings, report: Report, saved: Saved | None = None) -> Result:
+        status = self.monitor.status
+        remaining = Remaining(status.step_seconds, fine=order.use_fine and status.fine_model)
+        if saved is None:
             with timings.measure("text"), metrics.part("text"):
                 progress = await self.remote.begin(order)
-            warnings = progress.warnings
+            saved = Saved(progress, None, progress.warnings)
+        coarse, warnings = saved.coarse, saved.warnings
+        fine_start: Progress | None = saved.progress
+        if coarse is None:
             with timings.measure("coarse"):
-                decoded = await self._finish(progress, refine=order.use_fine)
-            coarse, fine = unpack_voxels(decoded.voxels), None
-            metrics.points("coarse", len(coarse))
-            if decoded.fine is not None:
-                with timings.measure("fine"):
-                    decoded = await self._finish(decoded.fine, refine=False)
-                warnings += decoded.warnings
-                fine = unpack_voxels(decoded.voxels) if decoded.voxels else None
-                metrics.points("fine", len(fine) if fine else 0)
-        return Result(coarse, fine, order.seed, warnings)
+                decoded = await self._finish(saved.progress, remaining, report, refine=order.use_fine)
+            coarse, fine_start = decoded.voxels, decoded.fine
+            report(CoarseMade(coarse, fine_start))
+        shape, fine = unpack_voxels(coarse), None
+        metrics.points("coarse", len(shape))
+        if fine_start is not None:
+            with timings.measure("fine"):
+                decoded = await self._finish(fine_start, remaining, report, refine=False)
+            warnings += decoded.warnings
+            fine = unpack_voxels(decoded.voxels) if decoded.voxels else None
+            metrics.points("fine", len(fine) if fine else 0)
+        return Result(shape, fine, order.seed, warnings)
 
-    async def _finish(self, progress: Progress, *, refine: bool) -> Decoded:
+    async def _finish(self, progress: Progress, remaining: Remaining, report: Report, *, refine: bool) -> Decoded:
         with metrics.part(f"{progress.stage}_diffusion"):
+            report(Stepped(progress, remaining.seconds(progress)))
             while not progress.done:
                 progress = await self.remote.denoise(progress.state)
+                report(Stepped(progress, remaining.seconds(progress)))
         with metrics.part(f"{progress.stage}_decode"):
             return await self.remote.decode(progress.state, refine=refine)
+
+    def _work(self, order: Order) -> float:
+        status = self.monitor.status
+        return estimate(order.steps, status.step_seconds, fine=order.use_fine and status.fine_model)
+
+
+def order_for(request: GenerateRequest) -> Order:
+    """The order for a request; a seed is drawn where it has none."""
+    return Order.of(request, random_seed() if request.seed is None else request.seed)
 
 
 async def _while_wanted(work: Coroutine[Any, Any, T], call: Call, deadline: float) -> T:

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 from pydantic import BaseModel
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
 
 from api import logs, metrics
 from api.call import Call, Message, Receive, read_body, replay, set_current, watch_connection
@@ -44,7 +44,8 @@ class Gate:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        call = Call(headers.get("x-request-id"))
+        query = QueryParams(scope["query_string"])
+        call = Call(headers.get("x-request-id"), headers.get("accept"), query.get("format"))
         set_current(call)
         answer = _Answer(send, call, scope["path"])
         watcher: asyncio.Task[None] | None = None

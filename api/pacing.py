@@ -31,10 +31,10 @@ class StepTimes:
         return max(1, int(seconds / (step * samples))) if step else 1
 
 
-def estimate(request: GenerateRequest, step_seconds: Mapping[str, float], *, fine_model: bool) -> float:
-    """Seconds that a request takes when it has the models for itself; 0 as long as nothing was measured."""
-    step = _seconds_of_a_step(request, step_seconds, fine_model=fine_model)
-    return step * request.ddim_steps + FIXED_SECONDS if step else 0.0
+def estimate(steps: int, step_seconds: Mapping[str, float], *, fine: bool) -> float:
+    """Seconds that a generation takes when it has the models for itself; 0 as long as nothing was measured."""
+    step = _seconds_of_a_step(step_seconds, fine=fine)
+    return step * steps + FIXED_SECONDS if step else 0.0
 
 
 def check_deadline(
@@ -45,18 +45,18 @@ def check_deadline(
     Raises:
         TooSlow: the text names the number of steps that would fit.
     """
-    expected = estimate(request, step_seconds, fine_model=fine_model)
+    fine = request.use_fine and fine_model
+    expected = estimate(request.ddim_steps, step_seconds, fine=fine)
     if expected <= deadline:
         return
-    step = _seconds_of_a_step(request, step_seconds, fine_model=fine_model)
+    step = _seconds_of_a_step(step_seconds, fine=fine)
     fitting = max(0, int((deadline - FIXED_SECONDS) / step))
     remedy = f"ask for at most {fitting} steps" if fitting else "set use_fine to false or ask a faster server"
     raise TooSlow(
         f"{request.ddim_steps} steps would take about {expected:.0f} s here, more than the {deadline:.0f} s a request "
-        f"may take: {remedy}."
+        f"may take: {remedy}, or send it to /jobs."
     )
 
 
-def _seconds_of_a_step(request: GenerateRequest, step_seconds: Mapping[str, float], *, fine_model: bool) -> float:
-    fine = step_seconds.get("fine", 0.0) if request.use_fine and fine_model else 0.0
-    return step_seconds.get("coarse", 0.0) + fine
+def _seconds_of_a_step(step_seconds: Mapping[str, float], *, fine: bool) -> float:
+    return step_seconds.get("coarse", 0.0) + (step_seconds.get("fine", 0.0) if fine else 0.0)

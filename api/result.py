@@ -25,14 +25,26 @@ class Result:
     warnings: tuple[str, ...] = ()
 
 
-def write_json(result: Result) -> bytes:
-    """The body of POST /generate: ``coarse_xyz``, ``coarse_normal``, ``fine_xyz``, ``fine_normal``, nothing else."""
+def write_json(result: Result, *, with_seed: bool = False) -> bytes:
+    """The body of POST /generate: ``coarse_xyz``, ``coarse_normal``, ``fine_xyz``, ``fine_normal``, nothing else.
+
+    with_seed: where there are no headers for them, ``seed`` and ``warnings`` follow.
+    """
     fine = result.fine
     parts: list[bytes] = [b'{"coarse_xyz":', *_points(result.coarse.xyz)]
     parts += [b',"coarse_normal":', *_points(result.coarse.normal)]
     parts += [b',"fine_xyz":', *(_points(fine.xyz) if fine else (b"null",))]
-    parts += [b',"fine_normal":', *(_points(fine.normal) if fine else (b"null",)), b"}"]
+    parts += [b',"fine_normal":', *(_points(fine.normal) if fine else (b"null",))]
+    if with_seed:
+        parts.append(b',"seed":%d,"warnings":' % result.seed + orjson.dumps(result.warnings))
+    parts.append(b"}")
     return b"".join(parts)
+
+
+def write_coarse_json(coarse: Voxels, seed: int) -> bytes:
+    """A coarse shape on its own: ``coarse_xyz``, ``coarse_normal``, ``seed``."""
+    parts: list[bytes] = [b'{"coarse_xyz":', *_points(coarse.xyz), b',"coarse_normal":', *_points(coarse.normal)]
+    return b"".join([*parts, b',"seed":%d}' % seed])
 
 
 def _points(values: NDArray[np.float32]) -> Iterator[bytes]:

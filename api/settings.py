@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     drain_seconds: int = Field(default=300, ge=1, le=86_400, description="time for running requests after SIGTERM")
     max_running: int = Field(default=8, ge=1, le=1024, description="generations that share the models at a time")
     max_queue: int = Field(default=32, ge=0, le=100_000, description="generations that may wait for their turn")
+    max_batch: int = Field(default=8, ge=1, le=1024, description="most prompts of one batch")
     max_voxels: int = Field(default=2_000_000, ge=1, description="most voxels of a shape, coarse or fine")
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="longest request body")
     slice_seconds: float = Field(default=0.15, gt=0, le=10, description="aimed time of one slice of denoising steps")

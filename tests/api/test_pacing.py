@@ -43,7 +43,7 @@ def test_a_request_that_fits_is_let_through() -> None:
 def test_the_step_count_named_in_too_slow_would_fit(use_fine: bool, fine_model: bool, step: float) -> None:
     seconds = {"coarse": 0.2, "fine": 0.3}
     request = GenerateRequest(prompt="x", ddim_steps=1000, use_fine=use_fine)
-    assert estimate(request, seconds, fine_model=fine_model) == pytest.approx(1000 * step + 0.5)
+    assert estimate(1000, seconds, fine=use_fine and fine_model) == pytest.approx(1000 * step + 0.5)
     with pytest.raises(TooSlow) as caught:
         check_deadline(request, seconds, fine_model=fine_model, deadline=50)
     named = re.search(r"at most (\d+) steps", str(caught.value))

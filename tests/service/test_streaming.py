@@ -1,0 +1,118 @@
+"""POST /generate as server-sent events, and generate_stream of BentoML's client."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import bentoml
+import httpx
+import pytest
+
+from tests.service.conftest import Server, StartServer
+from tests.service.test_contract import assert_error
+from tests.service.test_faults import wait_idle
+
+Events = list[tuple[str, dict[str, Any]]]
+ACCEPT = {"Accept": "text/event-stream"}
+
+
+def parse(text: str) -> Events:
+    """The events of a stream; comments are left out."""
+    events = []
+    for block in text.split("\n\n"):
+        lines = [line.split(": ", 1) for line in block.splitlines() if not line.startswith(":")]
+        if lines:
+            fields = dict(lines)
+            events.append((fields["event"], json.loads(fields["data"])))
+    return events
+
+
+def names(events: Events) -> list[str]:
+    """The kinds of events in order, each run of one kind once."""
+    kinds = [name for name, _ in events]
+    return [kind for kind, before in zip(kinds, [None, *kinds], strict=False) if kind != before]
+
+
+def stream(server: Server, **fields: Any) -> Events:
+    answer = server.post("/generate", json={"prompt": "a chair", "ddim_steps": 4, "seed": 1, **fields}, headers=ACCEPT)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    return parse(answer.text)
+
+
+def test_the_events_tell_the_way_of_a_shape_and_end_with_what_generate_answers(server: Server) -> None:
+    events = stream(server, ddim_steps=40)
+    assert names(events) == ["queued", "progress", "coarse", "progress", "completed"]
+    plain = server.generate(ddim_steps=40).json()
+    coarse = dict(events)["coarse"]
+    assert coarse == {"coarse_xyz": plain["coarse_xyz"], "coarse_normal": plain["coarse_normal"], "seed": 1}
+    assert dict(events)["completed"] == plain
+    assert events[0] == ("queued", {"position": 0})
+    for stage in ("coarse", "fine"):
+        steps = [event for name, event in events if name == "progress" and event["stage"] == stage]
+        assert [event["step"] for event in steps] == sorted(event["step"] for event in steps)
+        assert {event["steps"] for event in steps} == {40}
+        assert len(steps) > 2
+        assert steps[-1]["step"] == 40
+        assert all(event["seconds_left"] > 0 for event in steps[1:-1])
+    assert events[-2][1]["seconds_left"] == 0
+
+
+def test_without_fine_the_coarse_shape_is_the_last_event_before_the_end(server: Server) -> None:
+    events = stream(server, use_fine=False)
+    assert names(events)[-2:] == ["coarse", "completed"]
+    assert events[-1][1]["fine_xyz"] is None
+
+
+def test_bentomls_client_streams_the_same_events(server: Server) -> None:
+    with bentoml.SyncHTTPClient(server.url, timeout=60) as client:
+        chunks: Iterable[str] = client.generate_stream(prompt="a chair", ddim_steps=4, seed=1)
+        events = parse("".join(chunks))
+    assert names(events) == ["queued", "progress", "coarse", "progress", "completed"]
+    assert dict(events)["completed"] == server.generate().json()
+
+
+def test_a_request_that_is_refused_gets_a_status_and_no_stream(server: Server) -> None:
+    assert_error(server.post("/generate", json={"prompt": ""}, headers=ACCEPT), 400, "invalid_request")
+
+
+@pytest.fixture(scope="module")
+def single(start_server: StartServer, tiny_models: Any) -> Server:
+    """A service that runs one generation at a time, with room for two more, and little time for each."""
+    running = start_server(
+        tiny_models, XCUBE_MAX_RUNNING="1", XCUBE_MAX_QUEUE="2", XCUBE_MAX_VOXELS="1000000", XCUBE_DEADLINE_SECONDS="60"
+    )
+    running.wait_until("ready")
+    return running
+
+
+def test_who_waits_sees_the_queue_get_shorter(single: Server) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(single.generate, ddim_steps=60)
+        time.sleep(0.5)
+        second = pool.submit(single.generate, ddim_steps=30)
+        time.sleep(0.3)
+        third = pool.submit(stream, single)
+        time.sleep(0.3)
+        full = single.post("/generate", json={"prompt": "x"}, headers=ACCEPT)
+        assert_error(full, 429, "queue_full")
+        positions = [event["position"] for name, event in third.result() if name == "queued"]
+        assert positions == [2, 1, 0]
+        assert first.result().status_code == second.result().status_code == 200
+
+
+def test_the_work_stops_when_the_reader_of_a_stream_leaves(single: Server) -> None:
+    body = {"prompt": "x", "ddim_steps": 1000}
+    with httpx.stream("POST", single.url + "/generate", json=body, headers=ACCEPT, timeout=30) as answer:
+        for line in answer.iter_lines():
+            if "progress" in line:
+                break
+    start = time.monotonic()
+    assert single.generate(ddim_steps=1, use_fine=False).status_code == 200
+    wait_idle(single)
+    assert time.monotonic() - start < 4
+    assert "xcube_requests_cancelled_total 1.0" in single.get("/metrics").text
