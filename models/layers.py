@@ -84,6 +84,14 @@ class Attention(nn.Module):
         self.to_k = nn.Linear(context_dim, inner, bias=False)
         self.to_v = nn.Linear(context_dim, inner, bias=False)
         self.to_out = nn.Linear(inner, query_dim)
+        self._joined: Tensor | None = None
+
+    def join(self) -> None:
+        """Makes one product of a self-attention's three projections; their weights become parts of one matrix."""
+        parts = (self.to_q, self.to_k, self.to_v)
+        self._joined = torch.cat([part.weight.data for part in parts])
+        for part, weight in zip(parts, self._joined.chunk(3), strict=True):
+            part.weight.data = weight
 
     def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """[B, L, D] -> keys and values, each [B, heads, L, head_dim]."""
@@ -93,7 +101,11 @@ class Attention(nn.Module):
     def attend_self(self, x: Tensor, counts: Sequence[int]) -> Tensor:
         """Self-attention within each sample: x [N, C] -> [N, C]."""
         layout = _Layout(counts, x.device)
-        q, k, v = (layout.cube(part) for part in (self.to_q(x), self.to_k(x), self.to_v(x)))
+        if self._joined is None:
+            parts = [self.to_q(x), self.to_k(x), self.to_v(x)]
+        else:
+            parts = list(functional.linear(x, self._joined).chunk(3, dim=1))
+        q, k, v = (layout.cube(part) for part in parts)
         return self._attend(q, self._split(k), self._split(v), layout.mask, layout)
 
     def attend_text(self, x: Tensor, counts: Sequence[int], context: TextContext) -> Tensor:
@@ -142,8 +154,17 @@ class LayerNorm(nn.LayerNorm):
         if kernels.switches.normalisation and kernels.usable(x):
             from models.kernels.normalisation import layer_norm
 
-            return layer_norm(x, self.weight, self.bias, self.eps)
+            return layer_norm(x, None, self.weight, self.bias, self.eps)[1]
         return super().forward(x.float()).to(x.dtype)
+
+    def after_sum(self, x: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """The sum of both, and the normalised sum."""
+        if kernels.switches.normalisation and kernels.usable(x):
+            from models.kernels.normalisation import layer_norm
+
+            return layer_norm(x, residual, self.weight, self.bias, self.eps)
+        x = x + residual
+        return x, self(x)
 
 
 class SpatialTransformer(nn.Module):
@@ -170,9 +191,12 @@ class SpatialTransformer(nn.Module):
         """Normalised rows [N, C] -> the residual [N, C]."""
         x = self.proj_in(x)
         if self.self_attention is not None and self.norm1 is not None:
-            x = self.self_attention.attend_self(self.norm1(x), counts) + x
-        x = self.cross_attention.attend_text(self.norm2(x), counts, context) + x
-        x = self.feed_forward(self.norm3(x)) + x
+            attended = self.self_attention.attend_self(self.norm1(x), counts)
+            x, normed = self.norm2.after_sum(attended, x)
+        else:
+            normed = self.norm2(x)
+        x, normed = self.norm3.after_sum(self.cross_attention.attend_text(normed, counts, context), x)
+        x = self.feed_forward(normed) + x
         out: Tensor = self.proj_out(x)
         return out
 

@@ -14,6 +14,7 @@ from torch import nn
 from models.dense import DenseUNet
 from models.dense_layers import DenseConv
 from models.errors import ConfigError
+from models.layers import SpatialTransformer
 from models.sparse import SparseUNet
 from models.sparse_layers import SparseConv3
 
@@ -39,4 +40,7 @@ def prepare(unet: UNet, device: torch.device, dtype: torch.dtype) -> UNet:
             module.to(device, dtype)
             if isinstance(module, DenseConv) and dtype != torch.float32:
                 module.pack()
+    for module in unet.modules():
+        if isinstance(module, SpatialTransformer) and module.self_attention is not None and dtype != torch.float32:
+            module.self_attention.join()
     return unet.to(device).eval().requires_grad_(False)

@@ -15,6 +15,8 @@ from torch import Tensor
 
 ROWS_PER_PROGRAM = 256
 LINES = 16
+FEW = 16_384
+"""Values of a group that one program takes at once, so that a single kernel does everything."""
 
 
 def group_norm(
@@ -26,6 +28,15 @@ def group_norm(
     """
     x = x.contiguous()
     batch, voxels, channels = x.shape
+    width = channels // groups
+    if voxels * width <= FEW:
+        out = torch.empty_like(x)
+        _group_norm[(groups, batch)](
+            x, weight, bias, weight if modulation is None else modulation.contiguous(), out, voxels, eps,
+            C=channels, WIDTH=width, BLOCK=triton.next_power_of_2(width), ROWS=triton.next_power_of_2(voxels),
+            MODULATED=modulation is not None, SILU=silu, num_warps=4,
+        )  # fmt: skip
+        return out
     chunks = triton.cdiv(voxels, ROWS_PER_PROGRAM)
     block = min(128, triton.next_power_of_2(channels))
     blocks = triton.cdiv(channels, block)
@@ -34,7 +45,6 @@ def group_norm(
         x, sums, voxels, chunks, C=channels, ROWS=ROWS_PER_PROGRAM, LINES=LINES, BLOCK=block, num_warps=4
     )
     affine = torch.empty(batch, 2, channels, dtype=torch.float32, device=x.device)
-    width = channels // groups
     _affine[(groups, batch)](
         x, sums, weight, bias, weight if modulation is None else modulation.contiguous(), affine,
         voxels, chunks, eps, C=channels, WIDTH=width, BLOCK=triton.next_power_of_2(width), CHUNKS=16,
@@ -47,17 +57,49 @@ def group_norm(
     return out
 
 
-def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    """x [N, C], each row normalised; the same shape and type comes back."""
+def layer_norm(x: Tensor, residual: Tensor | None, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """x + residual, or x where there is none, and the same with each row normalised; [N, C] each, of x's type."""
     x = x.contiguous()
     rows, channels = x.shape
     out = torch.empty_like(x)
+    total = x if residual is None else torch.empty_like(x)
     block = triton.next_power_of_2(channels)
     lines = max(1, 2048 // block)
     _layer_norm[(triton.cdiv(rows, lines),)](
-        x, weight, bias, out, rows, eps, C=channels, LINES=lines, BLOCK=block, num_warps=4
-    )
-    return out
+        x, x if residual is None else residual.contiguous(), total, weight, bias, out, rows, eps,
+        C=channels, LINES=lines, BLOCK=block, SUM=residual is not None, num_warps=4,
+    )  # fmt: skip
+    return total, out
+
+
+@triton.jit
+def _group_norm(
+    x, weight, bias, modulation, out, voxels, eps,
+    C: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr,
+    MODULATED: tl.constexpr, SILU: tl.constexpr,
+):  # fmt: skip
+    group, sample = tl.program_id(0), tl.program_id(1)
+    lane = tl.arange(0, BLOCK)
+    inside = lane < WIDTH
+    col = group * WIDTH + lane
+    row = tl.arange(0, ROWS)
+    kept = (row < voxels)[:, None] & inside[None, :]
+    place = (sample * voxels + row)[:, None] * C + col[None, :]
+    value = tl.load(x + place, mask=kept, other=0.0).to(tl.float32)
+    count = voxels * WIDTH
+    value = tl.where(kept, value - tl.sum(tl.sum(value, axis=1), axis=0) / count, 0.0)
+    variance = tl.sum(tl.sum(value * value, axis=1), axis=0) / count
+    scale = tl.rsqrt(variance + eps) * tl.load(weight + col, mask=inside, other=0.0).to(tl.float32)
+    shift = tl.load(bias + col, mask=inside, other=0.0).to(tl.float32)
+    if MODULATED:
+        modulation += sample * 2 * C
+        factor = 1.0 + tl.load(modulation + col, mask=inside, other=0.0).to(tl.float32)
+        scale *= factor
+        shift = shift * factor + tl.load(modulation + C + col, mask=inside, other=0.0).to(tl.float32)
+    value = value * scale[None, :] + shift[None, :]
+    if SILU:
+        value = value * tl.sigmoid(value)
+    tl.store(out + place, value.to(out.dtype.element_ty), mask=kept)
 
 
 @triton.jit
@@ -140,13 +182,18 @@ def _apply(
 
 @triton.jit
 def _layer_norm(
-    x, weight, bias, out, rows, eps, C: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr
+    x, residual, total, weight, bias, out, rows, eps,
+    C: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr, SUM: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0) * LINES + tl.arange(0, LINES)
     col = tl.arange(0, BLOCK)
     kept = (row < rows)[:, None] & (col < C)[None, :]
     place = row[:, None] * C + col[None, :]
     value = tl.load(x + place, mask=kept, other=0.0).to(tl.float32)
+    if SUM:
+        value += tl.load(residual + place, mask=kept, other=0.0).to(tl.float32)
+        tl.store(total + place, value.to(total.dtype.element_ty), mask=kept)
+        value = value.to(total.dtype.element_ty).to(tl.float32)  # what others read, so that both agree
     value = tl.where(kept, value - (tl.sum(value, axis=1) / C)[:, None], 0.0)
     value *= tl.rsqrt(tl.sum(value * value, axis=1) / C + eps)[:, None]
     scale = tl.load(weight + col, mask=col < C, other=0.0).to(tl.float32)

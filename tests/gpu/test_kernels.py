@@ -71,7 +71,12 @@ def test_layer_norm(channels: int) -> None:
     x = (torch.randn(1001, channels, device="cuda") + 5).to(BF16)
     weight, bias = torch.randn(2, channels, device="cuda")
     exact = functional.layer_norm(x.double(), (channels,), weight.double(), bias.double())
-    assert error(layer_norm(x, weight, bias, 1e-5), exact) < 5e-3
+    assert error(layer_norm(x, None, weight, bias, 1e-5)[1], exact) < 5e-3
+    residual = torch.randn_like(x)
+    total, normed = layer_norm(x, residual, weight, bias, 1e-5)
+    assert torch.equal(total, x + residual)
+    exact = functional.layer_norm(total.double(), (channels,), weight.double(), bias.double())
+    assert error(normed, exact) < 5e-3
 
 
 @torch.inference_mode()
