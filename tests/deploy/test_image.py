@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import tempfile
 import time
 import tomllib
 from collections.abc import Iterator
@@ -33,9 +35,9 @@ HARDENED = (
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Engines with the image built in them by scripts/image."""
-    folder = tmp_path_factory.mktemp("image")
-    bento = build(folder)
-    engine = engines.make(folder / "engines", bento.environment)
+    bento = build(tmp_path_factory.mktemp("image"))
+    short = Path(tempfile.mkdtemp(prefix="xcube-"))  # podman's folders must have short paths
+    engine = engines.make(short, bento.environment)
     source = engines.provide_base(engine, BASE, "3.11")
     output = tool(
         "cli.image", "--cpu", "--engine", "buildah", "--bento", bento.tag, "--tag", TAG, environment=engine.environment
@@ -44,6 +46,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     engines.without_build_volumes(engine)
     yield engine
     engine.run("podman", "system", "reset", "--force", check=False)
+    shutil.rmtree(short, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
