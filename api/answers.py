@@ -60,7 +60,11 @@ async def _events(generator: Generator, request: GenerateRequest, call: Call) ->
 
 async def _file(generator: Generator, request: GenerateRequest, call: Call, format_: Format) -> Response:
     timings = Timings()
-    result = await generator.run(request, call, timings)
+    # Who asks for a file by its format often has the shape on the screen already.
+    result = generator.recent.get(request) if call.format is not None else None
+    if result is None:
+        result = await generator.run(request, call, timings)
+    call.headers["X-Seed"] = str(result.seed)
     with timings.measure("write"), metrics.part("serialize"):
         body = await asyncio.to_thread(format_.encode, result, service_version())
     call.headers["Server-Timing"] = timings.header()

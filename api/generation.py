@@ -16,6 +16,7 @@ from api.errors import ClientGone, DeadlinePassed
 from api.events import CoarseMade, Queued, Remaining, Report, Stepped, ignore
 from api.health import Monitor
 from api.pacing import check_deadline, estimate
+from api.recent import RecentResults
 from api.remote import Remote
 from api.result import Result
 from api.schemas import GenerateRequest, random_seed
@@ -23,6 +24,7 @@ from api.settings import Settings
 from api.wire import Decoded, Order, Progress, unpack_voxels
 
 T = TypeVar("T")
+RECENT_BYTES = 256 * 2**20
 
 
 class Timings:
@@ -63,6 +65,7 @@ class Generator:
         self.remote = remote
         self.monitor = monitor
         self.admission = Admission(settings.max_running, settings.max_queue)
+        self.recent = RecentResults(RECENT_BYTES)
 
     async def run(self, request: GenerateRequest, call: Call, timings: Timings, report: Report = ignore) -> Result:
         """Generates one shape for a client that waits.
@@ -78,7 +81,9 @@ class Generator:
         check_deadline(request, status.step_seconds, fine_model=status.fine_model, deadline=deadline)
         order = order_for(request)
         call.headers["X-Seed"] = str(order.seed)
-        return await _while_wanted(self._placed(order, timings, report, deadline), call, deadline)
+        result = await _while_wanted(self._placed(order, timings, report, deadline), call, deadline)
+        self.recent.put(request, result)
+        return result
 
     async def run_job(self, order: Order, report: Report, saved: Saved | None) -> Result:
         """Generates one shape however long it takes, from where it was saved. Raises what the models raise."""

@@ -76,7 +76,7 @@ async function start() {
     announce(`Done: ${element("facts-text").textContent}`);
   } catch (error) {
     if (running.signal.aborted) announce("Cancelled");
-    else problem(error, start);
+    else problem(error, () => again(error));
     if (shown) show(shown);
     else if (stage.dataset.state === "coarse") empty();
   } finally {
@@ -84,6 +84,12 @@ async function start() {
     setBusy(false);
     running = null;
   }
+}
+
+function again(error) {
+  // The same seed would come to nothing again.
+  if (error.code === "empty_result") form.forgetSeed();
+  start();
 }
 
 function showCoarse({ coarse_xyz, coarse_normal }) {

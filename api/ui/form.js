@@ -36,13 +36,17 @@ export function write(request) {
   show();
 }
 
+export function forgetSeed() {
+  seed.value = "";
+}
+
 /** Prepares the controls; `submit` is called when the reader wants a shape. */
 export function prepare(submit) {
   write(DEFAULTS);
   steps.addEventListener("input", show);
   guidance.addEventListener("input", show);
   element("dice").addEventListener("click", () => (seed.value = randomSeed()));
-  element("no-seed").addEventListener("click", () => (seed.value = ""));
+  element("no-seed").addEventListener("click", forgetSeed);
   element("examples").addEventListener("click", (event) => {
     if (event.target.tagName !== "BUTTON") return;
     prompt.value = event.target.textContent;

@@ -69,7 +69,11 @@ export const fragment = /* glsl */ `
   void main() {
     if (round_ > 0.5 && length(gl_PointCoord - 0.5) > 0.5) discard;
     vec3 smooth_ = normalize(vNormal + 1e-4);
-    vec3 n = normalize(mix(vFace, smooth_, 0.7));
+    vec2 border = min(vSide, 1.0 - vSide);
+    float width = max(max(fwidth(vSide.x), fwidth(vSide.y)), 1e-4);
+    /* Voxels that are large enough to be told apart look like cubes, small ones like the surface that they make. */
+    float large = smoothstep(0.16, 0.06, width) * (1.0 - round_);
+    vec3 n = normalize(mix(vFace, smooth_, mix(0.92, 0.6, large)));
     vec3 key = normalize((vec4(-0.45, 0.75, 0.55, 0.0) * viewMatrix).xyz);
     vec3 rim = normalize((vec4(0.8, 0.1, 0.35, 0.0) * viewMatrix).xyz);
     vec3 sky = mix(vec3(0.20, 0.17, 0.16), vec3(0.42, 0.45, 0.50), n.y * 0.5 + 0.5);
@@ -77,11 +81,8 @@ export const fragment = /* glsl */ `
     vec3 light = sky * open + vec3(1.0, 0.94, 0.84) * max(dot(n, key), 0.0) * 0.82 * mix(0.6, 1.0, open)
       + vec3(0.55, 0.68, 0.9) * max(dot(n, rim), 0.0) * 0.25;
 
-    /* The grid between voxels, where they are large enough to be told apart. */
-    vec2 border = min(vSide, 1.0 - vSide);
-    float width = max(max(fwidth(vSide.x), fwidth(vSide.y)), 1e-4);
     float line = 1.0 - smoothstep(0.0, width * 1.4, min(border.x, border.y));
-    light *= 1.0 - 0.28 * line * smoothstep(0.16, 0.06, width) * (1.0 - round_);
+    light *= 1.0 - 0.28 * line * large;
 
     vec3 lit = clay * light;
     vec3 coloured = pow(smooth_ * 0.5 + 0.5, vec3(2.2)) * mix(0.75, 1.0, open);

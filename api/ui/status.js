@@ -61,6 +61,7 @@ export function problem(error, again) {
   element("problem-text").textContent = error.message;
   element("key-field").hidden = error.status !== 401;
   element("retry").hidden = !again;
+  element("retry").textContent = error.code === "empty_result" ? "Try another seed" : "Try again";
   element("retry").onclick = () => {
     const key = element("api-key").value;
     if (key) setKey(key);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -18,7 +20,6 @@ def ask(page: Page, site: Site) -> None:
 @pytest.mark.parametrize(
     ("status", "code", "title"),
     [
-        (422, "empty_result", "Nothing came of it"),
         (400, "too_slow", "That can't be done"),
         (503, "out_of_memory", "It didn't work"),
         (500, "internal", "It didn't work"),
@@ -36,6 +37,15 @@ def test_an_error_is_told_in_the_services_words_and_can_be_tried_again(
     page.get_by_role("button", name="Try again").click()
     finished(page)
     expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_after_an_empty_result_another_seed_is_tried(page: Page, site: Site) -> None:
+    site.replay.errors = [(422, {"error": "No voxels.", "code": "empty_result", "retryable": False}, {})]
+    page.goto(f"{site.url}ui/#prompt=a+ring&seed=7")
+    expect(page.get_by_role("alert").filter(has_text="Nothing came of it")).to_contain_text("No voxels.")
+    page.get_by_role("button", name="Try another seed").click()
+    finished(page)
+    assert ["seed" in json.loads(request) for request in site.replay.requests] == [True, False]
 
 
 def test_a_full_queue_is_waited_for_as_long_as_the_service_says(page: Page, site: Site) -> None:
