@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,9 @@ from torch.nn import functional
 
 from models import kernels
 from models.voxels import Grid
+
+BLOCK = 256
+"""Rows that are summed as one block where a batch has several samples."""
 
 
 class SparseConv3(nn.Module):
@@ -71,7 +76,8 @@ class SparseGroupNorm(nn.Module):
             means = rows.mean(dim=0, keepdim=True) if len(rows) else rows.new_zeros(1, rows.shape[1])
         else:
             sizes = torch.tensor(grid.counts, device=rows.device, dtype=rows.dtype).clamp_(min=1)[:, None]
-            means = (_members(grid, rows.dtype) @ rows) / sizes
+            sums: Tensor = _SampleSum.apply(rows, grid)  # type: ignore[no-untyped-call]
+            means = sums / sizes
         width = rows.shape[1] // self.groups
         means = means.view(-1, self.groups, width).mean(dim=2, keepdim=True).expand(-1, -1, width).flatten(1)
         return spread(means, grid)
@@ -81,14 +87,55 @@ def spread(values: Tensor, grid: Grid) -> Tensor:
     """One row a sample [B, C] -> one row a voxel [N, C]; left as [1, C], which broadcasts, for a single sample."""
     if len(grid.counts) == 1:
         return values
-    with torch.autocast(values.device.type, enabled=False):
-        return _members(grid, values.dtype).T @ values
+    rows: Tensor = _Spread.apply(values, grid)  # type: ignore[no-untyped-call]
+    return rows
 
 
-def _members(grid: Grid, dtype: torch.dtype) -> Tensor:
-    """[B, N]: 1 where a voxel belongs to a sample.
+class _SampleSum(torch.autograd.Function):
+    """[N, C] -> [B, C]: the sum over each sample."""
 
-    Sums over samples, and their way back, are products with it: exact copies, deterministic on a GPU, and without the
-    contention of atomic additions into a few rows.
-    """
-    return (grid.batch == torch.arange(len(grid.counts), device=grid.batch.device)[:, None]).to(dtype)
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, grid: Grid) -> Tensor:
+        ctx.grid = grid
+        return _sum_samples(rows, grid)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return gradient.index_select(0, ctx.grid.batch), None
+
+
+class _Spread(torch.autograd.Function):
+    """[B, C] -> [N, C]; its gradient is a sum over samples, which plain indexing would make of atomic additions."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, grid: Grid) -> Tensor:
+        ctx.grid = grid
+        return values.index_select(0, grid.batch)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _sum_samples(gradient, ctx.grid), None
+
+
+def _sum_samples(rows: Tensor, grid: Grid) -> Tensor:
+    """Sums in two stages, blocks of rows and then blocks of a sample: parallel, and deterministic on a GPU too."""
+    table, members = _blocks(grid.counts, rows.device)
+    padded = torch.cat((rows, rows.new_zeros(1, rows.shape[1])))
+    sums = padded.index_select(0, table.view(-1)).view(*table.shape, -1).sum(dim=1)
+    with torch.autocast(rows.device.type, enabled=False):
+        return members.to(rows.dtype) @ sums
+
+
+@lru_cache(maxsize=64)
+def _blocks(counts: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows of each block [blocks, 256], N for none; and which blocks are a sample's, as 0 and 1 [B, blocks]."""
+    sizes = torch.tensor(counts)
+    blocks = (sizes + BLOCK - 1) // BLOCK
+    owner = torch.arange(len(counts)).repeat_interleave(blocks)
+    ends = sizes.cumsum(0)
+    first = torch.arange(len(owner)) - (blocks.cumsum(0) - blocks)[owner]
+    starts = ((ends - sizes)[owner] + BLOCK * first).to(device)
+    table = starts[:, None] + torch.arange(BLOCK, device=device)
+    table = torch.where(table < ends[owner].to(device)[:, None], table, int(sizes.sum()))
+    members = (owner == torch.arange(len(counts))[:, None]).float().to(device)
+    return table, members

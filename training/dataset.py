@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from training.grids import TrainingGrid
 from training.shapes import CATEGORIES, Split, attribute_vocabulary, caption, sample, voxelize
 from training.tokens import CaptionTokenizer
 
-SHARD = 120
+SHARD = 40
+GPU_WORKERS = 4
 NORMAL_SCALE = 127.0
 
 
@@ -103,22 +105,38 @@ def attribute_columns() -> list[tuple[str, str, tuple[str, ...]]]:
     ]
 
 
-def make_shapes(folder: Path, numbers: range, captions: int, split: Split, workers: int) -> None:
-    """Writes the shapes of a split with these numbers (from a multiple of SHARD) as shard files; those there stay."""
+def make_shapes(
+    folder: Path, numbers: range, captions: int, split: Split, workers: int, device: torch.device | None = None
+) -> None:
+    """Writes the shapes of a split with these numbers (from a multiple of SHARD) as shard files; those there stay.
+
+    `workers` processes compute on the CPU; with a CUDA device, GPU_WORKERS more do so on the GPU.
+    """
     missing = [part for part in _shards(numbers) if not _path(folder, split, part).exists()]
     if not missing:
         return
     folder.mkdir(parents=True, exist_ok=True)
+    sizes = {"cpu": min(workers, len(missing))}
+    if device is not None and device.type == "cuda":
+        sizes["cuda"] = GPU_WORKERS
     # Fresh processes rather than forks: torch's thread pools do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    with (
-        ProcessPoolExecutor(min(workers, len(missing)), context, _one_thread) as pool,
-        progress(f"shapes ({split})", len(missing)) as bar,
-    ):
-        jobs = [pool.submit(_write_shard, folder, split, part, captions) for part in missing]
-        for done, job in enumerate(as_completed(jobs), start=1):
-            job.result()
-            bar.advance(done, fraction=done / len(jobs))
+    with ExitStack() as stack:
+        pools = {
+            kind: stack.enter_context(ProcessPoolExecutor(size, context, _one_thread)) for kind, size in sizes.items()
+        }
+        bar = stack.enter_context(progress(f"shapes ({split})", len(missing)))
+        todo, running = missing[::-1], dict[Future[None], str]()
+        done = 0
+        while todo or running:
+            for kind, pool in pools.items():
+                while todo and list(running.values()).count(kind) < sizes[kind]:
+                    running[pool.submit(_write_shard, folder, split, todo.pop(), captions, kind)] = kind
+            for job in wait(running, return_when=FIRST_COMPLETED).done:
+                del running[job]
+                job.result()
+                done += 1
+                bar.advance(done, fraction=done / len(missing))
 
 
 def load_shapes(folder: Path, numbers: range, split: Split, fine: int = 0) -> Shapes:
@@ -148,7 +166,7 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _write_shard(folder: Path, split: Split, numbers: range, captions: int) -> None:
+def _write_shard(folder: Path, split: Split, numbers: range, captions: int, device: str) -> None:
     columns = {(category, name): (i, v) for i, (category, name, v) in enumerate(attribute_columns())}
     attributes = torch.full((len(numbers), len(columns)), -1, dtype=torch.int64)
     categories, texts = [], []
@@ -162,7 +180,7 @@ def _write_shard(folder: Path, split: Split, numbers: range, captions: int) -> N
         for name, value in spec.attributes.items():
             column, values = columns[spec.category, name]
             attributes[row, column] = values.index(value)
-        shape = voxelize(spec)
+        shape = voxelize(spec, device)
         coarse.append(_rows(shape.coarse_ijk, shape.coarse_normal))
         fine.append(_rows(shape.fine_ijk, shape.fine_normal))
     whole_coarse, whole_fine = Rows.join(coarse), Rows.join(fine)
@@ -177,7 +195,8 @@ def _write_shard(folder: Path, split: Split, numbers: range, captions: int) -> N
 
 
 def _rows(ijk: Tensor, normal: Tensor) -> Rows:
-    return Rows(ijk.to(torch.int8), (normal * NORMAL_SCALE).round().to(torch.int8), torch.tensor([0, len(ijk)]))
+    values = (normal * NORMAL_SCALE).round().to(torch.int8)
+    return Rows(ijk.to(torch.int8).cpu(), values.cpu(), torch.tensor([0, len(ijk)]))
 
 
 def pick(options: int, count: int, generator: torch.Generator) -> Tensor:

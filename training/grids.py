@@ -17,6 +17,7 @@ from models.voxels import TorchGrid
 
 TAPS = 27
 BLOCK_BYTES = 1 << 30
+SLICE_ROWS = 4096
 
 
 class TrainingGrid(TorchGrid):
@@ -79,10 +80,25 @@ class _Conv3(torch.autograd.Function):
             start = 0
             for padded, rows in _blocks(features, neighbours):
                 part = gradient[start : start + rows.shape[0]]
-                for_packed += _gather(padded, rows).T @ part
+                for_packed += _outer(_gather(padded, rows), part)
                 start += rows.shape[0]
             for_packed = for_packed.to(packed.dtype)
         return for_features, for_packed, None
+
+
+def _outer(left: Tensor, right: Tensor) -> Tensor:
+    """left.T @ right, [N, A] and [N, B] -> [A, B] in float32 or better, in slices of rows.
+
+    The result is small and N is not: as one product it would keep a few of a GPU's processors busy for long.
+    """
+    slices = len(left) // SLICE_ROWS
+    whole = slices * SLICE_ROWS
+    dtype = torch.promote_types(left.dtype, torch.float32)
+    product = (left[whole:].T @ right[whole:]).to(dtype)
+    if slices:
+        stacked = left[:whole].view(slices, SLICE_ROWS, -1).transpose(1, 2)
+        product += torch.bmm(stacked, right[:whole].view(slices, SLICE_ROWS, -1)).to(dtype).sum(dim=0)
+    return product
 
 
 class _Collect(torch.autograd.Function):

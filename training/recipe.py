@@ -92,8 +92,8 @@ def _fine(multipliers: tuple[int, ...], f_maps: int, width: int) -> StageConfig:
 
 
 DEMO = Recipe(
-    shapes=24_000,
-    fine_shapes=8_000,
+    shapes=16_000,
+    fine_shapes=4_000,
     classifier_shapes=3_600,
     test_shapes=1_080,
     captions=16,
@@ -101,10 +101,10 @@ DEMO = Recipe(
     coarse=_coarse(channels=64, blocks=2, f_maps=32, width=128),
     fine=_fine((1, 1, 2), f_maps=16, width=128),
     text_plan=Plan(4_000, 1_024, Optimization(lr=1e-3)),
-    coarse_vae_plan=Plan(8_000, 64, Optimization(lr=1e-3)),
-    fine_vae_plan=Plan(6_000, 12, Optimization(lr=1e-3)),
-    coarse_plan=Plan(20_000, 512, Optimization(lr=6e-4, warmup=500)),
-    fine_plan=Plan(12_000, 48, Optimization(lr=1e-3, warmup=500)),
+    coarse_vae_plan=Plan(8_000, 32, Optimization(lr=1e-3, warmup=100)),
+    fine_vae_plan=Plan(6_000, 8, Optimization(lr=1e-3, warmup=100)),
+    coarse_plan=Plan(24_000, 256, Optimization(lr=6e-4, warmup=300)),
+    fine_plan=Plan(12_000, 32, Optimization(lr=1e-3, warmup=300)),
     classifier_plan=Plan(800, 128, Optimization(lr=1e-3, warmup=50, ema=0.99)),
     sample_steps=50,
 )

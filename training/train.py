@@ -58,9 +58,9 @@ class Run:
 
     def make_data(self) -> None:
         recipe = self.recipe
-        make_shapes(self.data, range(recipe.shapes), recipe.captions, "train", self.workers)
+        make_shapes(self.data, range(recipe.shapes), recipe.captions, "train", self.workers, self.device)
         for numbers in (recipe.classifier_numbers, recipe.test_numbers):
-            make_shapes(self.data, numbers, 1, "heldout", self.workers)
+            make_shapes(self.data, numbers, 1, "heldout", self.workers, self.device)
 
     def train_text(self) -> None:
         encoder = train_text(self.recipe, self.shapes(), self.folder, self.minutes, self.generator("text"))
