@@ -15,9 +15,10 @@ from api import call as calls
 from api import exposition, logs, metrics
 from api.answers import GeneratedArrays, answer
 from api.batch import BatchItem, BatchRequest, BatchResults, answer_batch
-from api.drain import end_when_idle
+from api.drain import before_end, end_when_idle
 from api.generation import Generator
 from api.health import Monitor
+from api.jobs.service import Jobs
 from api.middleware import Gate
 from api.remote import Remote
 from api.schemas import GenerateRequest, GuidanceScale, Health, NoParameters, Prompt, Seed, Steps
@@ -108,15 +109,18 @@ class XCube:
         self.generator = Generator(settings, remote, self.monitor)
         pages.health = lambda: self.monitor.health
         pages.infrastructure = lambda: entry.openapi_spec.asdict()["paths"]
+        self.jobs = pages.jobs.jobs = Jobs(settings, self.generator)
+        before_end(self.jobs.stop)
         self.polling = asyncio.get_running_loop().create_task(self.monitor.run())
 
     async def __is_ready__(self) -> bool:
         return self.monitor.health.status == "ready"
 
     @bentoml.on_shutdown
-    def stop_polling(self) -> None:
-        """Ends the background task."""
+    async def stop(self) -> None:
+        """Ends what runs in the background."""
         self.polling.cancel()
+        await self.jobs.stop()
 
     @bentoml.api(output_spec=GeneratedArrays)
     async def generate(
@@ -177,6 +181,7 @@ entry.add_asgi_middleware(
         "/generate": GenerateRequest,
         "/generate_stream": GenerateRequest,
         "/batch_generate": BatchRequest,
+        "/jobs": GenerateRequest,
         "/health": NoParameters,
     },
     max_body_bytes=settings.max_body_bytes,

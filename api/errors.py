@@ -43,6 +43,22 @@ class NotAcceptable(ApiError):
     """The client accepts none of the formats that the service writes."""
 
 
+class Unauthorized(ApiError):
+    """The request has no valid API key."""
+
+
+class JobNotFinished(ApiError):
+    """The job has no result yet."""
+
+
+class JobCanceled(ApiError):
+    """The job was canceled; it will have no result."""
+
+
+class IdempotencyConflict(ApiError):
+    """The idempotency key belongs to another request."""
+
+
 class BodyTimeout(ApiError):
     """The request's body did not arrive in time."""
 
@@ -83,6 +99,10 @@ class OutOfMemory(ApiError):
     """The GPU's memory did not suffice, whatever the service tried."""
 
 
+class JobsUnavailable(ApiError):
+    """The folder of jobs cannot be used."""
+
+
 class Draining(ApiError):
     """The service is stopping and takes no new work."""
 
@@ -108,10 +128,14 @@ class Rule:
 TABLE = (
     Rule(InvalidRequest, 400, "invalid_request", False),
     Rule(TooSlow, 400, "too_slow", False),
+    Rule(Unauthorized, 401, "unauthorized", False),
     Rule(NotFound, 404, "not_found", False),
     Rule(MethodNotAllowed, 405, "method_not_allowed", False),
     Rule(NotAcceptable, 406, "not_acceptable", False),
     Rule(BodyTimeout, 408, "body_timeout", True),
+    Rule(JobNotFinished, 409, "job_not_finished", True),
+    Rule(JobCanceled, 409, "job_canceled", False),
+    Rule(IdempotencyConflict, 409, "idempotency_conflict", False),
     Rule(BodyTooLarge, 413, "body_too_large", False),
     Rule(UnsupportedMediaType, 415, "unsupported_media_type", False),
     Rule(EmptyResult, 422, "empty_result", False),
@@ -124,6 +148,7 @@ TABLE = (
     Rule(ModelsUnavailable, 503, "models_unavailable", False),
     Rule(CheckpointError, 503, "models_unavailable", False),
     Rule(ConfigError, 503, "models_unavailable", False),
+    Rule(JobsUnavailable, 503, "jobs_unavailable", False),
     Rule(OutOfMemory, 503, "out_of_memory", True),
     Rule(Draining, 503, "draining", True),
     Rule(WorkerLost, 503, "worker_lost", True),

@@ -22,7 +22,7 @@ App = Any
 log = logging.getLogger("xcube.http")
 _PROBES = ("/health", "/livez", "/readyz", "/healthz", "/metrics")
 _PAGES = ("/", "/docs", "/redoc", "/ui", "/static", "/openapi.json", "/docs.json", "/schema.json")
-ROUTES = frozenset({"/generate", "/batch_generate", "/jobs", *_PROBES, *_PAGES})
+ROUTES = frozenset({"/generate", "/generate_stream", "/batch_generate", "/jobs", *_PROBES, *_PAGES})
 """First parts of the paths that metrics tell apart."""
 
 

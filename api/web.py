@@ -14,10 +14,13 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from api import exposition
+from api.errors import problem_of
+from api.jobs.routes import JobRoutes
 from api.openapi import document
 from api.schemas import Health
 from api.ui_app import page_or, ui_routes
 from api.version import service_version
+from models.errors import XCubeError
 
 STATIC = Path(__file__).parent / "static"
 _PAGE_HEADERS = {
@@ -27,10 +30,11 @@ _PAGE_HEADERS = {
 
 
 class Pages:
-    """The routes, and what they show. `health` and `infrastructure` are set by the service when it starts."""
+    """The routes, and what they show: `health`, `infrastructure` and `jobs.jobs` are set when the service starts."""
 
     def __init__(self) -> None:
         self.health: Callable[[], Health]
+        self.jobs = JobRoutes()
         self.infrastructure: Callable[[], dict[str, Any]] = dict
         self.app = Starlette(
             routes=[
@@ -41,8 +45,10 @@ class Pages:
                 Route("/docs", self._page("docs.html")),
                 Route("/redoc", self._page("redoc.html")),
                 Mount("/static", StaticFiles(directory=STATIC)),
+                *self.jobs.routes(),
                 *ui_routes(),
-            ]
+            ],
+            exception_handlers={XCubeError: _error},
         )
 
     async def _index(self, _: Request) -> Response:
@@ -60,6 +66,11 @@ class Pages:
             return FileResponse(STATIC / name, media_type="text/html", headers=_PAGE_HEADERS)
 
         return page
+
+
+async def _error(_: Request, error: Exception) -> Response:
+    problem = problem_of(error)
+    return Response(problem.body(), problem.status, problem.headers(), "application/json")
 
 
 def _json(value: dict[str, Any]) -> Response:

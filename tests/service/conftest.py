@@ -39,6 +39,9 @@ class Server:
     def post(self, path: str, **options: Any) -> httpx.Response:
         return httpx.post(self.url + path, timeout=120, **options)
 
+    def delete(self, path: str) -> httpx.Response:
+        return httpx.delete(self.url + path, timeout=30)
+
     def generate(self, **fields: Any) -> httpx.Response:
         return self.post("/generate", json={"prompt": "a chair", "ddim_steps": 4, "seed": 1, **fields})
 
@@ -105,6 +108,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory, model_store: Path) ->
             "XCUBE_THREADS": "1",
             "XCUBE_DEVICE": "cpu",
             "XCUBE_DRAIN_SECONDS": "30",
+            "XCUBE_JOBS_DIR": str(log.parent / "jobs"),
             **settings,
         }
         with log.open("wb") as output:

@@ -1,0 +1,157 @@
+"""Jobs: their way from pending to a result, their end on request, and what a dying service does not cost them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.service.conftest import Server, StartServer
+from tests.service.test_contract import assert_error
+
+REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
+LONG = {**REQUEST, "ddim_steps": 120}
+
+
+def add(server: Server, headers: dict[str, str] | None = None, **fields: Any) -> dict[str, Any]:
+    answer = server.post("/jobs", json={**REQUEST, **fields}, headers=headers)
+    assert answer.status_code == 202, answer.text
+    job: dict[str, Any] = answer.json()
+    assert answer.headers["location"] == f"/jobs/{job['id']}"
+    return job
+
+
+def wait(server: Server, job: dict[str, Any], *states: str, step: int = 0) -> dict[str, Any]:
+    """Waits until a job is in one of some states and has taken some steps."""
+    end = time.monotonic() + 90
+    while time.monotonic() < end:
+        now: dict[str, Any] = server.get(f"/jobs/{job['id']}").json()
+        if now["state"] in states and (now["step"] or 0) >= step:
+            return now
+        assert now["state"] in ("pending", "in_progress"), now
+        time.sleep(0.1)
+    raise AssertionError(now)
+
+
+def kill(server: Server) -> None:
+    """Kills every process of a service, as a crash of the machine does."""
+    for process in [*psutil.Process(server.process.pid).children(recursive=True), server.process]:
+        process.kill()
+    server.process.wait(10)
+
+
+def test_a_job_has_the_result_of_generate_in_every_format(server: Server) -> None:
+    job = add(server)
+    assert (job["seed"], job["error"]) == (1, None)
+    done = wait(server, job, "completed")
+    assert done["expires"] > done["ended"] >= done["started"] >= done["created"]
+    result = server.get(f"/jobs/{job['id']}/result")
+    assert result.content == server.generate().content
+    assert result.headers["x-seed"] == "1"
+    ply = server.get(f"/jobs/{job['id']}/result?format=ply")
+    assert ply.content.startswith(b"ply")
+    assert ply.content == server.post("/generate?format=ply", json=REQUEST).content
+
+
+def test_before_its_end_a_job_has_a_place_in_the_queue_and_no_result(server: Server) -> None:
+    first, second, third = (add(server, ddim_steps=60, seed=seed) for seed in range(3))
+    waiting = server.get(f"/jobs/{third['id']}").json()
+    assert (waiting["state"], waiting["position"]) == ("pending", waiting["position"])
+    assert waiting["position"] >= 1
+    error = server.get(f"/jobs/{third['id']}/result")
+    assert_error(error, 409, "job_not_finished")
+    assert int(error.headers["retry-after"]) >= 1
+    wait(server, first, "in_progress", "completed", step=1)
+    for job in (third, second, first):
+        server.delete(f"/jobs/{job['id']}")
+
+
+def test_a_job_that_is_deleted_stops_and_then_is_forgotten(server: Server) -> None:
+    job = add(server, ddim_steps=1000)
+    wait(server, job, "in_progress", step=1)
+    assert server.delete(f"/jobs/{job['id']}").json()["state"] == "canceled"
+    assert_error(server.get(f"/jobs/{job['id']}/result"), 409, "job_canceled")
+    after = add(server)
+    wait(server, after, "completed")
+    for one in (job, after):
+        assert server.delete(f"/jobs/{one['id']}").status_code == 204
+        assert_error(server.get(f"/jobs/{one['id']}"), 404, "not_found")
+        assert_error(server.get(f"/jobs/{one['id']}/result"), 404, "not_found")
+
+
+def test_an_idempotency_key_makes_one_job_of_two_requests(server: Server) -> None:
+    key = {"Idempotency-Key": "order 7"}
+    first = add(server, key, seed=None)
+    assert add(server, key, seed=None)["id"] == first["id"]
+    assert_error(server.post("/jobs", json={**REQUEST, "prompt": "other"}, headers=key), 409, "idempotency_conflict")
+    assert add(server)["id"] != first["id"]
+    wait(server, first, "completed")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"), [({"prompt": ""}, 400, "invalid_request"), ({}, 400, "invalid_request")]
+)
+def test_a_wrong_job_is_refused(server: Server, body: Any, status: int, code: str) -> None:
+    assert_error(server.post("/jobs", json=body), status, code)
+    assert_error(server.get("/jobs/..%2f..%2fetc"), 404, "not_found")
+
+
+def test_a_job_outlives_the_service_and_has_the_same_result(
+    start_server: StartServer, tiny_models: Path, tmp_path: Path, server: Server
+) -> None:
+    settings = {"XCUBE_JOBS_DIR": str(tmp_path), "XCUBE_SLICE_SECONDS": "0.05"}
+    killed = start_server(tiny_models, **settings)
+    killed.wait_until("ready")
+    job = add(killed, **LONG)
+    saved = wait(killed, job, "in_progress", step=10)
+    kill(killed)
+
+    stopped = start_server(tiny_models, **settings)
+    stopped.wait_until("ready")
+    later = wait(stopped, job, "in_progress", step=saved["step"] + 1)
+    assert stopped.stop() == 0
+    assert list(tmp_path.glob("*.state")), "nothing was saved for the next service"
+
+    last = start_server(tiny_models, **settings)
+    last.wait_until("ready")
+    resumed = wait(last, job, "in_progress", "completed", step=1)
+    assert (resumed["stage"], resumed["step"]) >= (later["stage"], later["step"])
+    wait(last, job, "completed")
+    result = last.get(f"/jobs/{job['id']}/result")
+    assert result.content == server.generate(**LONG).content
+    assert not list(tmp_path.glob("*.state"))
+
+
+def test_ended_jobs_expire_with_their_files_and_waiting_ones_are_bounded(
+    start_server: StartServer, tiny_models: Path, tmp_path: Path
+) -> None:
+    settings = {"XCUBE_JOBS_DIR": str(tmp_path), "XCUBE_JOB_RETENTION_SECONDS": "3", "XCUBE_MAX_JOBS": "1"}
+    small = start_server(tiny_models, **settings)
+    small.wait_until("ready")
+    job = add(small, use_fine=False, ddim_steps=1)
+    wait(small, job, "completed")
+    assert len(list(tmp_path.glob("*.coarse"))) == 1
+    running = add(small, ddim_steps=1000)
+    wait(small, running, "in_progress")
+    add(small)
+    assert_error(small.post("/jobs", json=REQUEST), 429, "queue_full")
+    end = time.monotonic() + 20
+    while small.get(f"/jobs/{job['id']}").status_code == 200:
+        assert time.monotonic() < end
+        time.sleep(0.3)
+    assert not list(tmp_path.glob(f"{job['id']}*"))
+    assert small.get(f"/jobs/{running['id']}").status_code == 200
+
+
+def test_without_a_folder_for_jobs_everything_else_works(start_server: StartServer, tiny_models: Path) -> None:
+    bare = start_server(tiny_models, XCUBE_JOBS_DIR="/proc/nowhere")
+    bare.wait_until("ready")
+    error = assert_error(bare.post("/jobs", json=REQUEST), 503, "jobs_unavailable")
+    assert "XCUBE_JOBS_DIR" in error
+    assert "/proc" not in error
+    assert bare.generate().status_code == 200
+    assert httpx.get(bare.url + "/jobs/x").status_code == 503
