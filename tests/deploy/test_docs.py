@@ -14,6 +14,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 import yaml
@@ -61,6 +62,11 @@ def test_the_commands_for_a_bento_build_and_serve_one(tmp_path: Path) -> None:
         process = subprocess.Popen(shlex.split(command), cwd=ROOT, env=variables, stdout=output, stderr=output)
     try:
         wait_until_ready(f"http://127.0.0.1:{port}", process, log)
+        request = {"prompt": "a tall chair", "ddim_steps": 10, "seed": 1}
+        answer = httpx.post(f"http://127.0.0.1:{port}/generate", json=request, timeout=100)
+        assert answer.status_code == 200, answer.text
+        shape = answer.json()
+        assert len(shape["fine_xyz"]) > len(shape["coarse_xyz"]) > 100, "the demo models are in the Bento"
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     finally:
