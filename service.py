@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import bentoml
 from bentoml.validators import ContentType
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from api import call as calls
@@ -17,8 +18,10 @@ from api.answers import GeneratedArrays, answer
 from api.batch import BatchItem, BatchRequest, BatchResults, answer_batch
 from api.drain import before_end, end_when_idle
 from api.generation import Generator
+from api.headers import cors
 from api.health import Monitor
 from api.jobs.service import Jobs
+from api.key import ApiKey
 from api.middleware import Gate
 from api.remote import Remote
 from api.schemas import GenerateRequest, GuidanceScale, Health, NoParameters, Prompt, Seed, Steps
@@ -55,7 +58,7 @@ class Sampler:
 
     def __init__(self) -> None:
         metrics.start_sampler()
-        self.worker = Worker(settings)
+        self.worker = Worker(settings, (bentoml.server_context.worker_index or 1) - 1)
         end_when_idle(lambda: self.worker.idle_seconds, settings.drain_seconds)
 
     async def __is_ready__(self) -> bool:
@@ -175,6 +178,8 @@ class XCube:
 
 
 entry: Any = XCube  # what the decorator made of the class
+if settings.cors_origins:  # first: it answers preflights, which have no key, and adds to errors what browsers need
+    entry.add_asgi_middleware(CORSMiddleware, **cors(settings.cors_origins))
 entry.add_asgi_middleware(
     Gate,
     bodies={
@@ -185,4 +190,5 @@ entry.add_asgi_middleware(
         "/health": NoParameters,
     },
     max_body_bytes=settings.max_body_bytes,
+    key=ApiKey(settings.api_key, everywhere=settings.api_key_everywhere),
 )

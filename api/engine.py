@@ -7,6 +7,7 @@ An engine belongs to one thread (see service.py): coarse, fine and decoding work
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -28,6 +29,7 @@ from models.text import TextEmbedding
 
 log = logging.getLogger("xcube.engine")
 WARM_UP_STEPS = 3
+EXIT_GPU_LOST = 70
 AnyOutcome = TypeVar("AnyOutcome", bound=Outcome)
 T = TypeVar("T")
 
@@ -35,9 +37,9 @@ T = TypeVar("T")
 class Engine:
     """Runs the models of one Sampler process. Failures come back as outcomes, item by item; nothing raises."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, worker: int = 0) -> None:
         self.settings = settings
-        self.models = Models(settings)
+        self.models = Models(settings, worker)
         self.times = StepTimes()
         self._error: str | None = None
         self._ready = False
@@ -116,6 +118,7 @@ class Engine:
             half = len(states) // 2
             return self._advance(stage, states[:half], steps) + self._advance(stage, states[half:], steps)
         except Exception as error:
+            self._end_if_lost(error)
             return [_failed(Progress, error) for _ in states]
         taken = sum(after.step - before.step for before, after in zip(states, advanced, strict=True))
         self.times.observe(stage, taken, time.perf_counter() - start)
@@ -171,7 +174,14 @@ class Engine:
             self._check_ready()
             return work()
         except Exception as error:
+            self._end_if_lost(error)
             return _failed(kind, error)
+
+    def _end_if_lost(self, error: Exception) -> None:
+        """Ends this process where its GPU is lost to it; the supervisor starts a new one, and slices are sent again."""
+        if not isinstance(error, XCubeError | torch.OutOfMemoryError) and self.models.lost():
+            log.critical("the GPU is lost to this process, which ends: %s", str(error).partition("\n")[0])
+            os._exit(EXIT_GPU_LOST)
 
 
 def _progress(state: DiffusionState, warnings: Sequence[str] = ()) -> Progress:

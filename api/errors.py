@@ -176,9 +176,10 @@ class Problem:
 
     def headers(self) -> dict[str, str]:
         """Headers that go with the body: ``Retry-After`` in whole seconds, where a wait is known."""
-        if self.retry_after is None:
-            return {}
-        return {"Retry-After": str(max(1, math.ceil(self.retry_after)))}
+        headers = {"WWW-Authenticate": "Bearer"} if self.status == 401 else {}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after)))
+        return headers
 
 
 def rule_of(error: BaseException) -> Rule | None:

@@ -27,10 +27,14 @@ EMBEDDINGS_KEPT = 256
 
 
 class Models:
-    """Text tower and coarse stage, loaded together, and the fine stage, loaded on first use."""
+    """Text tower and coarse stage, loaded together, and the fine stage, loaded on first use.
 
-    def __init__(self, settings: Settings) -> None:
+    worker: number of this Sampler process, from 0; each takes a GPU of its own where there are enough.
+    """
+
+    def __init__(self, settings: Settings, worker: int = 0) -> None:
         self.settings = settings
+        self._worker = worker
         self.gpu_name: str | None = None
         self.device = torch.device("cpu")
         self._dtype = torch.float32
@@ -108,16 +112,31 @@ class Models:
     def show_memory(self) -> None:
         """Puts the GPU's memory into the metrics."""
         if self.device.type == "cuda":
-            _, total = torch.cuda.mem_get_info()
-            metrics.gpu_memory(torch.cuda.memory_allocated(), torch.cuda.memory_reserved(), total)
+            _, total = torch.cuda.mem_get_info(self.device)
+            allocated, reserved = torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
+            metrics.gpu_memory(allocated, reserved, total)
 
     def _find_device(self) -> torch.device:
-        self.gpu_name = None if self.settings.device == "cpu" else working_gpu()
+        index = self._worker % max(1, torch.cuda.device_count())
+        self.gpu_name = None if self.settings.device == "cpu" else working_gpu(index)
         if self.gpu_name is None and self.settings.device == "cuda":
             raise ModelsUnavailable(
                 "XCUBE_DEVICE is cuda but no CUDA kernel ran: check the driver with nvidia-smi, or unset XCUBE_DEVICE."
             )
-        return torch.device("cpu" if self.gpu_name is None else "cuda")
+        if self.gpu_name is None:
+            return torch.device("cpu")
+        torch.cuda.set_device(index)
+        return torch.device("cuda", index)
+
+    def lost(self) -> bool:
+        """Whether the GPU answers this process no more, as after an illegal access to its memory."""
+        if self.device.type != "cuda":
+            return False
+        try:
+            torch.cuda.synchronize(self.device)
+        except RuntimeError:
+            return True
+        return False
 
 
 def _missing(settings: Settings, found: ModelSet) -> str:
@@ -129,14 +148,14 @@ def _missing(settings: Settings, found: ModelSet) -> str:
     )
 
 
-def working_gpu() -> str | None:
-    """The name of the GPU if a CUDA kernel really ran on it and gave the right result, else None."""
+def working_gpu(index: int = 0) -> str | None:
+    """The name of a GPU if a CUDA kernel really ran on it and gave the right result, else None."""
     if not torch.cuda.is_available():
         return None
     try:
-        if int(torch.arange(4, device="cuda").sum()) != 6:
+        if int(torch.arange(4, device=torch.device("cuda", index)).sum()) != 6:
             return None
-        return torch.cuda.get_device_name()
+        return torch.cuda.get_device_name(index)
     except RuntimeError as error:
         log.warning("the GPU is not used: %s", str(error).splitlines()[0])
         return None

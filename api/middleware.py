@@ -14,6 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from api import logs, metrics
 from api.call import Call, Message, Receive, read_body, replay, set_current, watch_connection
 from api.errors import BodyTooLarge, ClientGone, Problem, UnsupportedMediaType, problem_of, problem_of_status
+from api.headers import secure
+from api.key import ApiKey
 from api.schemas import parse
 
 Scope = Any
@@ -34,8 +36,9 @@ class Gate:
     Every answer with a status of 400 or above gets the body of `api.errors`, whoever made it.
     """
 
-    def __init__(self, app: App, bodies: Mapping[str, type[BaseModel]], max_body_bytes: int) -> None:
+    def __init__(self, app: App, bodies: Mapping[str, type[BaseModel]], max_body_bytes: int, key: ApiKey) -> None:
         self.app = app
+        self.key = key
         self.bodies = bodies
         self.max_body_bytes = max_body_bytes
 
@@ -50,6 +53,7 @@ class Gate:
         answer = _Answer(send, call, scope["path"])
         watcher: asyncio.Task[None] | None = None
         try:
+            self.key.check(scope["method"], scope["path"], headers)
             model = self.bodies.get(scope["path"]) if scope["method"] == "POST" else None
             if model is not None:
                 body = await self._checked_body(headers, receive, model)
@@ -140,6 +144,8 @@ class _Answer:
         await self._forward({"type": "http.response.body", "body": body})
 
     async def _forward(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            secure(MutableHeaders(raw=message["headers"]))
         await self._send(message)
         if message["type"] == "http.response.start":
             self.status = message["status"]

@@ -20,6 +20,7 @@ T = TypeVar("T")
 FIRST_PAUSE = 0.05
 LONGEST_PAUSE = 2.0
 FAULTS_ACCEPTED = 3
+LOSSES_ACCEPTED = 10
 
 
 class Sampler(Protocol):
@@ -75,13 +76,17 @@ async def _persist(call: Callable[[], Awaitable[T]]) -> T:
     """Repeats a call with growing pauses while no process answers it.
 
     Raises:
-        WorkerLost: processes answered, but with a fault of their own, several times.
+        WorkerLost: processes answered, but with a fault of their own, several times; or one after the other died of it.
     """
     pause = FIRST_PAUSE
-    faults = 0
+    faults = losses = 0
     while True:
         try:
             return await call()
+        except aiohttp.ServerDisconnectedError:
+            losses += 1
+            if losses > LOSSES_ACCEPTED:
+                raise WorkerLost("The models' process died of this request: try again, or another seed.") from None
         except (aiohttp.ClientError, ConnectionError, TimeoutError, ServiceUnavailable):
             pass
         except BentoMLException:

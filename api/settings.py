@@ -65,6 +65,12 @@ class Settings(BaseSettings):
     max_voxels: int = Field(default=2_000_000, ge=1, description="most voxels of a shape, coarse or fine")
     max_body_bytes: int = Field(default=1_048_576, ge=1024, description="longest request body")
     slice_seconds: float = Field(default=0.15, gt=0, le=10, description="aimed time of one slice of denoising steps")
+    api_key: SecretStr | None = Field(default=None, min_length=1, description="key that clients must send")
+    api_key_everywhere: bool = Field(default=False, description="ask for the key at health, probes and metrics too")
+    cors_origins: str = Field(
+        default="", description="origins whose pages may call the service, separated by commas; `*` for all"
+    )
+
     log_prompts: bool = Field(default=False, description="write prompts into the log")
 
     @field_validator("host")

@@ -25,16 +25,16 @@ class Worker:
     """Loads the models in its thread at once, then runs what it is given there, one after the other.
 
     Work that comes in while the models load waits for them. The import of torch happens in the thread as well, so the
-    process answers from its first moment on.
+    process answers from its first moment on. `number` counts the Sampler processes from 0.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, number: int = 0) -> None:
         self._engine: Engine | None = None
         self._failure: str | None = None
         self._pending = 0
         self._last = time.monotonic()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="models")
-        self._thread.submit(self._start, settings)
+        self._thread.submit(self._start, settings, number)
 
     @property
     def idle_seconds(self) -> float:
@@ -62,11 +62,11 @@ class Worker:
             raise ModelsUnavailable(self._failure or "The models are not loaded.")
         return work(self._engine)
 
-    def _start(self, settings: Settings) -> None:
+    def _start(self, settings: Settings, number: int) -> None:
         try:
             from api.engine import Engine
 
-            self._engine = Engine(settings)
+            self._engine = Engine(settings, number)
             self._engine.load()
         except Exception as error:
             self._failure = f"The models' code does not start ({error}): install the project's dependencies again."

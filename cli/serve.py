@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -21,6 +23,7 @@ def main(arguments: list[str]) -> None:
         os.environ[f"{PREFIX}CHECKPOINT_DIR"] = str(settings.checkpoint_dir.absolute())
     if settings.config is not None:
         os.environ[f"{PREFIX}CONFIG"] = str(settings.config.absolute())
+    check_port(settings.host, settings.port)
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
     command = [sys.executable, "-m", "bentoml", "serve", "service:XCube"]
     command += ["--host", settings.host, "--port", str(settings.port)]
@@ -28,6 +31,18 @@ def main(arguments: list[str]) -> None:
     os.chdir(ROOT)
     sys.stdout.flush()
     os.execv(sys.executable, command + arguments)
+
+
+def check_port(host: str, port: int) -> None:
+    """Ends this process with one sentence if the address cannot be listened on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        fault = "is in use already" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        sys.exit(f"xcube: {host}:{port} {fault}: stop what listens there, or set {PREFIX}PORT or {PREFIX}HOST.")
 
 
 if __name__ == "__main__":

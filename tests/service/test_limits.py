@@ -1,0 +1,103 @@
+"""Limits of size and access, as settings set them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.service.conftest import ROOT, Server, StartServer
+from tests.service.test_contract import assert_error
+
+REQUEST = {"prompt": "a chair", "ddim_steps": 1, "seed": 1}
+KEY = "correct horse"
+JSON = {"Content-Type": "application/json"}
+ORIGIN = {"Origin": "https://example.org"}
+
+
+@pytest.fixture(scope="module")
+def guarded(start_server: StartServer, tiny_models: Any) -> Server:
+    """A service with a key, an origin that may call it, small shapes and short bodies."""
+    running = start_server(
+        tiny_models,
+        XCUBE_API_KEY=KEY,
+        XCUBE_CORS_ORIGINS="https://example.org",
+        XCUBE_MAX_VOXELS="10",
+        XCUBE_MAX_BODY_BYTES="2048",
+    )
+    running.wait_until("ready")
+    return running
+
+
+def bearer(key: str = KEY) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.mark.parametrize("headers", [{}, bearer("wrong"), {"X-API-Key": "wrong"}, {"Authorization": KEY}])
+def test_without_the_key_nothing_but_probes_answers(guarded: Server, headers: dict[str, str]) -> None:
+    for path in ("/generate", "/generate_stream", "/batch_generate", "/jobs"):
+        answer = guarded.post(path, json=REQUEST, headers=headers)
+        assert_error(answer, 401, "unauthorized")
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert KEY not in answer.text
+    for path in ("/", "/docs", "/openapi.json", "/schema.json", "/docs.json", "/jobs/x", "/static/docs.js", "/other"):
+        assert_error(guarded.get(path, headers=headers), 401, "unauthorized")
+    for path in ("/health", "/livez", "/readyz", "/healthz", "/metrics"):
+        assert guarded.get(path, headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("headers", [bearer(), {"X-API-Key": KEY}])
+def test_with_the_key_everything_answers(guarded: Server, headers: dict[str, str]) -> None:
+    assert guarded.get("/docs", headers=headers).status_code == 200
+    assert guarded.post("/health", json={}, headers=headers).status_code == 200
+
+
+def test_a_shape_with_too_many_voxels_is_refused_before_the_fine_stage(guarded: Server) -> None:
+    text = assert_error(guarded.post("/generate", json=REQUEST, headers=bearer()), 422, "too_many_voxels")
+    assert "XCUBE_MAX_VOXELS" in text
+    assert "coarse" in text
+
+
+def test_a_body_that_is_too_long_is_refused(guarded: Server) -> None:
+    assert_error(guarded.post("/jobs", content=b"x" * 2049, headers=bearer() | JSON), 413, "body_too_large")
+    assert_error(guarded.post("/batch_generate", data={"prompts": "x"}, headers=bearer()), 415)
+
+
+def test_a_browser_may_call_from_the_origins_that_are_set(guarded: Server, server: Server) -> None:
+    asked = {**ORIGIN, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    preflight = httpx.options(guarded.url + "/generate", headers=asked)
+    assert preflight.status_code == 200
+    assert preflight.headers["access-control-allow-origin"] == ORIGIN["Origin"]
+    refused = guarded.post("/generate", json=REQUEST, headers=ORIGIN)
+    assert refused.status_code == 401
+    assert refused.headers["access-control-allow-origin"] == ORIGIN["Origin"]
+    other = guarded.get("/health", headers={"Origin": "https://example.com"})
+    assert "access-control-allow-origin" not in other.headers
+    assert "access-control-allow-origin" not in server.get("/health", headers=ORIGIN).headers
+
+
+@pytest.mark.parametrize("path", ["/health", "/docs", "/ui/", "/nothing", "/schema.json"])
+def test_every_answer_has_security_headers(server: Server, path: str) -> None:
+    headers = server.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["x-frame-options"] == "DENY"
+    if headers["content-type"] == "application/json":
+        assert headers["cache-control"] == "no-store"
+
+
+def test_a_port_in_use_ends_the_start_with_one_sentence(server: Server, tmp_path: Path) -> None:
+    port = server.url.rpartition(":")[2]
+    environment = os.environ | {"XCUBE_HOST": "127.0.0.1", "XCUBE_PORT": port, "BENTOML_HOME": str(tmp_path)}
+    start = subprocess.run(
+        [sys.executable, "-m", "cli.serve"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert start.returncode == 1
+    assert start.stderr == (
+        f"xcube: 127.0.0.1:{port} is in use already: stop what listens there, or set XCUBE_PORT or XCUBE_HOST.\n"
+    )
