@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -17,7 +20,18 @@ import pytest
 import yaml
 
 from cli.image.variant import ROOT
+from tests.deploy import kustomize
 from tests.deploy.bento import Built, build
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service, and the folder it was started in."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    folder: Path
+
 
 HADOLINT = Path(sys.executable).with_name("hadolint")
 
@@ -112,36 +126,58 @@ def test_every_exception_for_the_linter_is_needed_and_has_a_reason(bento: Built)
             assert len(reason) > 10
 
 
-def test_it_serves_from_the_store_in_an_empty_folder(bento: Built, tmp_path: Path) -> None:
+@contextlib.contextmanager
+def running(command: list[str], bento: Built, folder: Path, **settings: str) -> Iterator[Service]:
+    """A service that is started by a command in an empty folder, and ready."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    url, log = f"http://127.0.0.1:{port}", tmp_path / "log"
-    empty = tmp_path / "empty"
+    url, log, empty = f"http://127.0.0.1:{port}", folder / "log", folder / "empty"
     empty.mkdir()
-    settings = {"XCUBE_DEVICE": "cpu", "XCUBE_THREADS": "1", "XCUBE_MODEL": "demo", "BENTOML_PORT": str(port)}
+    fixed = {"XCUBE_DEVICE": "cpu", "XCUBE_THREADS": "1", "XCUBE_MODEL": "demo"}
+    address = {"BENTOML_HOST": "127.0.0.1", "BENTOML_PORT": str(port)}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "bentoml", "serve", bento.tag, "--host", "127.0.0.1"],
+            [sys.executable, "-m", *command],
             cwd=empty,
-            env=bento.environment | settings,
+            env=bento.environment | fixed | address | settings,
             stdout=output,
             stderr=output,
         )
     try:
         wait_until_ready(url, process, log)
-        workers = psutil.Process(process.pid).children(recursive=True)
-        assert any(Path(worker.cwd()).is_relative_to(bento.path) for worker in workers)
-        answer = httpx.post(f"{url}/generate", json={"prompt": "a chair", "ddim_steps": 2, "seed": 3}, timeout=60)
-        assert answer.status_code == 200, answer.text
-        assert len(answer.json()["fine_xyz"]) > len(answer.json()["coarse_xyz"]) > 0
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-        assert list(empty.iterdir()) == []
+        yield Service(url, process, empty)
     finally:
         if process.poll() is None:
             for each in [*psutil.Process(process.pid).children(recursive=True), process]:
                 each.kill()
             process.wait()
+
+
+def test_it_serves_from_the_store_in_an_empty_folder(bento: Built, tmp_path: Path) -> None:
+    with running(["bentoml", "serve", bento.tag], bento, tmp_path) as service:
+        workers = psutil.Process(service.process.pid).children(recursive=True)
+        assert any(Path(worker.cwd()).is_relative_to(bento.path) for worker in workers)
+        request = {"prompt": "a chair", "ddim_steps": 2, "seed": 3}
+        answer = httpx.post(f"{service.url}/generate", json=request, timeout=60)
+        assert answer.status_code == 200, answer.text
+        assert len(answer.json()["fine_xyz"]) > len(answer.json()["coarse_xyz"]) > 0
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(30) == 0
+        assert list(service.folder.iterdir()) == []
+
+
+def test_the_gpu_tiers_command_serves_the_sampler_alone(bento: Built, tmp_path: Path) -> None:
+    """The command of deploy/overlays/split, with this Bento's folder for the image's."""
+    resources = kustomize.build(ROOT / "deploy/overlays/split")
+    (sampler,) = [each for each in resources if kustomize.key(each) == ("Deployment", "xcube-sampler")]
+    (container,) = sampler["spec"]["template"]["spec"]["containers"]
+    command = [argument.replace("/home/bentoml/bento", str(bento.path)) for argument in container["args"]]
+    with running(command, bento, tmp_path, XCUBE_SAMPLER_TOKEN="t") as service:
+        headers = {"Authorization": "Bearer t"}
+        status = httpx.post(f"{service.url}/status", json={}, headers=headers, timeout=30)
+        assert status.json()["health"]["status"] == "ready"
+        assert httpx.post(f"{service.url}/status", json={}, timeout=30).status_code == 401
+        assert httpx.post(f"{service.url}/generate", json={}, headers=headers, timeout=30).status_code == 404
 
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
