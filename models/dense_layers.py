@@ -55,7 +55,7 @@ class DenseGroupNorm(nn.GroupNorm):
 
     def forward(self, x: Tensor, modulation: Tensor | None = None, silu: bool = False) -> Tensor:
         """x [B, C, X, Y, Z]; modulation [B, 2 * C], scale then shift: y * (1 + scale) + shift."""
-        if kernels.switches.normalisation and kernels.usable(x):
+        if kernels.usable("normalisation", x):
             from models.kernels.normalisation import group_norm
 
             rows = to_rows(x).view(x.shape[0], -1, x.shape[1])

@@ -136,7 +136,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.proj_in(x)
-        if kernels.switches.activation and kernels.usable(h):
+        if kernels.usable("activation", h):
             from models.kernels.activation import geglu
 
             h = geglu(h)
@@ -151,7 +151,7 @@ class LayerNorm(nn.LayerNorm):
     """Normalises rows [N, C] in float32 whatever their type."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if kernels.switches.normalisation and kernels.usable(x):
+        if kernels.usable("normalisation", x):
             from models.kernels.normalisation import layer_norm
 
             return layer_norm(x, None, self.weight, self.bias, self.eps)[1]
@@ -159,7 +159,7 @@ class LayerNorm(nn.LayerNorm):
 
     def after_sum(self, x: Tensor, residual: Tensor) -> tuple[Tensor, Tensor]:
         """The sum of both, and the normalised sum."""
-        if kernels.switches.normalisation and kernels.usable(x):
+        if kernels.usable("normalisation", x):
             from models.kernels.normalisation import layer_norm
 
             return layer_norm(x, residual, self.weight, self.bias, self.eps)

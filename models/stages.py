@@ -21,7 +21,7 @@ from models.cache import LRUCache, digest
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig
 from models.dense import DenseUNet
 from models.errors import NumericError
-from models.graphs import Pool, Slot
+from models.graphs import Graphs, Slot
 from models.layers import TextContext
 from models.noise import INITIAL, noise
 from models.precision import prepare
@@ -62,7 +62,8 @@ class DiffusionStage:
         self._names: LRUCache[tuple[Tensor, bytes]] = LRUCache(NAMES_KEPT)
         self.graphs = graphs
         self.backend = backend
-        self._shared_pool = torch.cuda.graph_pool_handle() if self.device.type == "cuda" else None
+        self.batched = self.device.type != "cpu"
+        self._all_graphs = Graphs() if self.device.type == "cuda" else None
 
     @torch.inference_mode()
     def denoise(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
@@ -104,9 +105,9 @@ class DiffusionStage:
             torch.cuda.empty_cache()
 
     @property
-    def _pool(self) -> Pool | None:
-        """Where graphs put what they compute; None if steps are not to be graphs."""
-        return self._shared_pool if self.graphs else None
+    def _recorded(self) -> Graphs | None:
+        """Where steps are recorded; None if they are not to be."""
+        return self._all_graphs if self.graphs else None
 
     def _rebuilt(self) -> Sequence[LRUCache[Any]]:
         """The caches that a kind of stage has of its own."""
@@ -222,7 +223,7 @@ class CoarseStage(DiffusionStage):
         guided = [index for index, state in enumerate(states) if state.guidance_scale != 1.0]
         order = [*range(len(states)), *guided]
         texts = [state.text for state in states] + [self.null] * len(guided)
-        if self.device.type != "cpu":
+        if self.batched:
             rows = next(size for size in BUCKETS if size >= len(order))
             texts += [self.null] * (rows - len(order))
             order += [0] * (rows - len(order))
@@ -240,10 +241,10 @@ class CoarseStage(DiffusionStage):
 
     def _evaluate(self, x: Tensor, times: Tensor, texts: Sequence[Tensor]) -> Tensor:
         """Rows of latents [R, V, C], timesteps [R] and R texts -> v, float32 [R, V, C]."""
-        if self.device.type == "cpu":
+        if not self.batched:
             return self._forward(x, times, self._context(texts))
         slot = self._slot(self._slots, len(x), texts, lambda: len(x))
-        return slot.run(partial(self._forward, context=slot.context), (x, times), self._pool)
+        return slot.run(partial(self._forward, context=slot.context), (x, times), self._recorded)
 
     def _forward(self, x: Tensor, times: Tensor, context: TextContext) -> Tensor:
         cube = x.transpose(1, 2).unflatten(2, (self.resolution,) * 3)
@@ -251,7 +252,7 @@ class CoarseStage(DiffusionStage):
         return v.float().flatten(2).transpose(1, 2)
 
     def _groups(self, states: Sequence[DiffusionState]) -> list[list[int]]:
-        size = 1 if self.device.type == "cpu" else BUCKETS[-1] // 2  # a guided state takes two rows
+        size = 1 if not self.batched else BUCKETS[-1] // 2  # a guided state takes two rows
         return [list(range(start, min(start + size, len(states)))) for start in range(0, len(states), size)]
 
 
@@ -304,13 +305,13 @@ class FineStage(DiffusionStage):
         assert state.normal is not None
         assert state.ijk is not None
         inputs = (state.x, state.normal, self._upload(torch.tensor([time])))
-        if self.device.type == "cpu":
+        if not self.batched:
             return self._forward(*inputs, grid=self.grid([state]), context=self._context([state.text]))
         slot = self._slot(self._slots, self._name(state.ijk), [state.text], lambda: self.grid([state]))
         forward = partial(self._forward, grid=slot.layout, context=slot.context)
         # fvdb allocates and waits as it likes, which a graph cannot record
-        pool = self._pool if self.backend is TorchGrid else None
-        return slot.run(forward, inputs, pool).clone()
+        graphs = self._recorded if self.backend is TorchGrid else None
+        return slot.run(forward, inputs, graphs).clone()
 
     def _forward(self, x: Tensor, normal: Tensor, time: Tensor, grid: Grid, context: TextContext) -> Tensor:
         features = torch.cat((x, grid.ijk.float(), normal), dim=1)

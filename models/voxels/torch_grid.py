@@ -98,7 +98,7 @@ class TorchGrid:
 
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         packed = weight.permute(2, 3, 4, 1, 0).reshape(-1, weight.shape[0])
-        if kernels.switches.convolution and kernels.usable(features):
+        if features.dtype == weight.dtype and kernels.usable("convolution", features):
             from models.kernels.convolution import gather_gemm, worthwhile
 
             if worthwhile(features, weight.shape[0]):

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models import kernels
+from models.kernels import Kind
 from models.voxels import TorchGrid
 
 pytest.importorskip("triton", reason="the fused kernels need Triton")
@@ -24,6 +26,12 @@ def random_grid(voxels: int, side: int) -> TorchGrid:
     cells = torch.randperm(side**3)[:voxels].sort()[0]
     ijk = torch.stack((cells // side**2, cells // side % side, cells % side), dim=1)
     return TorchGrid.from_ijk(ijk.cuda())
+
+
+@pytest.mark.parametrize("kind", ["convolution", "normalisation", "activation"])
+@torch.inference_mode()
+def test_every_kernel_proves_itself_here(kind: Kind) -> None:
+    assert kernels.usable(kind, torch.zeros(1, device="cuda", dtype=BF16))
 
 
 @pytest.mark.parametrize(("cin", "cout"), [(14, 64), (64, 64), (96, 8), (192, 64), (64, 200), (256, 256)])

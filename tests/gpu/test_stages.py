@@ -61,8 +61,11 @@ def test_graphs_give_the_bits_that_single_kernels_give(dtype: torch.dtype) -> No
     for ours, theirs in zip(graphed.denoise(states, 9), eager.denoise(states, 9), strict=True):
         assert torch.equal(ours.x, theirs.x)
     state = fine_on_gpu(dtype).start(shape(), text(3), seed=4, steps=5)
-    ours, theirs = (fine_on_gpu(dtype, graphs).denoise([state], 5)[0] for graphs in (True, False))
-    assert torch.equal(ours.x, theirs.x)
+    recorded, single = fine_on_gpu(dtype), fine_on_gpu(dtype, graphs=False)
+    assert torch.equal(recorded.denoise([state], 5)[0].x, single.denoise([state], 5)[0].x)
+    for stage in (graphed, recorded):
+        assert stage._recorded is not None
+        assert stage._recorded.work
 
 
 def test_a_recorded_graph_sees_other_prompts_and_other_samples() -> None:
