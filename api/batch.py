@@ -9,6 +9,7 @@ import bentoml
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from api import metrics
 from api.call import Call
 from api.errors import InvalidRequest, problem_of
 from api.generation import Generator, Timings
@@ -84,4 +85,6 @@ async def _item(generator: Generator, request: GenerateRequest, call: Call) -> b
         result = await generator.run(request, own, Timings())
         return await asyncio.to_thread(write_json, result, with_seed=True)
     except Exception as error:
-        return problem_of(error).body()
+        problem = problem_of(error)
+        metrics.problem(problem.code)
+        return problem.body()

@@ -138,7 +138,13 @@ def ended(path: str, status: int, code: str | None, seconds: float, *, gone: boo
     _request_time.labels(path, str(status)).observe(seconds)
     if gone:
         _cancelled.inc()
-    elif code in _REJECTIONS:
+    elif code is not None:
+        problem(code)
+
+
+def problem(code: str) -> None:
+    """A request, one item of a batch or an event stream ended with an error of this code."""
+    if code in _REJECTIONS:
         _rejected.labels(code).inc()
     elif code in _FAILURES:
         _failed.labels(code).inc()

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 
 import orjson
 
+from api import metrics
 from api.call import Call
 from api.errors import problem_of
 from api.events import CoarseMade, Event, Queued, Stepped
@@ -72,7 +73,9 @@ class EventStream:
         try:
             body = await asyncio.to_thread(write_json, await self._work)
         except Exception as error:
-            return _event("failed", problem_of(error).body())
+            problem = problem_of(error)
+            metrics.problem(problem.code)
+            return _event("failed", problem.body())
         return _event("completed", body)
 
     async def _encode(self, event: Event) -> bytes:

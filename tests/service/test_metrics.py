@@ -159,6 +159,15 @@ def test_running_and_waiting_rise_and_fall_and_a_full_queue_is_counted(server: S
     assert value(server, "xcube_requests_waiting") == 0
 
 
+def test_items_of_a_batch_that_are_refused_are_counted_too(server: Server) -> None:
+    before = value(server, "xcube_requests_rejected_total", reason="queue_full")
+    batch = {"prompts": ["a chair"] * 6, "ddim_steps": 5, "use_fine": False}
+    results = server.post("/batch_generate", json=batch).json()["results"]
+    refused = [result for result in results if result.get("code") == "queue_full"]
+    assert 0 < len(refused) < 6
+    assert value(server, "xcube_requests_rejected_total", reason="queue_full") == before + len(refused)
+
+
 def test_a_client_that_leaves_is_counted(server: Server) -> None:
     before = value(server, "xcube_requests_cancelled_total")
     body = b'{"prompt": "x", "ddim_steps": 500, "use_fine": false}'

@@ -1,0 +1,73 @@
+"""JSON Schemas of the answers, for the OpenAPI document. The requests' come from their models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_POINTS = {
+    "type": "array",
+    "items": {"type": "array", "items": {"type": "number", "format": "float"}, "minItems": 3, "maxItems": 3},
+}
+_POINTS_OR_NULL = {"anyOf": [_POINTS, {"type": "null"}]}
+_SHAPE = {
+    "coarse_xyz": {**_POINTS, "description": "voxel centres in world units, [-0.5, 0.5]"},
+    "coarse_normal": {**_POINTS, "description": "unit normals"},
+    "fine_xyz": _POINTS_OR_NULL,
+    "fine_normal": _POINTS_OR_NULL,
+}
+_TEXT_OR_NULL = {"type": ["string", "null"]}
+_COUNT_OR_NULL = {"type": ["integer", "null"], "minimum": 0}
+_TIME_OR_NULL = {"type": ["string", "null"], "format": "date-time"}
+
+
+def _object(title: str, description: str, properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "title": title,
+        "description": description,
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+_ERROR = {"$ref": "#/components/schemas/ErrorBody"}
+GENERATED = _object("Generated", "Points sorted by voxel index. fine_* are null without a fine result.", _SHAPE)
+_ITEM = _object(
+    "BatchResult",
+    "The shape of one prompt.",
+    {**_SHAPE, "seed": {"type": "integer"}, "warnings": {"type": "array", "items": {"type": "string"}}},
+)
+BATCH = _object(
+    "BatchResults",
+    "One result or error a prompt, in their order.",
+    {"results": {"type": "array", "items": {"anyOf": [_ITEM, _ERROR]}}},
+)
+JOB = _object(
+    "Job",
+    "How far a job is.",
+    {
+        "id": {"type": "string"},
+        "state": {"enum": ["pending", "in_progress", "completed", "failed", "canceled"]},
+        "seed": {"type": "integer"},
+        "position": {**_COUNT_OR_NULL, "description": "jobs in front of it, while it is pending"},
+        "stage": _TEXT_OR_NULL,
+        "step": _COUNT_OR_NULL,
+        "steps": _COUNT_OR_NULL,
+        "created": _TIME_OR_NULL,
+        "started": _TIME_OR_NULL,
+        "ended": _TIME_OR_NULL,
+        "expires": _TIME_OR_NULL,
+        "warnings": {"type": "array", "items": {"type": "string"}},
+        "error": {"anyOf": [_ERROR, {"type": "null"}]},
+    },
+)
+EVENT = _object(
+    "Event",
+    "One server-sent event. The data is JSON.",
+    {
+        "event": {"enum": ["queued", "progress", "coarse", "completed", "failed"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+)
+ANSWERS = {"Generated": GENERATED, "BatchResults": BATCH, "Job": JOB, "Event": EVENT}
