@@ -59,10 +59,11 @@ def layers(engine: Name, tag: str) -> list[Layer]:
         text=True,
         check=True,
     )
-    found = []
-    for line in shown.stdout.splitlines():
-        entry = json.loads(line)
-        size = int(entry.get("Size") or entry.get("size") or 0)
-        if size:
-            found.append(Layer(str(entry.get("CreatedBy") or entry.get("createdBy") or ""), size))
-    return found
+    return read_history(shown.stdout)
+
+
+def read_history(text: str) -> list[Layer]:
+    """What `history` printed as layers: docker prints an object a line, podman one list."""
+    entries = json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in text.splitlines()]
+    found = [Layer(str(each.get("CreatedBy", "")), int(each.get("Size", each.get("size", 0)))) for each in entries]
+    return [layer for layer in found if layer.size]

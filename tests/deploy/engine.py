@@ -40,12 +40,12 @@ class Engine:
             command,
             env=self.environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             text=True,
             timeout=timeout,
             check=False,
         )
-        assert done.returncode == 0 or not check, f"{command}\n{done.stdout[-4000:]}"
+        assert done.returncode == 0 or not check, f"{command}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
         return done.stdout
 
 

@@ -52,7 +52,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 @pytest.fixture(scope="module")
 def settings(engine: Engine) -> dict[str, Any]:
     (shown,) = json.loads(engine.run("podman", "image", "inspect", TAG))
-    config: dict[str, Any] = shown["Config"] | {"Healthcheck": shown["HealthCheck"]}
+    config: dict[str, Any] = shown["Config"] | {"Healthcheck": shown["Healthcheck"]}
     return config
 
 

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from cli.image import engine
+from cli.image.engine import EngineError, Layer
+
+DOCKER = """{"Comment":"","CreatedBy":"HEALTHCHECK","ID":"a","Size":"0"}
+{"Comment":"","CreatedBy":"RUN uv pip install","ID":"b","Size":"1234567"}
+"""
+PODMAN = '[{"id":"a","CreatedBy":"HEALTHCHECK","size":0},{"id":"b","CreatedBy":"RUN uv pip install","size":1234567}]\n'
+
+
+@pytest.mark.parametrize("printed", [DOCKER, PODMAN])
+def test_the_history_of_each_engine_is_read(printed: str) -> None:
+    assert engine.read_history(printed) == [Layer("RUN uv pip install", 1234567)]
+
+
+def test_an_engine_that_is_installed_but_does_not_work_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 1 if command[0] == "docker" else 0)
+
+    monkeypatch.setattr(engine.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(engine.subprocess, "run", run)
+    assert engine.find() == "podman"
+
+
+def test_without_an_engine_the_text_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.shutil, "which", lambda _: None)
+    with pytest.raises(EngineError, match="install docker"):
+        engine.find()
