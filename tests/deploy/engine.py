@@ -39,14 +39,19 @@ class Engine:
         done = subprocess.run(
             command,
             env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             timeout=timeout,
             check=False,
         )
         assert done.returncode == 0 or not check, f"{command}\n{done.stdout[-4000:]}{done.stderr[-4000:]}"
         return done.stdout
+
+    def logs(self, container: str) -> str:
+        """What a container wrote, errors included."""
+        command = ["podman", "logs", container]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
+        return done.stdout + done.stderr
 
 
 def make(folder: Path, environment: Mapping[str, str]) -> Engine:

@@ -99,7 +99,7 @@ def test_it_serves_without_network_as_nobody_special_and_stops_on_sigterm(engine
         pid = str(state["State"]["Pid"])
         start = time.monotonic()
         while status(pid, "/readyz") != "200":
-            assert time.monotonic() < start + 90, engine.run("podman", "logs", name)
+            assert time.monotonic() < start + 90, engine.logs(name)
             time.sleep(0.25)
         print(f"ready after {time.monotonic() - start:.1f} s")
         assert status(pid, "/livez") == status(pid, "/health") == status(pid, "/metrics") == "200"
@@ -111,7 +111,7 @@ def test_it_serves_without_network_as_nobody_special_and_stops_on_sigterm(engine
         engine.run("podman", "healthcheck", "run", name)
         engine.run("podman", "stop", "--time", "60", name)
         (state,) = json.loads(engine.run("podman", "inspect", name))
-        assert state["State"]["ExitCode"] == 0, engine.run("podman", "logs", name)
+        assert state["State"]["ExitCode"] == 0, engine.logs(name)
     finally:
         engine.run("podman", "rm", "--force", "--time", "2", name, check=False)
 
