@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated
 
 import bentoml
@@ -66,7 +65,7 @@ async def _file(generator: Generator, request: GenerateRequest, call: Call, form
         result = await generator.run(request, call, timings)
     call.headers["X-Seed"] = str(result.seed)
     with timings.measure("write"), metrics.part("serialize"):
-        body = await asyncio.to_thread(format_.encode, result, service_version())
+        body = await generator.writer.write(format_, result, service_version())
     call.headers["Server-Timing"] = timings.header()
     if result.warnings:
         call.headers["X-XCube-Warning"] = "; ".join(result.warnings)

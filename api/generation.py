@@ -14,6 +14,7 @@ from api.admission import Admission
 from api.call import Call
 from api.errors import ClientGone, DeadlinePassed
 from api.events import CoarseMade, Queued, Remaining, Report, Stepped, ignore
+from api.formats import FileWriter
 from api.health import Monitor
 from api.pacing import check_deadline, estimate
 from api.recent import RecentResults
@@ -66,6 +67,7 @@ class Generator:
         self.monitor = monitor
         self.admission = Admission(settings.max_running, settings.max_queue)
         self.recent = RecentResults(RECENT_BYTES)
+        self.writer = FileWriter()
 
     async def run(self, request: GenerateRequest, call: Call, timings: Timings, report: Report = ignore) -> Result:
         """Generates one shape for a client that waits.

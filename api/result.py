@@ -24,6 +24,11 @@ class Result:
     seed: int
     warnings: tuple[str, ...] = ()
 
+    @property
+    def finest(self) -> Voxels:
+        """The fine stage's voxels, or the coarse stage's where there are no fine ones."""
+        return self.fine or self.coarse
+
 
 def write_json(result: Result, *, with_seed: bool = False) -> bytes:
     """The body of POST /generate: ``coarse_xyz``, ``coarse_normal``, ``fine_xyz``, ``fine_normal``, nothing else.

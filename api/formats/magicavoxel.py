@@ -42,10 +42,10 @@ def vox(voxels: Voxels) -> bytes:
 
 def _blocks(position: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """The positions [N, 3] in blocks of at most 256 a side: a block's lowest corner, positions relative to it."""
-    start = position.min(axis=0)
-    block, member = np.unique((position - start) // _SIDE, axis=0, return_inverse=True)
-    for index in range(len(block)):
-        inside = position[member.reshape(-1) == index]
+    block = (position - position.min(axis=0)) // _SIDE
+    key = block @ np.array([1, 2**16, 2**32])
+    for one in np.unique(key):
+        inside = position[key == one]
         low = inside.min(axis=0)
         yield low, inside - low
 

@@ -14,7 +14,6 @@ from api.formats.magicavoxel import vox
 from api.formats.mesh import glb, obj, stl
 from api.formats.points import npz, ply
 from api.result import Result, write_json
-from models.result import Voxels
 
 
 @dataclass(frozen=True)
@@ -32,15 +31,13 @@ class Format:
     encode: Callable[[Result, str], bytes]
     aliases: tuple[str, ...] = ()
     """Other media types by which clients ask for it."""
-
-
-def _finest(result: Result) -> Voxels:
-    return result.fine or result.coarse
+    surface: bool = False
+    """Whether it holds triangles, which take long to make; such a file depends on the finest stage and seed alone."""
 
 
 def _about(result: Result, version: str) -> dict[str, Any]:
     # A seed may have 64 bits, which a JSON reader with doubles would round.
-    return {"version": version, "seed": str(result.seed), "voxel_size": _finest(result).voxel_size}
+    return {"version": version, "seed": str(result.seed), "voxel_size": result.finest.voxel_size}
 
 
 def _npz(result: Result, version: str) -> bytes:
@@ -54,8 +51,7 @@ def _npz(result: Result, version: str) -> bytes:
 
 
 def _ply(result: Result, _: str) -> bytes:
-    finest = _finest(result)
-    return ply(finest.xyz, finest.normal)
+    return ply(result.finest.xyz, result.finest.normal)
 
 
 FORMATS = (
@@ -70,22 +66,22 @@ FORMATS = (
     ),
     Format(
         "glb", ".glb", "model/gltf-binary", "binary glTF: closed surface with normals",
-        lambda r, v: glb(_finest(r), _about(r, v)),
+        lambda r, v: glb(r.finest, _about(r, v)), surface=True,
     ),
     Format(
         "glb-points", ".glb", "model/gltf-binary; primitives=points", "binary glTF: points with normals",
-        lambda r, v: glb_points(_finest(r), _about(r, v)),
+        lambda r, v: glb_points(r.finest, _about(r, v)),
     ),
     Format(
         "obj", ".obj", "model/obj", "Wavefront: closed surface with normals",
-        lambda r, v: obj(_finest(r), _about(r, v)), ("text/prs.wavefront-obj",),
+        lambda r, v: obj(r.finest, _about(r, v)), ("text/prs.wavefront-obj",), surface=True,
     ),
     Format(
-        "stl", ".stl", "model/stl", "closed surface for 3-D printing", lambda r, _: stl(_finest(r)),
-        ("application/sla", "application/vnd.ms-pki.stl"),
+        "stl", ".stl", "model/stl", "closed surface for 3-D printing", lambda r, _: stl(r.finest),
+        ("application/sla", "application/vnd.ms-pki.stl"), surface=True,
     ),
     Format(
-        "vox", ".vox", "model/x-vox", "MagicaVoxel: voxels of the finest stage", lambda r, _: vox(_finest(r)),
+        "vox", ".vox", "model/x-vox", "MagicaVoxel: voxels of the finest stage", lambda r, _: vox(r.finest),
         ("application/x-vox",),
     ),
 )  # fmt: skip

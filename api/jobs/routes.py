@@ -99,7 +99,7 @@ class JobRoutes:
             result = await asyncio.to_thread(self.jobs.files.result, record.id, int(record.seed), warnings)
         except OSError:
             raise NotFound("The result of this job is gone: start it again as a new one.") from None
-        body = await asyncio.to_thread(format_.encode, result, service_version())
+        body = await self.jobs.writer.write(format_, result, service_version())
         return as_file(body, format_, f"xcube-{record.seed}")
 
     async def _find(self, request: Request) -> Record:

@@ -21,6 +21,7 @@ class Jobs:
 
     def __init__(self, settings: Settings, generator: Generator) -> None:
         self.settings = settings
+        self.writer = generator.writer
         self._running: asyncio.Task[None] | None = None
         try:
             settings.jobs_dir.mkdir(parents=True, exist_ok=True)
