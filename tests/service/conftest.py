@@ -48,7 +48,8 @@ class Server:
     def samplers(self) -> list[psutil.Process]:
         """The processes that hold models."""
         children = psutil.Process(self.process.pid).children(recursive=True)
-        return [child for child in children if "Sampler" in child.cmdline()]
+        alive = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        return [child for child in alive if "Sampler" in child.cmdline()]
 
     def wait_until(self, *statuses: str, seconds: float = START_SECONDS) -> dict[str, Any]:
         """Waits until the health says one of some statuses; on the way, asks once for a shape while loading."""

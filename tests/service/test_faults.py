@@ -33,20 +33,6 @@ def wait_idle(server: Server) -> None:
             return
 
 
-def test_a_killed_sampler_costs_no_request(narrow: Server) -> None:
-    requests = [{"seed": seed, "ddim_steps": 60} for seed in (1, 2)]
-    undisturbed = [narrow.generate(**request).content for request in requests]
-    with ThreadPoolExecutor(2) as pool:
-        answers = pool.map(lambda request: narrow.generate(**request), requests)
-        time.sleep(1)
-        for sampler in narrow.samplers():
-            sampler.kill()
-        disturbed = list(answers)
-    assert [answer.status_code for answer in disturbed] == [200, 200]
-    assert [answer.content for answer in disturbed] == undisturbed
-    narrow.wait_until("ready")
-
-
 def test_a_full_queue_is_429_with_a_time_to_come_back_and_health_still_answers(narrow: Server) -> None:
     with ThreadPoolExecutor(3) as pool:
         running = [pool.submit(narrow.generate, seed=seed, ddim_steps=40) for seed in range(3)]
@@ -86,3 +72,51 @@ def test_sigterm_lets_a_running_request_end_and_exits_with_zero(narrow: Server) 
     assert narrow.stop() == 0
     request.join(10)
     assert [answer.status_code for answer in answers] == [200]
+
+
+@pytest.fixture(scope="module")
+def wide(start_server: StartServer, tiny_models: Any) -> Server:
+    """Two processes that speak HTTP and two that hold models."""
+    running = start_server(tiny_models, XCUBE_WORKERS="2", XCUBE_GPUS="2")
+    running.wait_until("ready")
+    return running
+
+
+def test_samplers_killed_in_the_middle_of_eight_generations_cost_none_and_change_no_bit(wide: Server) -> None:
+    requests = [{"seed": seed, "ddim_steps": 30, "prompt": f"chair {seed}"} for seed in range(8)]
+    undisturbed = [wide.generate(**request).content for request in requests]
+    assert len(wide.samplers()) == 2
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(lambda request: wide.generate(**request), requests)
+        time.sleep(1.5)
+        for sampler in wide.samplers():
+            sampler.kill()
+        disturbed = list(answers)
+    assert [answer.status_code for answer in disturbed] == [200] * 8
+    assert [answer.content for answer in disturbed] == undisturbed
+    wide.wait_until("ready")
+
+
+def test_a_short_request_beside_a_long_one_takes_at_most_three_times_its_time(
+    start_server: StartServer, tiny_models: Any
+) -> None:
+    fair = start_server(tiny_models)
+    fair.wait_until("ready")
+
+    def seconds() -> float:
+        start = time.monotonic()
+        assert fair.generate(ddim_steps=20, use_fine=False).status_code == 200
+        return time.monotonic() - start
+
+    seconds()
+    alone = min(seconds() for _ in range(3))
+    long = {"prompt": "x", "ddim_steps": 1000, "use_fine": False}
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(fair.post, "/generate", json=long)
+        time.sleep(0.5)
+        beside = []
+        while not running.done() and len(beside) < 3:
+            beside.append(seconds())
+        assert beside, "the long request ended too soon to be measured against"
+        assert min(beside) <= 3 * alone + 0.2, (alone, beside)
+        running.result()
