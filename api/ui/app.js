@@ -63,6 +63,7 @@ async function start() {
   if (stage.getBoundingClientRect().top < 0) stage.scrollIntoView();
   try {
     const made = await run(request, running.signal, { coarse: showCoarse });
+    if (element("health").dataset.state !== "ready") watchHealth();
     progress("Drawing", 1);
     await new Promise((resolve) => setTimeout(resolve));
     const { answer } = made;

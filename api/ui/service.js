@@ -15,11 +15,11 @@ export class ServiceError extends Error {
   }
 }
 
-/** The service's health; null when it does not answer. */
+/** The service's health; its status is "locked" where that needs a key. Null when the service does not answer. */
 export async function health() {
   try {
-    const answer = await fetch(HEALTH, { signal: AbortSignal.timeout(5000) });
-    return await answer.json();
+    const answer = await fetch(HEALTH, { headers: authorization(), signal: AbortSignal.timeout(5000) });
+    return answer.status === 401 ? { status: "locked" } : await answer.json();
   } catch {
     return null;
   }
@@ -63,9 +63,7 @@ export async function file(request, format) {
 }
 
 async function post(url, request, accept, signal) {
-  const headers = { "Content-Type": "application/json", Accept: accept };
-  const key = sessionStorage.getItem(KEY);
-  if (key) headers.Authorization = `Bearer ${key}`;
+  const headers = { "Content-Type": "application/json", Accept: accept, ...authorization() };
   let answer;
   try {
     answer = await fetch(url, { method: "POST", headers, body: body(request), signal });
@@ -80,6 +78,11 @@ async function post(url, request, accept, signal) {
     code: said.code,
     retryAfter: Number(answer.headers.get("Retry-After")) || null,
   });
+}
+
+function authorization() {
+  const key = sessionStorage.getItem(KEY);
+  return key ? { Authorization: `Bearer ${key}` } : {};
 }
 
 /** The JSON of a request. Seeds are kept as text: they have up to 64 bits, JavaScript's numbers 53. */

@@ -3,14 +3,20 @@ import { health, setKey } from "./service.js";
 
 const LOADING_MS = 2000;
 const element = (id) => document.getElementById(id);
-const HEALTH_TEXT = { ready: "Ready", loading: "Loading models…", error: "No models", offline: "Not reachable" };
+const HEALTH_TEXT = {
+  ready: "Ready",
+  loading: "Loading models…",
+  error: "No models",
+  offline: "Not reachable",
+  locked: "Needs a key",
+};
 
 /** Says to people who see and to those who listen. */
 export function announce(text) {
   element("live").textContent = text;
 }
 
-/** Asks for the service's health until it is ready; returns the last one. */
+/** Asks for the service's health until waiting changes nothing any more; returns the last one. */
 export async function watchHealth(signal) {
   for (;;) {
     const now = await health();
@@ -21,7 +27,7 @@ export async function watchHealth(signal) {
       pill.textContent = HEALTH_TEXT[state] ?? state;
       pill.title = now?.error ?? now?.gpu_name ?? "";
     }
-    if (state === "ready" || state === "error" || signal?.aborted) return now;
+    if (["ready", "error", "locked"].includes(state) || signal?.aborted) return now;
     await pause(LOADING_MS, signal);
   }
 }

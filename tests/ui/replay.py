@@ -25,6 +25,8 @@ class Replay:
     def __init__(self, result: Result) -> None:
         self.result = result
         self.health: dict[str, Any] = {"status": "ready", "error": None}
+        self.locked = False
+        """Whether the health is for those with a key only."""
         self.errors: list[tuple[int, dict[str, Any], dict[str, str]]] = []
         """Answers that come before the first good one: status, body, headers."""
         self.streams = True
@@ -45,7 +47,9 @@ class Replay:
     async def _index(self, _: Request) -> Response:
         return JSONResponse({"name": "xcube"})
 
-    async def _health(self, _: Request) -> Response:
+    async def _health(self, request: Request) -> Response:
+        if self.locked and "authorization" not in request.headers:
+            return JSONResponse({"error": "Send the API key.", "code": "unauthorized", "retryable": False}, 401)
         return JSONResponse(self.health)
 
     async def _generate(self, request: Request) -> Response:

@@ -125,12 +125,15 @@ def test_a_key_that_the_service_asks_for_is_sent_from_then_on(page: Page, site: 
         "request",
         lambda request: seen.append(request.headers.get("authorization")) if "generate" in request.url else None,
     )
+    site.replay.locked = True
     site.replay.errors = [(401, {"error": "Send the API key.", "code": "unauthorized", "retryable": False}, {})]
     ask(page, site)
+    expect(page.locator("#health")).to_have_text("Needs a key")
     page.get_by_label("API key").fill("secret")
     page.get_by_role("button", name="Try again").click()
     finished(page)
     assert seen[-1] == "Bearer secret"
+    expect(page.locator("#health")).to_have_text("Ready")
 
 
 def test_cancel_closes_the_connection_so_that_the_service_stops(page: Page, site: Site) -> None:
