@@ -22,6 +22,7 @@ from api.headers import cors
 from api.health import Monitor
 from api.jobs.service import Jobs
 from api.key import ApiKey
+from api.lanes import MOST_SAMPLES
 from api.middleware import Gate
 from api.remote import Remote
 from api.schemas import GenerateRequest, GuidanceScale, Health, NoParameters, Prompt, Seed, Steps
@@ -39,7 +40,6 @@ logs.configure()
 pages = Pages()
 # BentoML's own limits stay out of the way: deadlines and queues are api/'s (see docs of the settings).
 LONGEST_CALL = settings.deadline_seconds + settings.drain_seconds
-MAX_BATCH = 64
 
 
 # BentoML's own metrics have a label with whatever path was asked for: any stranger could make series without end.
@@ -74,7 +74,7 @@ class Sampler:
         """The first state of a generation."""
         return await self.worker.run(lambda engine: engine.begin(order))
 
-    @bentoml.api(batchable=True, max_batch_size=MAX_BATCH, max_latency_ms=int(1000 * LONGEST_CALL))
+    @bentoml.api(batchable=True, max_batch_size=MOST_SAMPLES, max_latency_ms=int(1000 * LONGEST_CALL))
     async def denoise(self, items: list[Slice]) -> list[Progress]:
         """Every state, a slice of denoising steps further."""
         return await self.worker.run(lambda engine: engine.denoise(items))

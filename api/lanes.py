@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 from api.wire import Progress, Slice
 
+MOST_SAMPLES = 64
+"""Samples of one call at most."""
 Send = Callable[[list[Slice]], Awaitable[list[Progress]]]
 
 
@@ -46,7 +48,7 @@ class Lanes:
     def _dispatch(self) -> None:
         self._waiting = [waiting for waiting in self._waiting if not waiting.progress.done()]
         while self._waiting and len(self._calls) < self._lanes:
-            share = -(-(len(self._waiting) + sum(self._calls.values())) // self._lanes)
+            share = min(MOST_SAMPLES, -(-(len(self._waiting) + sum(self._calls.values())) // self._lanes))
             members, self._waiting = self._waiting[:share], self._waiting[share:]
             call = asyncio.create_task(self._call(members))
             self._calls[call] = len(members)

@@ -188,3 +188,20 @@ def test_warming_up_measures_the_step_time(engine: Engine) -> None:
     status = engine.status()
     assert (status.health.status, status.health.model_loaded, status.fine_model) == ("ready", True, True)
     assert 0 < status.step_seconds["coarse"] < 5
+
+
+@pytest.mark.parametrize(("lost", "ends"), [(True, [70]), (False, [])])
+def test_a_process_whose_gpu_is_lost_ends_and_any_other_fault_does_not_end_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, lost: bool, ends: list[int]
+) -> None:
+    exits: list[int] = []
+    monkeypatch.setattr("api.engine.os._exit", exits.append)
+    monkeypatch.setattr(engine.models, "lost", lambda: lost)
+    state = engine.begin(ORDER).state
+
+    def fault(*_: object) -> object:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nand more")
+
+    monkeypatch.setattr(CoarseStage, "denoise", fault)
+    assert engine.denoise([Slice(state=state)])[0].code == "internal"
+    assert exits == ends

@@ -94,6 +94,15 @@ def test_a_worker_that_answers_with_a_fault_again_and_again_is_given_up() -> Non
     assert sampler.slices == 3
 
 
+def test_a_request_of_which_one_worker_after_the_other_dies_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.remote.LONGEST_PAUSE", 0.0)
+    sampler = FakeSampler()
+    sampler.faults = [aiohttp.ServerDisconnectedError() for _ in range(99)]
+    with pytest.raises(WorkerLost):
+        outcome(sampler)
+    assert sampler.slices == 11
+
+
 def test_what_the_models_found_wrong_arrives_as_the_same_error() -> None:
     sampler = FakeSampler()
     sampler.decoded = Decoded(code="empty_result", error="Nothing there.")

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from api.lanes import Lanes
+from api.lanes import MOST_SAMPLES, Lanes
 from api.wire import Progress, Slice
 
 
@@ -51,6 +51,20 @@ def test_several_lanes_share_the_samples_evenly() -> None:
         assert sampler.calls == [[b"a", b"b"], [b"c", b"d"]]
         sampler.go.set()
         await asyncio.gather(*tasks)
+
+    asyncio.run(main())
+
+
+def test_a_call_is_bounded_and_who_is_left_over_goes_first_in_the_next() -> None:
+    async def main() -> None:
+        sampler = Sampler()
+        lanes = Lanes(sampler.send)
+        tasks = await start(lanes, *(b"%d" % number for number in range(MOST_SAMPLES + 2)))
+        tasks += await start(lanes, b"late")
+        sampler.go.set()
+        await asyncio.gather(*tasks)
+        assert [len(call) for call in sampler.calls] == [MOST_SAMPLES, 3]
+        assert sampler.calls[1][-1] == b"late"
 
     asyncio.run(main())
 
