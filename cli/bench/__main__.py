@@ -1,4 +1,5 @@
-"""scripts/bench: a table of step times with every optimisation on, each one off, and none; or of memory.
+"""scripts/bench: a table of step times with every optimisation on, each one off, and none; of memory, or of
+whole generations.
 
 Ratios count: all rows of a table are measured in one run, after a warm-up, on the hardware that is printed above it.
 """
@@ -16,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from cli.bench import memory, speed
+from cli.bench import generation, memory, speed
 from cli.bench.subjects import demo_is_there
 from models.presets import SIZES
 
@@ -37,6 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
         uses = list(memory.measure(size, device, batches))
         console.print(memory_table(uses))
         rows = [asdict(use) for use in uses]
+    elif options.generation:
+        runs = list(generation.measure(size, device, options.steps, options.repetitions))
+        console.print(generation_table(runs))
+        rows = [asdict(run) for run in runs]
     else:
         measured = list(speed.measure(size, device, batches, options.repetitions, options.steps))
         console.print(speed_table(measured))
@@ -75,6 +80,17 @@ def memory_table(uses: list[memory.Use]) -> Table:
     return table
 
 
+def generation_table(runs: list[generation.Run]) -> Table:
+    """One row a generation, in seconds."""
+    table = Table("run", "coarse steps", "decoding", "fine steps", "decoding", "sum", "voxels", "GiB", box=None)
+    for run in runs:
+        parts = run.coarse_steps, run.coarse_decoding, run.fine_steps, run.fine_decoding
+        voxels = f"{run.coarse_voxels:,} -> {run.fine_voxels:,}"
+        seconds = [f"{part:.3f}" for part in (*parts, sum(parts))]
+        table.add_row(str(run.number), *seconds, voxels, f"{run.peak_gib:.2f}" if run.peak_gib else "")
+    return table
+
+
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(%(default)s)")
@@ -83,6 +99,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=5, help="steps a repetition (%(default)s)")
     parser.add_argument("--repetitions", type=int, default=10, help="repetitions (%(default)s)")
     parser.add_argument("--memory", action="store_true", help="measure memory instead of time")
+    parser.add_argument("--generation", action="store_true", help="whole generations of --steps steps each stage")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to a file")
     return parser.parse_args(arguments)
 

@@ -1,0 +1,56 @@
+"""scripts/bench measures what it says, at the smallest size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from cli.bench import speed
+from cli.bench.__main__ import main
+from cli.bench.subjects import sphere
+from models import kernels
+from models.presets import OFFICIAL
+
+
+def test_every_variant_of_both_stages_is_measured_and_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bench.json"
+    assert main(["--device", "cpu", "--size", "tiny", "--repetitions", "2", "--steps", "1", "--json", str(path)]) == 0
+    measured = json.loads(path.read_text())
+    assert {(row["stage"], row["variant"]) for row in measured["rows"]} == {
+        (stage, variant) for stage in ("coarse", "fine") for variant in ("fp32", "bf16")
+    }
+    assert all(0 < row["fastest"] <= row["median"] <= row["slowest"] for row in measured["rows"])
+    assert torch.__version__ in capsys.readouterr().out
+
+
+def test_a_generation_goes_through_both_stages(tmp_path: Path) -> None:
+    path = tmp_path / "runs.json"
+    arguments = ["--device", "cpu", "--size", "tiny", "--generation", "--repetitions", "1", "--steps", "2"]
+    assert main([*arguments, "--json", str(path)]) == 0
+    (run,) = json.loads(path.read_text())["rows"]
+    assert run["coarse_voxels"] > 0
+    assert run["fine_voxels"] > 0
+    assert min(run["coarse_steps"], run["fine_steps"]) > 0
+
+
+def test_every_optimisation_of_a_gpu_has_a_row_without_it() -> None:
+    ways = {way.name: way for way in speed.variants(torch.device("cuda"))}
+    everything = ways["all"]
+    assert everything.graphs
+    assert everything.switches == kernels.Switches()
+    without = [way for name, way in ways.items() if name.startswith("all but")]
+    assert len({(way.dtype, way.graphs, *vars(way.switches).values()) for way in without}) == 5
+
+
+def test_the_fine_sample_has_as_many_voxels_as_it_says() -> None:
+    assert len(sphere(OFFICIAL["fine"])) == 46_080
+
+
+def test_memory_of_a_cpu_is_not_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--device", "cpu", "--size", "tiny", "--memory"]) == 1
+    assert "--device cuda" in capsys.readouterr().out
