@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import re
 import shutil
 import signal
 import socket
@@ -164,6 +165,24 @@ def test_it_serves_from_the_store_in_an_empty_folder(bento: Built, tmp_path: Pat
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(30) == 0
         assert list(service.folder.iterdir()) == []
+
+
+def test_it_serves_as_in_an_image_with_its_models_beside_it(bento: Built, tmp_path: Path) -> None:
+    """In an image the models are in the Bento's folder, and BENTOML_HOME is an empty volume."""
+    packed = tmp_path / "bento"
+    shutil.copytree(bento.path, packed)
+    shutil.copytree(bento.home / "models", packed / "models")
+    before = {path: path.stat().st_mtime_ns for path in packed.rglob("*") if path.is_file()}
+    command = ["bentoml", "serve", "--timeout-graceful-shutdown", "300", str(packed)]
+    dockerfile = (ROOT / "deploy/image/Dockerfile").read_text()
+    variables = re.findall(r"(\w+)=/var/cache/xcube(\S*)", dockerfile)
+    volume = {name: f"{tmp_path / 'volume'}{rest}" for name, rest in variables}
+    assert {"BENTOML_HOME", "XCUBE_JOBS_DIR"} <= set(volume)
+    with running(command, bento, tmp_path, **volume) as service:
+        request = {"prompt": "a chair", "ddim_steps": 2, "seed": 3}
+        assert httpx.post(f"{service.url}/generate", json=request, timeout=60).status_code == 200
+    written = {path: path.stat().st_mtime_ns for path in packed.rglob("*") if path.suffix != ".pyc" and path.is_file()}
+    assert written == before, "the image is read-only"
 
 
 def test_the_gpu_tiers_command_serves_the_sampler_alone(bento: Built, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_the_secret_has_the_key_that_both_tiers_read(tmp_path: Path) -> None:
         if resource["kind"] == "Deployment"
         for container in resource["spec"]["template"]["spec"]["containers"]
         for variable in container["env"]
-        if "valueFrom" in variable
+        if variable["name"] == "XCUBE_SAMPLER_TOKEN"
     ]
     assert len(references) == 2
     assert all(each == {"name": secret["metadata"]["name"], "key": next(iter(secret["data"]))} for each in references)

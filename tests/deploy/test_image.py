@@ -64,6 +64,7 @@ def test_its_settings_are_those_of_the_manifests(settings: dict[str, Any]) -> No
     assert settings["StopSignal"] in ("SIGTERM", "15")
     assert settings["Cmd"] == ["serve", "--timeout-graceful-shutdown", "300"]
     assert environment["BENTOML_HOME"] == "/var/cache/xcube"
+    assert environment["XCUBE_JOBS_DIR"] == "/var/cache/xcube/jobs"
     assert environment["XCUBE_DEVICE"] == "cpu"
 
 

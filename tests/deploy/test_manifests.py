@@ -24,7 +24,7 @@ KUBERNETES = "1.33.0"
 UID = 1034
 CUSTOM = {"ScaledObject": "scaledobject.json", "ServiceMonitor": "servicemonitor.json"}
 # Not in the manifests on purpose: whoever deploys makes them (docs/deploy.md).
-MADE_BY_HAND = {("PersistentVolumeClaim", "xcube-models"), ("Secret", "xcube-sampler")}
+MADE_BY_HAND = {("PersistentVolumeClaim", "xcube-models"), ("Secret", "xcube-sampler"), ("Secret", "xcube-api-key")}
 
 
 @pytest.fixture(scope="module", params=OVERLAYS)
