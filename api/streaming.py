@@ -1,4 +1,4 @@
-"""A generation as server-sent events: `queued`, `progress`, `coarse`, then `completed` or `failed`.
+"""A generation as server-sent events: `queued`, `progress`, `coarse`, `warning`, then `completed` or `failed`.
 
 https://html.spec.whatwg.org/multipage/server-sent-events.html; every event's data is one JSON object on one line.
 """
@@ -71,12 +71,15 @@ class EventStream:
 
     async def _last(self) -> bytes:
         try:
-            body = await asyncio.to_thread(write_json, await self._work)
+            result = await self._work
+            body = await asyncio.to_thread(write_json, result)
         except Exception as error:
             problem = problem_of(error)
             metrics.problem(problem.code)
             return _event("failed", problem.body())
-        return _event("completed", body)
+        # Headers have left long ago, and `completed` has the body of POST /generate, which has no place for them.
+        warning = _event("warning", orjson.dumps({"warnings": result.warnings})) if result.warnings else b""
+        return warning + _event("completed", body)
 
     async def _encode(self, event: Event) -> bytes:
         match event:

@@ -37,8 +37,8 @@ export function setKey(key) {
  */
 export async function* generate(request, signal) {
   const answer = await post(GENERATE, request, "text/event-stream, application/json;q=0.9", signal);
+  let warning = answer.headers.get("X-XCube-Warning");
   yield { type: "seed", seed: answer.headers.get("X-Seed") ?? request.seed };
-  const warning = answer.headers.get("X-XCube-Warning");
   if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream")) {
     yield { type: "completed", answer: await answer.json(), warning };
     return;
@@ -46,8 +46,9 @@ export async function* generate(request, signal) {
   for await (const { event, data } of events(answer.body)) {
     const value = JSON.parse(data);
     if (event === "failed") throw new ServiceError(value.error, { code: value.code, retryAfter: value.retry_after });
+    if (event === "warning") warning = value.warnings.join("; ");
     if (event === "completed") {
-      yield { type: "completed", answer: value, warning: [value.warnings ?? warning ?? []].flat().join("; ") };
+      yield { type: "completed", answer: value, warning };
       return;
     }
     yield { type: event, ...value };

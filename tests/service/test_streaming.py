@@ -62,6 +62,12 @@ def test_the_events_tell_the_way_of_a_shape_and_end_with_what_generate_answers(s
     assert events[-2][1]["seconds_left"] == 0
 
 
+def test_what_is_worth_knowing_comes_before_the_end(server: Server) -> None:
+    events = stream(server, prompt="chair " * 100)
+    assert names(events)[-2:] == ["warning", "completed"]
+    assert "77 tokens" in dict(events)["warning"]["warnings"][0]
+
+
 def test_without_fine_the_coarse_shape_is_the_last_event_before_the_end(server: Server) -> None:
     events = stream(server, use_fine=False)
     assert names(events)[-2:] == ["coarse", "completed"]

@@ -63,6 +63,8 @@ class Replay:
         if self.streams and "text/event-stream" in request.headers["accept"]:
             return StreamingResponse(self._events(), headers=headers, media_type="text/event-stream")
         format_ = negotiate(request.headers.get("accept"), request.query_params.get("format"))
+        if self.result.warnings:
+            headers["X-XCube-Warning"] = "; ".join(self.result.warnings)
         return Response(format_.encode(self.result, "test"), headers=headers, media_type=format_.media_type)
 
     async def _events(self) -> AsyncIterator[bytes]:
@@ -79,6 +81,8 @@ class Replay:
                     yield event("coarse", {name: coarse[name] for name in ("coarse_xyz", "coarse_normal")})
                     while self.held:
                         await asyncio.sleep(self.pause)
+            if self.result.warnings:
+                yield event("warning", {"warnings": self.result.warnings})
             yield b"event: completed\ndata: " + write_json(self.result) + b"\n\n"
         except asyncio.CancelledError:
             self.cancelled.set()

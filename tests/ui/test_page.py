@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,14 @@ def test_a_service_that_does_not_stream_is_understood_too(page: Page, site: Site
     make(page, site)
     expect(page.locator("#facts-text")).to_contain_text(f"{len(ball.coarse):,} voxels")
     expect(page.get_by_role("radiogroup", name="Level of detail")).to_be_hidden()
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_what_is_worth_knowing_is_told_below_the_shape(page: Page, site: Site, ball: Result, streams: bool) -> None:
+    site.replay.streams = streams
+    site.replay.result = replace(ball, warnings=("The prompt was cut.", "There is no fine model."))
+    make(page, site)
+    expect(page.locator("#warning")).to_have_text("The prompt was cut.; There is no fine model.")
 
 
 def test_modes_and_levels_show_the_shape_differently(page: Page, site: Site) -> None:
