@@ -18,7 +18,7 @@ from models.voxels import GridClass
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
 PROMPTS = ("a chair", "a round table", "a tall lamp", "a mug", "a bowl", "a sphere", "a sofa", "a vase")
-STEPS = 50
+STEPS = 100
 LEAST_IOU, LEAST_IOU_OF_A_SHAPE = 0.99, 0.95
 """Over all voxels of a stage's shapes together, and for each shape: guidance multiplies rounding by up to 1 + 2 s."""
 
