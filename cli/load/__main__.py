@@ -26,10 +26,7 @@ def main(arguments: list[str]) -> int:
     Returns:
         0; 1 if there were errors other than 429s or if, with --soak, memory grew by 5% or more; 2 without a service.
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    if min(options.users, options.rate or 1, options.seconds or 1, options.requests or 1, options.steps[0]) <= 0:
-        parser.error("users, rate, seconds, requests and steps are larger than 0")
+    options = options_of(arguments)
     seconds = options.seconds or (SOAK_SECONDS if options.soak else 60.0)
     port = urlsplit(options.url).port or 80
     try:
@@ -66,7 +63,8 @@ async def _run(options: argparse.Namespace, seconds: float, port: int | None) ->
     return replace(result, memory_growth=memory.growth(), memory_megabytes=memory.largest() / MEGABYTE)
 
 
-def _parser() -> argparse.ArgumentParser:
+def options_of(arguments: list[str]) -> argparse.Namespace:
+    """The options of a command line; ends the process with a sentence if they make no sense."""
     parser = argparse.ArgumentParser(prog="load", description="Puts load on a running service.")
     parser.add_argument("--url", default="http://localhost:8000", help="the service (default: %(default)s)")
     parser.add_argument("--users", type=int, default=16, help="users who wait for their answers (default: %(default)s)")
@@ -78,7 +76,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0, help="another seed gives other requests")
     parser.add_argument("--soak", action="store_true", help="watch the memory of a service on this machine")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to a file")
-    return parser
+    options = parser.parse_args(arguments)
+    numbers = (options.users, options.rate, options.seconds, options.requests, *options.steps)
+    if any(number is not None and number <= 0 for number in numbers):
+        parser.error("users, rate, seconds, requests and steps are larger than 0")
+    return options
 
 
 if __name__ == "__main__":
