@@ -66,7 +66,7 @@ EVENT = _object(
     "Event",
     "One server-sent event. The data is JSON.",
     {
-        "event": {"enum": ["queued", "progress", "coarse", "completed", "failed"]},
+        "event": {"enum": ["queued", "progress", "coarse", "warning", "completed", "failed"]},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
 )
