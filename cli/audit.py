@@ -5,6 +5,7 @@ Needs the network: advisories come from PyPI. With `--licences` it prints the li
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -54,6 +55,7 @@ def packages(device: str) -> dict[str, str]:
 def advisories() -> bool:
     """Asks for known vulnerabilities; true if there is one, or if a package could not be looked up."""
     found = False
+    install_pip_audit()
     for device in LOCKS:
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as flat:
             # Advisories are about public versions: no build tags.
@@ -64,6 +66,12 @@ def advisories() -> bool:
             done = subprocess.run([sys.executable, "-m", "pip_audit", *options, "-r", flat.name], check=False)
         found = found or done.returncode != 0
     return found
+
+
+def install_pip_audit() -> None:
+    """Installs pip-audit if it is missing. It is no part of the locks, where it would bring a newer pip along."""
+    if importlib.util.find_spec("pip_audit") is None:
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "pip-audit>=2.10,<3"], check=True)
 
 
 def licences() -> list[tuple[str, str, str, str]]:

@@ -14,7 +14,7 @@ from tests.service.conftest import Server, StartServer
 from tests.service.test_contract import assert_error
 
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
-LONG = {**REQUEST, "ddim_steps": 120}
+LONG = {**REQUEST, "ddim_steps": 1000}
 
 
 def add(server: Server, headers: dict[str, str] | None = None, **fields: Any) -> dict[str, Any]:
@@ -100,6 +100,7 @@ def test_a_wrong_job_is_refused(server: Server, body: Any, status: int, code: st
     assert_error(server.get("/jobs/..%2f..%2fetc"), 404, "not_found")
 
 
+@pytest.mark.timeout(300)
 def test_a_job_outlives_the_service_and_has_the_same_result(
     start_server: StartServer, tiny_models: Path, tmp_path: Path, server: Server
 ) -> None:
