@@ -15,25 +15,11 @@ from models.checkpoint.official import EMA_COUNTERS, TRAINING_WEIGHTS, VAE_ENCOD
 from models.checkpoint.rename import ENCODER, relayout, rename_encoder, rename_unet
 from models.checkpoint.settings import Settings
 from models.checkpoint.source import expected_shapes
-from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig, VAEConfig
+from models.config import Stage
+from models.presets import OFFICIAL
 from models.vae_encoder import Encoder
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-
-OFFICIAL: dict[Stage, StageConfig] = {
-    "coarse": StageConfig(
-        "coarse",
-        DenseUNetConfig(8, 8, 16, 256, (1, 2, 4, 4), 2, (1, 2, 4, 8), 8, 1024),
-        VAEConfig(4, 128, 8, latent_resolution=16, dense_latent=True),
-        voxel_size=1 / 128,
-    ),
-    "fine": StageConfig(
-        "fine",
-        SparseUNetConfig(14, 8, 64, (1, 2, 2, 4), 2, (4, 8), 8, 1024),
-        VAEConfig(3, 64, 8, latent_resolution=128, dense_latent=False),
-        voxel_size=1 / 512,
-    ),
-}
 
 
 def manifest(stage: Stage) -> dict[str, list[int]]:
