@@ -109,7 +109,11 @@ class DenseUNet(nn.Module):
         self.out_conv = DenseConv(channels, config.out_channels, 3)
 
     def forward(self, x: Tensor, timesteps: Tensor, context: TextContext) -> Tensor:
-        """x [B, C, X, Y, Z], timesteps [B], context of B texts -> v [B, C', X, Y, Z]."""
+        """x [B, C, X, Y, Z], timesteps [B], context of B texts -> v [B, C', X, Y, Z].
+
+        One x and one timestep for several texts, as guidance wants it, are computed once up to where the first text
+        comes in, and for each text from there on.
+        """
         x = x.to(self.out_conv.weight.dtype)
         embedding = functional.silu(self.time_embedding(timesteps)).to(x.dtype)
         skips = []
@@ -118,7 +122,8 @@ class DenseUNet(nn.Module):
             skips.append(x)
         x = _run(self.middle, x, embedding, context)
         for layers in self.decoder:
-            x = _run(layers, torch.cat((x, skips.pop()), dim=1), embedding, context)
+            skip = skips.pop()
+            x = _run(layers, torch.cat((x, skip.expand(len(x), *skip.shape[1:])), dim=1), embedding, context)
         return self.out_conv(self.out_norm(x, silu=True))  # type: ignore[no-any-return]
 
 
@@ -127,7 +132,7 @@ def _run(layers: nn.Module, x: Tensor, embedding: Tensor, context: TextContext) 
         if isinstance(layer, ResBlock):
             x = layer(x, embedding)
         elif isinstance(layer, DenseTransformer):
-            x = layer(x, context)
+            x = layer(x.expand(len(context.tokens), *x.shape[1:]), context)
         else:
             x = layer(x)
     return x

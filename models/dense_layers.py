@@ -1,8 +1,8 @@
 """Layers on full cubes: convolution and group normalisation, the plain way or on rows.
 
-A cube [B, C, X, Y, Z] in PyTorch's channels-last layout is a matrix of rows [B * X * Y * Z, C] in memory. On a GPU in
-bfloat16 the layers work on those rows: a 3x3x3 convolution is then the sparse one on a grid that happens to be full,
-and every linear layer of a transformer reads its input as it lies.
+A cube [B, C, X, Y, Z] in PyTorch's channels-last layout is a matrix of rows [B * X * Y * Z, C] in memory, so every
+linear layer of a transformer reads its input as it lies. On a GPU in bfloat16 a 3x3x3 convolution works on those rows
+too: it is then the sparse one on a grid that happens to be full.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ def to_cube(rows: Tensor, like: Tensor) -> Tensor:
 
 
 class DenseConv(nn.Conv3d):
-    """A 1x1x1 or padded 3x3x3 convolution [B, C, X, Y, Z] -> [B, C', X, Y, Z]; on rows once it is packed."""
+    """A 1x1x1 or padded 3x3x3 convolution [B, C, X, Y, Z] -> [B, C', X, Y, Z].
+
+    The 1x1x1 one is a product with rows, and so is the other once it is packed.
+    """
 
     def __init__(self, channels: int, out_channels: int, kernel_size: int) -> None:
         super().__init__(channels, out_channels, kernel_size, padding=kernel_size // 2)
@@ -42,10 +45,10 @@ class DenseConv(nn.Conv3d):
             self.weight.data = self.weight.permute(2, 3, 4, 1, 0).contiguous().permute(4, 3, 0, 1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.packed:
-            return super().forward(x)
         if self.kernel_size[0] == 1:
             return to_cube(functional.linear(to_rows(x), self.weight.flatten(1), self.bias), x)
+        if not self.packed:
+            return super().forward(x)
         grid = _full_grid(x.shape[2], x.shape[0], x.device)
         return to_cube(grid.conv3(to_rows(x), self.weight, self.bias), x)
 

@@ -220,33 +220,34 @@ class CoarseStage(DiffusionStage):
         return self._grid if len(states) == 1 else self.backend.dense(self.resolution, len(states), self.device)
 
     def predict(self, states: Sequence[DiffusionState], times: Sequence[int]) -> list[Tensor]:
+        if not self.batched:
+            return [self._predict_alone(state, time) for state, time in zip(states, times, strict=True)]
         guided = [index for index, state in enumerate(states) if state.guidance_scale != 1.0]
         order = [*range(len(states)), *guided]
         texts = [state.text for state in states] + [self.null] * len(guided)
-        if self.batched:
-            rows = next(size for size in BUCKETS if size >= len(order))
-            texts += [self.null] * (rows - len(order))
-            order += [0] * (rows - len(order))
+        rows = next(size for size in BUCKETS if size >= len(order))
+        texts += [self.null] * (rows - len(order))
+        order += [0] * (rows - len(order))
         x = torch.stack([states[index].x for index in order])
         row_times = self._upload(torch.tensor([times[index] for index in order]))
-        rows_v = self._evaluate(x, row_times, texts)
+        slot = self._slot(self._slots, len(x), texts, lambda: len(x))
+        rows_v = slot.run(partial(self._forward, context=slot.context), (x, row_times), self._recorded)
         predictions = list(rows_v[: len(states)].clone())
         for row, index in enumerate(guided, start=len(states)):
-            conditional = predictions[index]
-            predictions[index] = conditional + states[index].guidance_scale * (conditional - rows_v[row])
+            predictions[index] = _guide(predictions[index], rows_v[row], states[index])
         return predictions
+
+    def _predict_alone(self, state: DiffusionState, time: int) -> Tensor:
+        guided = state.guidance_scale != 1.0
+        texts = [state.text, self.null] if guided else [state.text]
+        v = self._forward(state.x[None], torch.tensor([time]), self._context(texts))
+        return _guide(v[0], v[1], state) if guided else v[0]
 
     def _rebuilt(self) -> Sequence[LRUCache[Any]]:
         return (self._slots,)
 
-    def _evaluate(self, x: Tensor, times: Tensor, texts: Sequence[Tensor]) -> Tensor:
-        """Rows of latents [R, V, C], timesteps [R] and R texts -> v, float32 [R, V, C]."""
-        if not self.batched:
-            return self._forward(x, times, self._context(texts))
-        slot = self._slot(self._slots, len(x), texts, lambda: len(x))
-        return slot.run(partial(self._forward, context=slot.context), (x, times), self._recorded)
-
     def _forward(self, x: Tensor, times: Tensor, context: TextContext) -> Tensor:
+        """Rows of latents [R, V, C], timesteps [R] and R texts -> v, float32 [R, V, C]."""
         cube = x.transpose(1, 2).unflatten(2, (self.resolution,) * 3)
         v: Tensor = self.unet(cube, times, context)
         return v.float().flatten(2).transpose(1, 2)
@@ -317,6 +318,10 @@ class FineStage(DiffusionStage):
         features = torch.cat((x, grid.ijk.float(), normal), dim=1)
         v: Tensor = self.unet(features, grid, time, context)
         return v.float()
+
+
+def _guide(conditional: Tensor, unconditional: Tensor, state: DiffusionState) -> Tensor:
+    return conditional + state.guidance_scale * (conditional - unconditional)
 
 
 def normalise_condition(normals: Tensor) -> Tensor:

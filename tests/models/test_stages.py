@@ -69,6 +69,16 @@ def test_guidance_of_exactly_one_is_the_conditional_prediction() -> None:
     torch.testing.assert_close(guided, plain + 2.5 * (plain - null), atol=1e-4, rtol=1e-4)
 
 
+def test_guidance_computes_once_what_comes_before_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = []
+    for layer in (COARSE.unet.encoder[1][0], COARSE.unet.out_conv):
+        monkeypatch.setattr(
+            layer, "forward", lambda x, *rest, run=layer.forward: (rows.append(len(x)), run(x, *rest))[1]
+        )
+    COARSE.predict([COARSE.start(text(0), seed=1)], [500])
+    assert rows == [1, 2]
+
+
 def test_the_seed_and_the_prompt_both_matter() -> None:
     first, other_seed, other_text = (
         COARSE.denoise([COARSE.start(text(prompt), seed=seed, steps=2)], 2)[0].x

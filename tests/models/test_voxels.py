@@ -66,7 +66,7 @@ def test_convolution_in_chunks_equals_one_in_a_single_block(monkeypatch: pytest.
     grid = scattered(TorchGrid, 2, (500, 100))
     features, weight = torch.randn(600, 8, dtype=torch.float64), torch.randn(4, 8, 3, 3, 3, dtype=torch.float64)
     whole = grid.conv3(features, weight)
-    monkeypatch.setattr("models.voxels.torch_grid.GATHER_BYTES", {"cpu": 27 * 8 * 8 * 37})
+    monkeypatch.setattr("models.voxels.torch_grid.CPU_ROWS", 37)
     torch.testing.assert_close(grid.conv3(features, weight), whole)
 
 
