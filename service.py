@@ -113,11 +113,15 @@ class XCube:
         pages.health = lambda: self.monitor.health
         pages.infrastructure = lambda: entry.openapi_spec.asdict()["paths"]
         self.jobs = pages.jobs.jobs = Jobs(settings, self.generator)
-        before_end(self.jobs.stop)
+        before_end(self.drain)
         self.polling = asyncio.get_running_loop().create_task(self.monitor.run())
 
     async def __is_ready__(self) -> bool:
-        return self.monitor.health.status == "ready"
+        return self.monitor.health.status == "ready" and not self.generator.draining
+
+    async def drain(self) -> None:
+        """Saves jobs, takes no new requests, and lets those that are here end."""
+        await asyncio.gather(self.jobs.stop(), self.generator.drain(settings.drain_seconds))
 
     @bentoml.on_shutdown
     async def stop(self) -> None:

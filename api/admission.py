@@ -24,6 +24,8 @@ class Admission:
         self.running = 0
         self._waiting: deque[_Turn] = deque()
         self._work: dict[object, float] = {}
+        self._empty = asyncio.Event()
+        self._empty.set()
 
     @property
     def waiting(self) -> int:
@@ -51,11 +53,11 @@ class Admission:
         """
         busy = self.running >= self.max_running
         if busy and (self.waiting >= self.max_queue or self.outstanding > patience):
-            raise QueueFull(
-                f"{self.waiting} requests are waiting already: try again later.", retry_after=self.next_free()
-            )
+            wait = max(self.next_free(), self.outstanding - patience)
+            raise QueueFull(f"{self.waiting} requests are waiting already: try again later.", retry_after=wait)
         key = object()
         self._work[key] = work
+        self._empty.clear()
         try:
             if busy:
                 await self._wait(report)
@@ -69,7 +71,13 @@ class Admission:
                 self._leave()
         finally:
             del self._work[key]
+            if not self._work:
+                self._empty.set()
             self._show()
+
+    async def empty(self) -> None:
+        """Waits until nobody runs or waits."""
+        await self._empty.wait()
 
     def next_free(self) -> float:
         """Expected seconds until the next of the outstanding requests ends."""

@@ -19,7 +19,6 @@ from api.generation import Generator, Timings
 from api.schemas import GenerateRequest
 from api.streaming import MEDIA_TYPE as EVENTS
 from api.streaming import EventStream, wants_events
-from api.version import service_version
 from models.errors import XCubeError
 
 _POINTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
@@ -65,7 +64,7 @@ async def _file(generator: Generator, request: GenerateRequest, call: Call, form
         result = await generator.run(request, call, timings)
     call.headers["X-Seed"] = str(result.seed)
     with timings.measure("write"), metrics.part("serialize"):
-        body = await generator.writer.write(format_, result, service_version())
+        body = await generator.write(format_, result, call)
     call.headers["Server-Timing"] = timings.header()
     if result.warnings:
         call.headers["X-XCube-Warning"] = "; ".join(result.warnings)

@@ -69,7 +69,7 @@ async def answer_batch(generator: Generator, batch: BatchRequest, call: Call, ma
     ``error``, ``code`` and ``retryable``, and the others go on.
     """
     try:
-        generator.monitor.check_ready()
+        generator.check_open()
         if len(batch.prompts) > max_batch:
             raise InvalidRequest(f"prompts has {len(batch.prompts)} items: send at most {max_batch} at a time.")
     except XCubeError as error:

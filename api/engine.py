@@ -10,12 +10,14 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import torch
 
 from api import metrics
-from api.errors import EmptyResult, ModelsUnavailable, OutOfMemory, TooManyVoxels
+from api.errors import EmptyResult, ModelsChanged, ModelsUnavailable, OutOfMemory, TooManyVoxels
 from api.loading import Models
 from api.pacing import StepTimes
 from api.schemas import Health
@@ -55,7 +57,10 @@ class Engine:
             model_loaded=self._ready,
             error=self._error,
         )
-        return Status(health=health, fine_model=self.models.has_fine, step_seconds=dict(self.times.seconds))
+        return Status(
+            health=health, fine_model=self.models.has_fine, step_seconds=dict(self.times.seconds),
+            arithmetic=self.models.arithmetic,
+        )  # fmt: skip
 
     def load(self) -> None:
         """Loads text tower and coarse stage and runs them once; a failure becomes the status `error`."""
@@ -80,7 +85,7 @@ class Engine:
         for index, item in enumerate(items):
             try:
                 self._check_ready()
-                state = DiffusionState.from_bytes(item.state)
+                state = self._read(item.state)
                 groups.setdefault(state.stage, {})[index] = state
             except XCubeError as error:
                 results[index] = _failed(Progress, error)
@@ -92,41 +97,46 @@ class Engine:
 
     def decode(self, state: bytes, refine: bool) -> Decoded:
         """Voxels of a finished state; with `refine`, also the first state of the fine stage on them."""
-        return self._guarded(Decoded, lambda: self._decode(DiffusionState.from_bytes(state), refine))
+        return self._guarded(Decoded, lambda: self._decode(self._read(state), refine))
 
     def _begin(self, order: Order) -> Progress:
-        text = self.models.embed(order.prompt)
-        state = self.models.coarse().start(
+        text = self._with_room("text", lambda: self.models.embed(order.prompt))
+        state = self._with_room("coarse", self.models.coarse).start(
             text, seed=order.seed, steps=order.steps, guidance_scale=order.guidance_scale
         )
         warnings = [TRUNCATED] if text.truncated else []
         if order.use_fine and not self.models.has_fine:
             warnings.append(NO_FINE_MODEL)
-        return _progress(state, warnings)
+        return self._progress(state, warnings)
 
     def _advance(self, stage: str, states: Sequence[DiffusionState], steps: int) -> list[Progress]:
-        start = time.perf_counter()
         try:
-            advanced = self._with_room(stage, lambda chosen: chosen.denoise(states, steps))
+            work = partial(self._denoise, stage, states, steps)
+            return [self._progress(state) for state in self._with_room(stage, work, smallest=len(states) == 1)]
         except (NumericError, torch.OutOfMemoryError) as error:
             if len(states) == 1:
                 return [_failed(Progress, error)]
-            # Halves again and again: a batch that is too large fits, one that holds a NaN loses only that sample.
-            if isinstance(error, torch.OutOfMemoryError):
-                metrics.out_of_memory()
-            torch.cuda.empty_cache()
-            half = len(states) // 2
-            return self._advance(stage, states[:half], steps) + self._advance(stage, states[half:], steps)
+            lacking = isinstance(error, torch.OutOfMemoryError)
         except Exception as error:
             self._end_if_lost(error)
             return [_failed(Progress, error) for _ in states]
+        # Halves again and again: a batch that is too large fits, one that holds a NaN loses only that sample.
+        if lacking:
+            metrics.out_of_memory()
+        half = len(states) // 2
+        return self._advance(stage, states[:half], steps) + self._advance(stage, states[half:], steps)
+
+    def _denoise(self, stage: str, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
+        chosen = self._stage(stage)
+        start = time.perf_counter()
+        advanced = chosen.denoise(states, steps)
         taken = sum(after.step - before.step for before, after in zip(states, advanced, strict=True))
         self.times.observe(stage, taken, time.perf_counter() - start)
         metrics.steps(stage, len(states), taken)
-        return [_progress(state) for state in advanced]
+        return advanced
 
     def _decode(self, state: DiffusionState, refine: bool) -> Decoded:
-        voxels = self._with_room(state.stage, lambda chosen: chosen.decode([state]))[0]
+        voxels = self._with_room(state.stage, lambda: self._stage(state.stage).decode([state])[0])
         if len(voxels) > self.settings.max_voxels:
             raise TooManyVoxels(
                 f"The {state.stage} shape has {len(voxels)} voxels, more than the {self.settings.max_voxels} of "
@@ -137,19 +147,28 @@ class Engine:
                 raise EmptyResult("The model made no voxels for this prompt and seed: try another seed or prompt.")
             return Decoded(warnings=(FINE_EMPTY,))
         fine = None
-        if refine and (stage := self.models.fine()) is not None:
+        if refine and (stage := self._with_room("fine", self.models.fine)) is not None:
             text = TextEmbedding(state.text)
-            fine = _progress(stage.start(voxels, text, seed=state.seed, steps=state.steps, sampler=state.sampler))
+            start = stage.start(voxels, text, seed=state.seed, steps=state.steps, sampler=state.sampler)
+            fine = self._progress(start)
         return Decoded(voxels=pack_voxels(voxels), fine=fine)
 
-    def _with_room(self, name: str, work: Callable[[DiffusionStage], T]) -> T:
-        """Work on a stage; once more, with all memory freed that can be, where the GPU's does not suffice."""
-        try:
-            return work(self._stage(name))
-        except torch.OutOfMemoryError:
-            metrics.out_of_memory()
-        self.models.make_room(name)
-        return work(self._stage(name))
+    def _with_room(self, needed: str, work: Callable[[], T], *, smallest: bool = True) -> T:
+        """Some work, tried again with more room where the GPU's memory does not suffice.
+
+        First with caches emptied, then with the models unloaded that are not `needed`; the latter only for the
+        `smallest` work there is. Raises torch.OutOfMemoryError if nothing helped.
+        """
+        rooms: list[Callable[[], object]] = [self.models.empty_caches]
+        if smallest:
+            rooms.append(partial(self.models.unload_idle, needed))
+        for make_room in rooms:
+            try:
+                return work()
+            except torch.OutOfMemoryError:
+                metrics.out_of_memory()
+            make_room()  # outside of the handler, whose exception holds on to what was computed
+        return work()
 
     def _stage(self, name: str) -> DiffusionStage:
         stage = self.models.coarse() if name == "coarse" else self.models.fine()
@@ -177,17 +196,27 @@ class Engine:
             self._end_if_lost(error)
             return _failed(kind, error)
 
+    def _progress(self, state: DiffusionState, warnings: Sequence[str] = ()) -> Progress:
+        return Progress(
+            state=replace(state, models=self.models.tags).to_bytes(),
+            stage=state.stage, step=state.step, steps=state.steps, warnings=tuple(warnings),
+        )  # fmt: skip
+
+    def _read(self, data: bytes) -> DiffusionState:
+        """A state that came back. Raises StateError for no state, ModelsChanged for one of other models."""
+        state = DiffusionState.from_bytes(data)
+        if state.models != self.models.tags:
+            raise ModelsChanged(
+                f"The models were replaced in the middle ({state.models or 'unknown ones'} by {self.models.tags}): "
+                "send the request again."
+            )
+        return state
+
     def _end_if_lost(self, error: Exception) -> None:
         """Ends this process where its GPU is lost to it; the supervisor starts a new one, and slices are sent again."""
         if not isinstance(error, XCubeError | torch.OutOfMemoryError) and self.models.lost():
             log.critical("the GPU is lost to this process, which ends: %s", str(error).partition("\n")[0])
             os._exit(EXIT_GPU_LOST)
-
-
-def _progress(state: DiffusionState, warnings: Sequence[str] = ()) -> Progress:
-    return Progress(
-        state=state.to_bytes(), stage=state.stage, step=state.step, steps=state.steps, warnings=tuple(warnings)
-    )
 
 
 def _failed(kind: type[AnyOutcome], error: Exception) -> AnyOutcome:

@@ -95,6 +95,10 @@ class ModelsUnavailable(ApiError):
     """The models failed to load."""
 
 
+class ModelsChanged(ApiError):
+    """The work was begun with other models than there are now; its half-made latents mean nothing to these."""
+
+
 class OutOfMemory(ApiError):
     """The GPU's memory did not suffice, whatever the service tried."""
 
@@ -148,6 +152,7 @@ TABLE = (
     Rule(ModelsUnavailable, 503, "models_unavailable", False),
     Rule(CheckpointError, 503, "models_unavailable", False),
     Rule(ConfigError, 503, "models_unavailable", False),
+    Rule(ModelsChanged, 503, "models_changed", True),
     Rule(JobsUnavailable, 503, "jobs_unavailable", False),
     Rule(OutOfMemory, 503, "out_of_memory", True),
     Rule(Draining, 503, "draining", True),

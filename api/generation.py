@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from api import metrics, tracing
 from api.admission import Admission
 from api.call import Call
-from api.errors import ClientGone, DeadlinePassed
+from api.errors import ClientGone, DeadlinePassed, Draining
 from api.events import CoarseMade, Queued, Remaining, Report, Stepped, ignore
-from api.formats import FileWriter
+from api.formats import FileWriter, Format
 from api.health import Monitor
 from api.pacing import check_deadline, estimate
 from api.recent import RecentResults
@@ -22,10 +22,12 @@ from api.remote import Remote
 from api.result import Result
 from api.schemas import GenerateRequest, random_seed
 from api.settings import Settings
+from api.version import service_version
 from api.wire import Decoded, Order, Progress, unpack_voxels
 
 T = TypeVar("T")
 RECENT_BYTES = 256 * 2**20
+RETRY_DRAINING = 5.0
 
 
 class Timings:
@@ -68,24 +70,50 @@ class Generator:
         self.admission = Admission(settings.max_running, settings.max_queue)
         self.recent = RecentResults(RECENT_BYTES)
         self.writer = FileWriter()
+        self.draining = False
+        """Whether the service is stopping: it takes no new work."""
+        self._handed_back = asyncio.Event()
 
     async def run(self, request: GenerateRequest, call: Call, timings: Timings, report: Report = ignore) -> Result:
         """Generates one shape for a client that waits.
 
         Raises:
-            StillLoading, ModelsUnavailable, TooSlow, QueueFull: before any work.
+            Draining, StillLoading, ModelsUnavailable, TooSlow, QueueFull: before any work.
             EmptyResult, TooManyVoxels, NumericError, OutOfMemory, WorkerLost: from the models.
-            DeadlinePassed, ClientGone: the work stopped with the slice that was running.
+            DeadlinePassed, ClientGone, Draining: the work stopped with the slice that was running.
         """
-        self.monitor.check_ready()
+        self.check_open()
         status = self.monitor.status
         deadline = self.settings.deadline_seconds
         check_deadline(request, status.step_seconds, fine_model=status.fine_model, deadline=deadline)
         order = order_for(request)
         call.headers["X-Seed"] = str(order.seed)
-        result = await _while_wanted(self._placed(order, timings, report, deadline), call, deadline)
+        result = await self._while_wanted(self._placed(order, timings, report, deadline), call)
         self.recent.put(request, result)
         return result
+
+    async def write(self, format_: Format, result: Result, call: Call) -> bytes:
+        """A result as a file for a client that waits.
+
+        Raises:
+            DeadlinePassed, ClientGone, Draining: the writing stopped.
+        """
+        return await self._while_wanted(self.writer.write(format_, result, service_version()), call)
+
+    def check_open(self) -> None:
+        """Raises Draining, StillLoading or ModelsUnavailable unless a generation can start."""
+        if self.draining:
+            raise _draining()
+        self.monitor.check_ready()
+
+    async def drain(self, longest: float) -> None:
+        """Takes no new work, waits for what runs or waits, and after `longest` seconds hands that back."""
+        self.draining = True
+        try:
+            async with asyncio.timeout(longest):
+                await self.admission.empty()
+        except TimeoutError:
+            self._handed_back.set()
 
     async def run_job(self, order: Order, report: Report, saved: Saved | None) -> Result:
         """Generates one shape however long it takes, from where it was saved. Raises what the models raise."""
@@ -133,6 +161,25 @@ class Generator:
         with metrics.part(f"{progress.stage}_decode"):
             return await self.remote.decode(progress.state, refine=refine)
 
+    async def _while_wanted(self, work: Coroutine[Any, Any, T], call: Call) -> T:
+        """The result of some work, unless the client leaves, the deadline passes or the service stops first."""
+        deadline = self.settings.deadline_seconds
+        task = asyncio.create_task(work)
+        gone, stop = asyncio.create_task(call.gone.wait()), asyncio.create_task(self._handed_back.wait())
+        try:
+            await asyncio.wait({task, gone, stop}, timeout=deadline - call.seconds, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+        finally:
+            for each in (task, gone, stop):
+                each.cancel()
+            await asyncio.gather(task, gone, stop, return_exceptions=True)
+        if call.gone.is_set():
+            raise ClientGone("The client closed the connection.")
+        if self._handed_back.is_set():
+            raise _draining()
+        raise DeadlinePassed(f"The request did not end within {deadline:.0f} s and was stopped: ask for fewer steps.")
+
     def _work(self, order: Order) -> float:
         status = self.monitor.status
         return estimate(order.steps, status.step_seconds, fine=order.use_fine and status.fine_model)
@@ -143,18 +190,5 @@ def order_for(request: GenerateRequest) -> Order:
     return Order.of(request, random_seed() if request.seed is None else request.seed)
 
 
-async def _while_wanted(work: Coroutine[Any, Any, T], call: Call, deadline: float) -> T:
-    """The result of some work, unless the client leaves or the deadline passes first: then the work is cancelled."""
-    task = asyncio.create_task(work)
-    gone = asyncio.create_task(call.gone.wait())
-    try:
-        await asyncio.wait({task, gone}, timeout=deadline - call.seconds, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            return task.result()
-    finally:
-        task.cancel()
-        gone.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
-    if call.gone.is_set():
-        raise ClientGone("The client closed the connection.")
-    raise DeadlinePassed(f"The request did not end within {deadline:.0f} s and was stopped: ask for fewer steps.")
+def _draining() -> Draining:
+    return Draining("The service is stopping: send the request again in some seconds.", retry_after=RETRY_DRAINING)

@@ -54,4 +54,4 @@ class Monitor:
             self._seen = time.monotonic()
         except Exception:  # whatever went wrong on the way: no answer is what counts
             if time.monotonic() - self._seen > PATIENCE:
-                self.status = Status(health=LOADING, step_seconds=self.status.step_seconds)
+                self.status = self.status.model_copy(update={"health": LOADING})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from models.importer import ensure_imported
 from models.loading import load_coarse, load_fine, load_text
 from models.precision import choose_dtype
 from models.stages import CoarseStage, FineStage
-from models.store import ModelSet, find
+from models.store import ModelSet, find, name_of_weights
 from models.text import TextEmbedding, TextEncoder
 from models.voxels import GridClass, TorchGrid, choose_backend, name_of
 
@@ -41,8 +42,11 @@ class Models:
         self._backend: GridClass = TorchGrid
         self._text: TextEncoder | None = None
         self._coarse: CoarseStage | None = None
+        self._coarse_folder: Path | None = None
         self._fine: FineStage | None = None
         self._fine_folder: Path | None = None
+        self.tags = ""
+        """Names the weights of all models."""
         self._embeddings: LRUCache[TextEmbedding] = LRUCache(EMBEDDINGS_KEPT)
 
     @property
@@ -70,9 +74,10 @@ class Models:
             self._text = load_text(found.text).to(self.device)
         self._dtype = choose_dtype(self.settings.dtype, self.device)
         self._backend = choose_backend(self.settings.backend, self.device, self._dtype)
-        with metrics.loading("coarse"):
-            self._coarse = load_coarse(found.coarse, self._text.null, self.device, self._dtype, self._backend)
-        self._fine_folder = found.fine
+        self._coarse_folder, self._fine_folder = found.coarse, found.fine
+        used = (found.text, found.coarse, found.fine)
+        self.tags = " ".join(name_of_weights(folder) for folder in used if folder is not None)
+        self.coarse()
         metrics.build(torch.__version__, torch.version.cuda, backend=name_of(self._backend))
         log.info(
             "models of the %s set on %s in %s, sparse grids by %s",
@@ -86,10 +91,21 @@ class Models:
             raise ModelsUnavailable("The text model is not loaded.")
         return self._embeddings.get(prompt, lambda: text.encode([prompt])[0])
 
+    @property
+    def arithmetic(self) -> str:
+        """What changes the last bits of results besides the weights: device, number format, grids, threads."""
+        dtype = str(self._dtype).removeprefix("torch.")
+        return f"{self.gpu_name or 'cpu'}, {dtype}, {name_of(self._backend)}, {self.settings.threads} threads"
+
     def coarse(self) -> CoarseStage:
-        """The coarse stage."""
+        """The coarse stage, loaded again now if it had to make room."""
         if self._coarse is None:
-            raise ModelsUnavailable("The coarse model is not loaded.")
+            if self._text is None or self._coarse_folder is None:
+                raise ModelsUnavailable("The coarse model is not loaded.")
+            with metrics.loading("coarse"):
+                self._coarse = load_coarse(
+                    self._coarse_folder, self._text.null, self.device, self._dtype, self._backend
+                )
         return self._coarse
 
     def fine(self) -> FineStage | None:
@@ -99,15 +115,23 @@ class Models:
                 self._fine = load_fine(self._fine_folder, self.device, self._dtype, self._backend)
         return self._fine
 
-    def make_room(self, needed: str) -> None:
-        """Frees what can be made or loaded again; the fine model too, unless `needed` says that it is in use."""
-        if self._fine is not None:
-            self._fine.release()
-            if needed != "fine":
-                log.warning("the fine model leaves the GPU to make room, and is loaded again when it is needed")
-                self._fine = None
-        if self._coarse is not None:
-            self._coarse.release()
+    def empty_caches(self) -> None:
+        """Frees what can be made again: grids, keys and values of texts, graphs, and memory that PyTorch holds."""
+        for stage in (self._coarse, self._fine):
+            if stage is not None:
+                stage.release()
+
+    def unload_idle(self, needed: str) -> None:
+        """Unloads the fine model, or, where that is `needed`, the coarse one; each is loaded again on its next use."""
+        self.empty_caches()
+        idle = "coarse" if needed == "fine" else "fine"
+        if getattr(self, f"_{idle}") is None:
+            return
+        log.warning("the %s model leaves memory to make room, and is loaded again when it is needed", idle)
+        setattr(self, f"_{idle}", None)
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def show_memory(self) -> None:
         """Puts the GPU's memory into the metrics."""

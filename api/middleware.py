@@ -24,6 +24,8 @@ App = Any
 log = logging.getLogger("xcube.http")
 _PROBES = ("/health", "/livez", "/readyz", "/healthz", "/metrics")
 _PAGES = ("/", "/docs", "/redoc", "/ui", "/static", "/openapi.json", "/docs.json", "/schema.json")
+PIECE = 256 * 1024
+"""A long body leaves in pieces of so many bytes: the next one waits until the client has taken in enough."""
 ROUTES = frozenset({"/generate", "/generate_stream", "/batch_generate", "/jobs", *_PROBES, *_PAGES})
 """First parts of the paths that metrics tell apart."""
 
@@ -144,12 +146,21 @@ class _Answer:
         await self._forward({"type": "http.response.body", "body": body})
 
     async def _forward(self, message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await self._forward_body(message.get("body", b""), more=message.get("more_body", False))
+            return
         if message["type"] == "http.response.start":
             secure(MutableHeaders(raw=message["headers"]))
-        await self._send(message)
-        if message["type"] == "http.response.start":
             self.status = message["status"]
-        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+        await self._send(message)
+
+    async def _forward_body(self, body: bytes, *, more: bool) -> None:
+        for start in range(0, max(1, len(body)), PIECE):
+            if self._call.gone.is_set():
+                return
+            rest = more or start + PIECE < len(body)
+            await self._send({"type": "http.response.body", "body": body[start : start + PIECE], "more_body": rest})
+        if not more:
             self.complete = not self._call.gone.is_set()
 
 

@@ -91,11 +91,15 @@ class Decoded(Outcome):
 
 
 class Status(Message):
-    """What a Sampler says about itself: health, and seconds of one denoising step by stage, as measured."""
+    """What a Sampler says about itself: health, and seconds of one denoising step by stage, as measured.
+
+    arithmetic: what changes the last bits of its results besides the weights.
+    """
 
     health: Health
     fine_model: bool = False
     step_seconds: dict[str, float] = {}
+    arithmetic: str = ""
 
 
 def failure(error: Exception) -> tuple[str, str]:

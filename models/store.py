@@ -7,6 +7,7 @@ model of the other would run and give nonsense.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -23,7 +24,7 @@ from bentoml._internal.models import ModelStore
 from models.checkpoint.convert import Progress, convert
 from models.checkpoint.source import Source
 from models.errors import CheckpointError
-from models.loading import WEIGHTS_FILE
+from models.loading import CONFIG_FILE, WEIGHTS_FILE
 
 SetName = Literal["demo", "official"]
 KINDS = ("text", "coarse", "fine")
@@ -138,6 +139,17 @@ def _versions(kind: str, models: SetName) -> list[Path]:
 
 def _root() -> Path:
     return Path(BentoMLContainer.model_store.get()._path)
+
+
+def name_of_weights(folder: Path) -> str:
+    """What tells the model in a folder from any other: its tag in the store, elsewhere a digest of its content."""
+    if (folder / STAMP).is_file():
+        return _tag(folder)
+    content = hashlib.blake2b(digest_size=16)
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        with (folder / name).open("rb") as file:
+            content.update(hashlib.file_digest(file, "blake2b").digest())
+    return f"{folder.name}:{content.hexdigest()}"
 
 
 def _tag(folder: Path) -> str:

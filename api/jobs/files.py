@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from api.generation import Saved
 from api.result import Result
 from api.wire import Progress, pack_voxels, unpack_voxels
 
-VERSION = 1
+VERSION = 2
 _KINDS = ("state", "coarse", "fine")
 
 
 class Files:
     """The files of all jobs, in one folder.
 
-    threads: CPU threads of the Sampler. They change the last bits of a result, so a state that was saved under another
-    number is not taken up: the job starts again instead of becoming a mixture.
+    arithmetic: What changes the last bits of a result besides the weights, as the Sampler says now. A state that was
+    saved under another one is not taken up: the job starts again instead of becoming a mixture. The weights are named
+    by the states themselves, and a Sampler refuses those of others.
     """
 
-    def __init__(self, folder: Path, threads: int) -> None:
+    def __init__(self, folder: Path, arithmetic: Callable[[], str]) -> None:
         self._folder = folder
-        self._threads = threads
+        self._arithmetic = arithmetic
 
     def save(self, id_: str, saved: Saved) -> None:
         """Keeps a running job's state, in place of an older one."""
         progress = saved.progress
         head = {
-            "version": VERSION, "threads": self._threads, "stage": progress.stage, "step": progress.step,
+            "version": VERSION, "arithmetic": self._arithmetic(), "stage": progress.stage, "step": progress.step,
             "steps": progress.steps, "refined": saved.coarse is not None, "warnings": saved.warnings,
         }  # fmt: skip
         if saved.coarse is not None and not self._path(id_, "coarse").exists():
@@ -41,7 +43,7 @@ class Files:
         try:
             line, _, state = self._path(id_, "state").read_bytes().partition(b"\n")
             head = json.loads(line)
-            if (head["version"], head["threads"]) != (VERSION, self._threads):
+            if (head["version"], head["arithmetic"]) != (VERSION, self._arithmetic()):
                 return None
             progress = Progress(state=state, stage=head["stage"], step=head["step"], steps=head["steps"])
             coarse = self._path(id_, "coarse").read_bytes() if head["refined"] else None

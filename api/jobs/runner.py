@@ -9,7 +9,7 @@ import logging
 import uuid
 from functools import partial
 
-from api.errors import problem_of
+from api.errors import ModelsChanged, problem_of
 from api.events import CoarseMade, Event, Stepped
 from api.generation import Generator, Saved
 from api.jobs.files import Files
@@ -23,6 +23,8 @@ log = logging.getLogger("xcube.jobs")
 PERIOD = 1.0
 """Seconds between two looks for work, and between two savings of a state."""
 _REAPING = 60.0
+_NEW_STARTS = 3
+"""How often a job begins anew because its models were replaced, before it fails."""
 
 
 class _LostError(Exception):
@@ -92,12 +94,7 @@ class Runner:
         request = GenerateRequest.model_validate_json(record.request)
         job = _Job(record.id, Order.of(request, int(record.seed)))
         try:
-            saved = await asyncio.to_thread(self._files.load, job.id)
-            try:
-                result = await self._generate(job, saved)
-            except StateError:  # saved by another version
-                result = await self._generate(job, None)
-            await asyncio.to_thread(self._finish, job, result)
+            await asyncio.to_thread(self._finish, job, await self._result(job))
         except _LostError:
             await asyncio.to_thread(self._forget, job)
         except asyncio.CancelledError:
@@ -110,7 +107,19 @@ class Runner:
             await asyncio.to_thread(self._records.fail, job.id, self._owner, problem.code, problem.error)
             await asyncio.to_thread(self._files.remove, job.id)
 
+    async def _result(self, job: _Job) -> Result:
+        saved = await asyncio.to_thread(self._files.load, job.id)
+        for _ in range(_NEW_STARTS):
+            try:
+                return await self._generate(job, saved)
+            except (StateError, ModelsChanged) as error:  # saved by another version, or made by other weights
+                log.warning("job %s starts anew: %s", job.id, error)
+            saved = None
+        return await self._generate(job, None)
+
     async def _generate(self, job: _Job, saved: Saved | None) -> Result:
+        if saved is None:
+            await asyncio.to_thread(self._files.remove, job.id)  # a coarse shape of an earlier start is not this one's
         job.start(saved)
         work = asyncio.create_task(self._generator.run_job(job.order, job.report, saved))
         try:

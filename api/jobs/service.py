@@ -29,7 +29,7 @@ class Jobs:
         except (OSError, sqlite3.Error) as error:
             log.warning("there are no jobs: %s cannot be used (%s)", settings.jobs_dir, error)
             return
-        self.files = Files(settings.jobs_dir, settings.threads)
+        self.files = Files(settings.jobs_dir, lambda: generator.monitor.status.arithmetic)
         self.runner = Runner(
             generator, self._records, self.files, settings.max_running_jobs, settings.job_retention_seconds
         )

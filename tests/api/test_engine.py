@@ -2,65 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.models import ModelStore
 
 from api.engine import Engine
-from api.settings import Settings
-from api.wire import Decoded, Order, Progress, Slice, unpack_voxels
+from api.wire import Slice, unpack_voxels
 from models.pipeline import NO_FINE_MODEL, Pipeline
 from models.stages import CoarseStage
 from models.state import DiffusionState
+from tests.api.engines import ORDER, finish, generate, loaded
 from tests.service.tiny import save_models
 
-ORDER = Order(prompt="a chair", steps=6, guidance_scale=7.5, seed=1, use_fine=True)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    root = tmp_path_factory.mktemp("store") / "models"
-    root.mkdir()
-    BentoMLContainer.model_store.set(ModelStore(root))
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    BentoMLContainer.model_store.reset()
-
-
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("checkpoints")
-    save_models(folder)
-    return folder
-
-
-@pytest.fixture
-def engine(checkpoints: Path) -> Engine:
-    return loaded(checkpoints)
-
-
-def loaded(checkpoints: Path, **settings: object) -> Engine:
-    engine = Engine(Settings.model_validate({"checkpoint_dir": checkpoints, "device": "cpu", "threads": 1, **settings}))
-    engine.load()
-    return engine
-
-
-def finish(engine: Engine, progress: Progress) -> Progress:
-    while not progress.done:
-        progress.check()
-        progress = engine.denoise([Slice(state=progress.state)])[0]
-    return progress
-
-
-def generate(engine: Engine, order: Order) -> tuple[Decoded, Decoded]:
-    coarse = engine.decode(finish(engine, engine.begin(order)).state, refine=True)
-    assert coarse.fine is not None
-    return coarse, engine.decode(finish(engine, coarse.fine).state, refine=False)
+pytestmark = pytest.mark.usefixtures("store")
 
 
 def test_slices_give_what_the_pipeline_gives(engine: Engine, checkpoints: Path) -> None:
@@ -105,43 +61,6 @@ def test_one_bad_item_does_not_fail_the_others(engine: Engine) -> None:
     assert outcomes[0].state == outcomes[3].state
 
 
-def test_when_memory_runs_out_the_batch_is_halved_and_one_too_large_alone_is_told(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes: list[int] = []
-    denoise = CoarseStage.denoise
-
-    def small(stage: CoarseStage, states: list[DiffusionState], steps: int) -> list[DiffusionState]:
-        sizes.append(len(states))
-        if len(states) > 1 or states[0].seed == 13:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return denoise(stage, states, steps)
-
-    monkeypatch.setattr(CoarseStage, "denoise", small)
-    starts = [engine.begin(ORDER.model_copy(update={"seed": seed})) for seed in (1, 13, 3)]
-    outcomes = engine.denoise([Slice(state=progress.state) for progress in starts])
-    assert [outcome.code for outcome in outcomes] == [None, "out_of_memory", None]
-    assert sizes == [3, 3, 1, 2, 2, 1, 1, 1]  # everything is tried once more with all else freed
-    assert "use_fine=false" in outcomes[1].error
-
-
-def test_the_fine_model_leaves_when_memory_is_short_and_comes_back(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first = generate(engine, ORDER)[1]
-    assert engine.models._fine is not None
-    denoise = CoarseStage.denoise
-
-    def crowded(stage: CoarseStage, states: list[DiffusionState], steps: int) -> list[DiffusionState]:
-        if engine.models._fine is not None:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return denoise(stage, states, steps)
-
-    monkeypatch.setattr(CoarseStage, "denoise", crowded)
-    assert generate(engine, ORDER)[1].voxels == first.voxels
-    assert engine.models._fine is not None
-
-
 def test_an_empty_shape_is_told_as_such(tmp_path: Path) -> None:
     save_models(tmp_path, keep=-9)
     engine = loaded(tmp_path)
@@ -153,6 +72,44 @@ def test_a_shape_with_too_many_voxels_is_refused(checkpoints: Path) -> None:
     decoded = engine.decode(finish(engine, engine.begin(ORDER)).state, refine=True)
     assert decoded.code == "too_many_voxels"
     assert decoded.fine is None
+
+
+def test_a_fine_shape_with_too_many_voxels_is_refused_before_it_is_written(engine: Engine) -> None:
+    coarse, fine = (len(unpack_voxels(decoded.voxels)) for decoded in generate(engine, ORDER))
+    assert coarse < fine
+    engine.settings = engine.settings.model_copy(update={"max_voxels": coarse})
+    decoded = generate(engine, ORDER)[1]
+    assert (decoded.code, decoded.voxels) == ("too_many_voxels", b"")
+    assert "fine shape" in decoded.error
+
+
+def test_a_state_names_its_weights_and_means_nothing_to_others(engine: Engine, tmp_path: Path) -> None:
+    begun = engine.begin(ORDER)
+    state = DiffusionState.from_bytes(begun.state)
+    assert [tag.split(":")[0] for tag in state.models.split()] == ["xcube-text", "xcube-coarse", "xcube-fine"]
+    assert loaded(engine.settings.checkpoint_dir).denoise([Slice(state=begun.state)])[0].code is None
+    save_models(tmp_path / "other", keep=-0.2)
+    (tmp_path / "models.yaml").write_text("coarse: other/demo_coarse\n")
+    other = loaded(engine.settings.checkpoint_dir, config=tmp_path / "models.yaml")
+    unnamed = replace(state, models="").to_bytes()
+    for outcome in (
+        *other.denoise([Slice(state=begun.state), Slice(state=unnamed)]),
+        other.decode(finish(engine, begun).state, refine=True),
+    ):
+        assert outcome.code == "models_changed"
+        assert "replaced" in outcome.error
+
+
+def test_weights_outside_of_the_store_are_known_by_their_content(checkpoints: Path, tmp_path: Path) -> None:
+    def tags(folder: str) -> str:
+        file = tmp_path / f"{folder}.yaml"
+        file.write_text(f"fine: {folder}/demo_fine\n")
+        return loaded(checkpoints, config=file).models.tags
+
+    for folder in ("first", "same"):
+        shutil.copytree(checkpoints / "demo_fine", tmp_path / folder / "demo_fine")
+    save_models(tmp_path / "other", seed=8)
+    assert tags("first") == tags("same") != tags("other")
 
 
 def test_warnings_say_what_is_missing_or_cut(engine: Engine) -> None:

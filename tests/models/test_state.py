@@ -15,6 +15,7 @@ COARSE = DiffusionState("coarse", -(2**63), 100, 3, "ddim", 7.5, torch.randn(8, 
 FINE = DiffusionState(
     "fine", 2**64 - 1, 20, 20, "dpm++", 1.0, torch.randn(3, 8), torch.randn(2, 16),
     torch.tensor([[-64, 0, 63], [0, 0, 0], [1, 2, 3]], dtype=torch.int16), torch.randn(3, 3), torch.randn(3, 8),
+    "xcube-fine:1",
 )  # fmt: skip
 
 
@@ -22,7 +23,7 @@ FINE = DiffusionState(
 def test_a_state_survives_bytes_bit_for_bit(state: DiffusionState) -> None:
     back = DiffusionState.from_bytes(state.to_bytes())
     assert back.done == state.done
-    for name in ("stage", "seed", "steps", "step", "sampler", "guidance_scale"):
+    for name in ("stage", "seed", "steps", "step", "sampler", "guidance_scale", "models"):
         assert getattr(back, name) == getattr(state, name)
     for name in ("x", "text", "ijk", "normal", "previous"):
         ours, theirs = getattr(back, name), getattr(state, name)
@@ -40,7 +41,7 @@ def test_a_state_of_another_version_is_refused_by_its_number() -> None:
     data = COARSE.to_bytes()
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
-    header["__metadata__"]["state"] = header["__metadata__"]["state"].replace('"version": 1', '"version": 9')
+    header["__metadata__"]["state"] = header["__metadata__"]["state"].replace('"version": 2', '"version": 9')
     changed = json.dumps(header).encode()
     with pytest.raises(StateError, match="version 9"):
         DiffusionState.from_bytes(struct.pack("<Q", len(changed)) + changed + data[8 + size :])

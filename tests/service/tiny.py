@@ -38,17 +38,20 @@ FINE = StageConfig(
 )
 
 
-def save_models(folder: Path, *, text: bool = True, fine: bool = True, keep: float = -0.25) -> None:
+def save_models(
+    folder: Path, *, text: bool = True, fine: bool = True, keep: float = -0.25, keep_fine: float = -0.05, seed: int = 7
+) -> None:
     """Writes demo_text, demo_coarse and demo_fine into a folder, in the project's own format.
 
     keep: bias of the coarse structure heads towards keeping voxels; -0.25 leaves some hundreds, -9 none at all.
+    keep_fine: the same for the fine ones. seed: of the weights.
     """
-    torch.manual_seed(7)
+    torch.manual_seed(seed)
     if text:
         _save(folder / "demo_text", TEXT, {"": TextEncoder(TEXT)})
     _save_stage(folder / "demo_coarse", COARSE, DenseUNet, keep)
     if fine:
-        _save_stage(folder / "demo_fine", FINE, SparseUNet, -0.05)
+        _save_stage(folder / "demo_fine", FINE, SparseUNet, keep_fine)
 
 
 def _save_stage(folder: Path, config: StageConfig, unet: type[nn.Module], keep: float) -> None:

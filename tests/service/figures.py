@@ -1,0 +1,83 @@
+"""What a running service says about itself in /metrics, and how tests wait for it instead of for a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.service.conftest import Server
+
+Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+PATIENCE = 90.0
+"""Seconds after which a test gives up: long, since only a fault makes anybody wait for so long."""
+
+
+def read(server: Server) -> Series:
+    """Every figure, by its name and labels."""
+    answer = server.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def value(server: Server, name: str, **labels: str) -> float:
+    """One figure; 0 where there is none."""
+    return read(server).get((name, frozenset(labels.items())), 0.0)
+
+
+def total(server: Server, name: str) -> float:
+    """The sum of a figure over its labels."""
+    return sum(figure for (other, _), figure in read(server).items() if other == name)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+    """Waits until something is so."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.05)
+
+
+def running(server: Server) -> float:
+    """Generations under way."""
+    return value(server, "xcube_requests_running")
+
+
+def waiting(server: Server) -> float:
+    """Generations in the queue."""
+    return value(server, "xcube_requests_waiting")
+
+
+def cancelled(server: Server) -> float:
+    """Clients that left, so far."""
+    return value(server, "xcube_requests_cancelled_total")
+
+
+def steps(server: Server) -> float:
+    """Denoising steps so far, of all samples and stages."""
+    return total(server, "xcube_denoise_steps_total")
+
+
+def slices(server: Server) -> float:
+    """Slices of denoising steps so far."""
+    return total(server, "xcube_batch_size_count")
+
+
+def wait_idle(server: Server) -> None:
+    """Waits until nothing runs or waits, then proves that nobody computes behind the figures' back.
+
+    A request of one step goes through the same lane as everything else: whatever is still under way would take steps
+    beside it.
+    """
+    wait_for(lambda: running(server) == 0 and waiting(server) == 0)
+    for _ in range(2):  # the first one waits for a slice that was under way already
+        before = steps(server)
+        assert server.generate(ddim_steps=1, use_fine=False).status_code == 200
+        after = steps(server)
+    assert after - before == 1

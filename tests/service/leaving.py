@@ -1,0 +1,33 @@
+"""Clients that send a request and leave before its answer."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.service.conftest import Server
+
+LONG = {"prompt": "a chair", "ddim_steps": 1000, "seed": 1}
+"""Takes so long on any machine that it is still under way when a test has looked; nobody waits for its end."""
+
+
+@contextmanager
+def sent(
+    server: Server, path: str = "/generate", *, window: int | None = None, **fields: Any
+) -> Iterator[socket.socket]:
+    """A request, LONG but for some fields, whose client reads nothing and closes its connection at the block's end.
+
+    window: bytes that the client's side of the connection takes in.
+    """
+    body = json.dumps({**LONG, **fields}).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.socket() as connection:
+        connection.settimeout(120)
+        if window is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        connection.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
+        connection.sendall(head.encode() + body)
+        yield connection
