@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,18 +16,18 @@ LONG = {"prompt": "a chair", "ddim_steps": 1000, "seed": 1}
 
 @contextmanager
 def sent(
-    server: Server, path: str = "/generate", *, window: int | None = None, **fields: Any
+    server: Server, path: str = "/generate", body: Mapping[str, Any] = LONG, window: int | None = None
 ) -> Iterator[socket.socket]:
-    """A request, LONG but for some fields, whose client reads nothing and closes its connection at the block's end.
+    """A request whose client reads nothing by itself and closes its connection at the block's end.
 
     window: bytes that the client's side of the connection takes in.
     """
-    body = json.dumps({**LONG, **fields}).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    content = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
     with socket.socket() as connection:
         connection.settimeout(120)
         if window is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
         connection.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
-        connection.sendall(head.encode() + body)
+        connection.sendall(head.encode() + b"\r\n\r\n" + content)
         yield connection

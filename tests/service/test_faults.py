@@ -28,8 +28,8 @@ def narrow(start_server: StartServer, tiny_models: Any) -> Server:
 
 def test_a_full_queue_is_429_with_a_time_to_come_back_and_health_still_answers(narrow: Server) -> None:
     with ExitStack() as clients:
-        for seed in range(3):
-            clients.enter_context(sent(narrow, seed=seed))
+        for _ in range(3):
+            clients.enter_context(sent(narrow))
         wait_for(lambda: (running(narrow), waiting(narrow)) == (2, 1))
         refused = narrow.generate()
         assert_error(refused, 429, "queue_full")
