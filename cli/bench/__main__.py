@@ -1,5 +1,5 @@
-"""scripts/bench: a table of step times with every optimisation on, each one off, and none; of memory, or of
-whole generations.
+"""scripts/bench: a table of step times with every optimisation on, each one off, and none; of memory, of
+whole generations, or of a service with many users at once.
 
 Ratios count: all rows of a table are measured in one run, after a warm-up, on the hardware that is printed above it.
 """
@@ -17,7 +17,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from cli.bench import generation, memory, speed
+from cli.bench import generation, memory, service, speed
 from cli.bench.subjects import demo_is_there
 from models.presets import SIZES
 
@@ -26,11 +26,14 @@ def main(arguments: list[str] | None = None) -> int:
     """The command."""
     options = _arguments(arguments)
     device = torch.device(options.device)
+    steps = options.steps or (20 if options.service else 5)
+    repetitions = options.repetitions or (3 if options.service else 10)
     size = options.size or ("official" if device.type == "cuda" else "demo" if demo_is_there() else "tiny")
     batches = options.batch or ([1, 4, 8] if device.type == "cuda" else [1])
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     machine = describe(device)
-    console.print(f"{size} size on {', '.join(f'{key} {value}' for key, value in machine.items())}")
+    subject = "a service" if options.service else f"{size} size"
+    console.print(f"{subject} on {', '.join(f'{key} {value}' for key, value in machine.items())}")
     if options.memory and device.type != "cuda":
         print("--memory measures a GPU: name one with --device cuda")
         return 1
@@ -38,12 +41,17 @@ def main(arguments: list[str] | None = None) -> int:
         uses = list(memory.measure(size, device, batches))
         console.print(memory_table(uses))
         rows = [asdict(use) for use in uses]
+    elif options.service:
+        with service.serving() as url:
+            findings = list(service.measure(url, steps, repetitions))
+        console.print(service_table(findings))
+        rows = [asdict(finding) for finding in findings]
     elif options.generation:
-        runs = list(generation.measure(size, device, options.steps, options.repetitions))
+        runs = list(generation.measure(size, device, steps, repetitions))
         console.print(generation_table(runs))
         rows = [asdict(run) for run in runs]
     else:
-        measured = list(speed.measure(size, device, batches, options.repetitions, options.steps))
+        measured = list(speed.measure(size, device, batches, repetitions, steps))
         console.print(speed_table(measured))
         rows = [asdict(item) for item in measured]
     if options.json:
@@ -91,15 +99,24 @@ def generation_table(runs: list[generation.Run]) -> Table:
     return table
 
 
+def service_table(findings: list[service.Finding]) -> Table:
+    """One row a finding."""
+    table = Table("what", "seconds", "against", "ratio", "limit", box=None)
+    for found in findings:
+        table.add_row(found.what, f"{found.seconds:.3f}", found.against, f"{found.ratio:.2f}", f"{found.limit:.0f}")
+    return table
+
+
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(%(default)s)")
     parser.add_argument("--size", choices=["demo", *SIZES], help="official on a GPU, demo on a CPU; or tiny")
     parser.add_argument("--batch", type=int, action="append", metavar="N", help="samples at once, may be repeated")
-    parser.add_argument("--steps", type=int, default=5, help="steps a repetition (%(default)s)")
-    parser.add_argument("--repetitions", type=int, default=10, help="repetitions (%(default)s)")
+    parser.add_argument("--steps", type=int, help="steps a repetition (5; with --service 20)")
+    parser.add_argument("--repetitions", type=int, help="repetitions (10; with --service 3)")
     parser.add_argument("--memory", action="store_true", help="measure memory instead of time")
     parser.add_argument("--generation", action="store_true", help="whole generations of --steps steps each stage")
+    parser.add_argument("--service", action="store_true", help="start a service and measure it with many users at once")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to a file")
     return parser.parse_args(arguments)
 

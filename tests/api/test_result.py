@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -36,9 +37,16 @@ def test_without_a_fine_shape_its_fields_are_null() -> None:
 
 def test_writing_is_much_faster_than_through_lists() -> None:
     result = Result(shape(100_000), None, seed=1)
-    start = time.perf_counter()
-    write_json(result)
-    direct = time.perf_counter() - start
-    start = time.perf_counter()
-    json.dumps({"coarse_xyz": result.coarse.xyz.tolist(), "coarse_normal": result.coarse.normal.tolist()})
-    assert direct * 3 < time.perf_counter() - start
+    arrays = {"coarse_xyz": result.coarse.xyz, "coarse_normal": result.coarse.normal}
+    direct = cpu_seconds(lambda: write_json(result))
+    assert 3 * direct < cpu_seconds(lambda: json.dumps({name: array.tolist() for name, array in arrays.items()}))
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Seconds of this thread alone, so that others on the machine do not count; the best of some."""
+    seconds = []
+    for _ in range(3):
+        start = time.thread_time()
+        work()
+        seconds.append(time.thread_time() - start)
+    return min(seconds)

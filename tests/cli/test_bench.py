@@ -13,6 +13,7 @@ from cli.bench.__main__ import main
 from cli.bench.subjects import sphere
 from models import kernels
 from models.presets import OFFICIAL
+from tests.service.tiny import save_models
 
 
 def test_every_variant_of_both_stages_is_measured_and_written(
@@ -36,6 +37,23 @@ def test_a_generation_goes_through_both_stages(tmp_path: Path) -> None:
     assert run["coarse_voxels"] > 0
     assert run["fine_voxels"] > 0
     assert min(run["coarse_steps"], run["fine_steps"]) > 0
+
+
+@pytest.mark.timeout(400)
+def test_a_service_is_measured_with_many_users_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_models(tmp_path / "checkpoints")
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "bentoml"))
+    monkeypatch.setenv("XCUBE_CHECKPOINT_DIR", str(tmp_path / "checkpoints"))
+    monkeypatch.setenv("XCUBE_THREADS", "1")
+    path = tmp_path / "service.json"
+    assert main(["--service", "--device", "cpu", "--steps", "3", "--repetitions", "1", "--json", str(path)]) == 0
+    rows = json.loads(path.read_text())["rows"]
+    assert [row["limit"] for row in rows] == [1, 3, 8, 1, 1, 1]
+    assert ["beside 1000" in row["what"] for row in rows] == [False, True, False, False, False, False]
+    for row in rows:
+        assert row["seconds"] > 0
+        base = 0.1 if row["against"] == "0.1 s" else rows[0]["seconds"]
+        assert row["ratio"] == pytest.approx(row["seconds"] / base)
 
 
 def test_every_optimisation_of_a_gpu_has_a_row_without_it() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -13,7 +13,8 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.service.conftest import Server
+from tests.service.conftest import Server, StartServer
+from tests.service.figures import wait_for
 
 FIELDS = ["coarse_xyz", "coarse_normal", "fine_xyz", "fine_normal"]
 
@@ -34,9 +35,12 @@ def assert_error(answer: httpx.Response, status: int, code: str | None = None) -
     return str(body["error"])
 
 
-def test_while_loading_health_is_200_and_generate_says_the_words_that_clients_retry_on(server: Server) -> None:
-    answer = server.loading_answer
-    assert answer is not None, "the service was ready before it could be asked"
+def test_while_loading_health_is_200_and_generate_says_the_words_that_clients_retry_on(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    loading = start_server(tmp_path, XCUBE_SAMPLER_URL="http://127.0.0.1:9")  # where no models will ever answer
+    assert loading.wait_until("loading", "ready", "error")["model_loaded"] is False
+    answer = loading.generate()
     assert answer.status_code == 503
     assert "still loading" in answer.json()["error"]
     assert answer.json()["code"] == "loading"
@@ -194,7 +198,8 @@ def test_bad_requests_leave_no_traceback_in_the_log(server: Server) -> None:
     for body in (b"{", b'{"prompt": 5}', b'{"prompt": "x", "more": 1}'):
         server.post("/generate", content=body, headers={"Content-Type": "application/json"})
     server.post("/generate", content=b"x", headers={"Content-Type": "application/vnd.bentoml+pickle"})
-    time.sleep(0.2)
+    server.get("/nothing", headers={"X-Request-ID": "after-the-bad-ones"})
+    wait_for(lambda: "after-the-bad-ones" in server.log.read_text())
     assert "Traceback" not in server.log.read_text()
     assert "ERROR" not in server.log.read_text()
 

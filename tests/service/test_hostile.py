@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import select
 import socket
 import subprocess
 import sys
@@ -160,7 +161,7 @@ def test_a_pickle_is_never_opened(server: Server, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"])
 def test_other_methods_are_refused(server: Server, method: str) -> None:
-    answer = httpx.request(method, server.url + "/generate", content=b"x", timeout=10)
+    answer = httpx.request(method, server.url + "/generate", content=b"x", timeout=60)
     assert answer.status_code == 405
     assert_object(answer)
 
@@ -220,17 +221,17 @@ def test_a_body_that_comes_slowly_is_waited_for(server: Server) -> None:
 
 
 def test_a_body_that_never_comes_is_given_up_and_others_are_served_meanwhile(server: Server) -> None:
-    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=110) as connection:
         connection.sendall(HEAD + b"Content-Length: 50\r\n\r\n{")
         start = time.monotonic()
         assert server.generate(ddim_steps=1, use_fine=False).status_code == 200
-        assert time.monotonic() - start < 20
+        assert not select.select([connection], [], [], 0)[0], "the other request had to wait for this one's end"
         received = b""
         while piece := connection.recv(65536):
             received += piece
     assert received.startswith(b"HTTP/1.1 408")
     assert json.loads(received.partition(b"\r\n\r\n")[2])["code"] == "body_timeout"
-    assert 20 < time.monotonic() - start < 50
+    assert time.monotonic() - start > 20
 
 
 def chunked(body: bytes, *, end: bytes = b"0\r\n\r\n") -> bytes:
@@ -263,7 +264,7 @@ def test_chunks_are_a_body_too(server: Server) -> None:
          "bytes in the path", "no line"],
 )  # fmt: skip
 def test_what_is_no_http_gets_no_5xx(server: Server, request_bytes: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=60) as connection:
         connection.sendall(request_bytes)
         connection.shutdown(socket.SHUT_WR)
         try:

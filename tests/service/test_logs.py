@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import socket
-import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,21 @@ import pytest
 
 from api.logs import JsonFormatter
 from tests.service.conftest import Server, StartServer
+from tests.service.figures import wait_for
 
 
 def lines(server: Server) -> list[dict[str, Any]]:
-    """All lines of the log, each of which has to be a JSON object with the common fields."""
-    time.sleep(0.3)
+    """All lines of the log, each of which has to be a JSON object with the common fields.
+
+    A request of its own, whose line is left out, shows that the lines of those before it are there.
+    """
+    mark = f"mark-{uuid.uuid4()}"
+    server.get("/nothing", headers={"X-Request-ID": mark})
+    wait_for(lambda: mark in server.log.read_text())
     parsed = [json.loads(line) for line in server.log.read_text().splitlines()]
     for line in parsed:
         assert {"time", "level", "logger", "message"} <= set(line)
-    return parsed
+    return [line for line in parsed if not line.get("request_id", "").startswith("mark-")]
 
 
 def of_request(server: Server, request_id: str) -> list[dict[str, Any]]:
@@ -88,7 +94,7 @@ def test_a_path_cannot_forge_a_line(server: Server) -> None:
 
 def test_what_is_no_http_at_all_is_at_most_one_line(server: Server) -> None:
     count = len(lines(server))
-    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=60) as connection:
         connection.sendall(b"\x16\x03\x01 no http\r\n\r\n")
         assert connection.recv(4096).startswith((b"HTTP/1.1 400", b""))
     assert len(lines(server)) - count <= 1

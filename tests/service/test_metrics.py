@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 import torch
-from prometheus_client.parser import text_string_to_metric_families
 
 from tests.service.conftest import ROOT, Server, StartServer
+from tests.service.figures import cancelled, read, running, value, wait_for, waiting
+from tests.service.leaving import LONG, sent
 
 NAMES = {
     "xcube_requests_running": "gauge",
@@ -40,7 +39,6 @@ NAMES = {
     "xcube_build_info": "gauge",
 }
 PARTS = {"text", "coarse_diffusion", "coarse_decode", "fine_diffusion", "fine_decode", "serialize"}
-Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 @pytest.fixture(scope="module")
@@ -49,28 +47,6 @@ def server(start_server: StartServer, tiny_models: Path) -> Server:
     running = start_server(tiny_models, XCUBE_WORKERS="2", XCUBE_MAX_RUNNING="1", XCUBE_MAX_QUEUE="2")
     running.wait_until("ready")
     return running
-
-
-def read(server: Server) -> Series:
-    answer = server.get("/metrics")
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/plain")
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(answer.text)
-        for sample in family.samples
-    }
-
-
-def value(server: Server, name: str, **labels: str) -> float:
-    return read(server).get((name, frozenset(labels.items())), 0.0)
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.1)
 
 
 def http_processes(server: Server) -> list[int]:
@@ -124,8 +100,10 @@ def test_a_generation_moves_the_figures_of_both_kinds_of_process(server: Server)
         assert moved("xcube_output_points_sum", stage=stage) == len(body[f"{stage}_xyz"])
         assert 1 <= moved("xcube_batch_size_count", stage=stage) <= 4
     assert moved("xcube_request_queue_time_seconds_count") == 1
-    assert moved("xcube_request_duration_seconds_count", path="/generate", status="200") == 1
     assert after[("xcube_model_ready", frozenset())] == 1
+    ended = {"path": "/generate", "status": "200"}  # counted when the answer has left
+    key = ("xcube_request_duration_seconds_count", frozenset(ended.items()))
+    wait_for(lambda: value(server, key[0], **ended) == before.get(key, 0) + 1)
 
 
 def test_figures_add_up_over_all_http_processes_whichever_is_asked(server: Server) -> None:
@@ -144,19 +122,22 @@ def test_the_build_names_the_versions_that_run(server: Server) -> None:
 def test_refusals_are_counted_by_code(server: Server) -> None:
     before = value(server, "xcube_requests_rejected_total", reason="invalid_request")
     server.generate(ddim_steps=0)
-    assert value(server, "xcube_requests_rejected_total", reason="invalid_request") == before + 1
+    wait_for(lambda: value(server, "xcube_requests_rejected_total", reason="invalid_request") == before + 1)
 
 
 def test_running_and_waiting_rise_and_fall_and_a_full_queue_is_counted(server: Server) -> None:
-    rejected = value(server, "xcube_requests_rejected_total", reason="queue_full")
-    with ThreadPoolExecutor(10) as pool:
-        answers = [pool.submit(server.generate, ddim_steps=60, use_fine=False, seed=seed) for seed in range(10)]
-        wait_for(lambda: value(server, "xcube_requests_running") >= 1 and value(server, "xcube_requests_waiting") >= 1)
-        statuses = [answer.result().status_code for answer in answers]
-    assert value(server, "xcube_requests_rejected_total", reason="queue_full") - rejected == statuses.count(429)
-    assert set(statuses) <= {200, 429}
-    assert value(server, "xcube_requests_running") == 0
-    assert value(server, "xcube_requests_waiting") == 0
+    before = value(server, "xcube_requests_rejected_total", reason="queue_full")
+
+    def refused() -> float:
+        return value(server, "xcube_requests_rejected_total", reason="queue_full") - before
+
+    with ExitStack() as clients:
+        for _ in range(20):  # more than both processes together take: each runs one and lets two wait
+            clients.enter_context(sent(server))
+        wait_for(lambda: refused() == 20 - running(server) - waiting(server))
+        assert 1 <= running(server) <= 2
+        assert running(server) <= waiting(server) <= 4
+    wait_for(lambda: running(server) == waiting(server) == 0)
 
 
 def test_items_of_a_batch_that_are_refused_are_counted_too(server: Server) -> None:
@@ -169,19 +150,19 @@ def test_items_of_a_batch_that_are_refused_are_counted_too(server: Server) -> No
 
 
 def test_a_client_that_leaves_is_counted(server: Server) -> None:
-    before = value(server, "xcube_requests_cancelled_total")
-    body = b'{"prompt": "x", "ddim_steps": 500, "use_fine": false}'
-    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as connection:
-        head = f"POST /generate HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-        connection.sendall(head.encode() + b"\r\n\r\n" + body)
-        wait_for(lambda: value(server, "xcube_requests_running") == 1)
-    wait_for(lambda: value(server, "xcube_requests_cancelled_total") == before + 1)
-    assert value(server, "xcube_requests_running") == 0
+    before = cancelled(server)
+    with sent(server):
+        wait_for(lambda: running(server) == 1)
+    wait_for(lambda: cancelled(server) == before + 1)
+    assert running(server) == 0
 
 
 def test_no_url_makes_a_new_series(server: Server) -> None:
-    server.get("/never/asked-0")
+    asked = value(server, "xcube_request_duration_seconds_count", path="other", status="404")
     server.generate(prompt="", no_field_0=1)
+    for _ in range(2):  # the first request is counted by the time the second one is
+        server.get("/never/asked-0")
+    wait_for(lambda: value(server, "xcube_request_duration_seconds_count", path="other", status="404") == asked + 2)
     before = {key for key in read(server) if key[0].startswith("xcube_")}
     for index in range(1, 30):
         assert server.get(f"/never/asked-{index}").status_code == 404
@@ -196,14 +177,14 @@ def test_no_url_makes_a_new_series(server: Server) -> None:
 
 def test_what_a_killed_process_was_running_is_forgotten(server: Server) -> None:
     with ThreadPoolExecutor(1) as pool:
-        lost = pool.submit(server.generate, ddim_steps=900)
-        wait_for(lambda: value(server, "xcube_requests_running") == 1)
+        lost = pool.submit(server.generate, **LONG)
+        wait_for(lambda: running(server) == 1)
         for pid in http_processes(server):
             os.kill(pid, 9)
         with pytest.raises(httpx.TransportError):
             lost.result()
     server.wait_until("ready")
-    assert value(server, "xcube_requests_running") == 0
+    assert running(server) == 0
 
 
 def test_another_service_of_the_same_user_leaves_the_figures_alone(

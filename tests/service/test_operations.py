@@ -20,6 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from cli.load.__main__ import options_of
 from tests.service.conftest import ROOT, Server, StartServer
+from tests.service.figures import wait_for
 from tests.service.test_metrics import NAMES
 
 TEXT = (ROOT / "docs" / "operations.md").read_text()
@@ -57,7 +58,7 @@ def test_a_line_of_the_log_looks_like_the_one_shown(server: Server) -> None:
         json={"prompt": "x", "ddim_steps": 1, "seed": 1, "use_fine": False},
         headers={"X-Request-ID": "my-id.1"},
     )
-    time.sleep(0.3)
+    wait_for(lambda: '"request_id":"my-id.1"' in server.log.read_text())
     (line,) = [line for line in server.log.read_text().splitlines() if '"request_id":"my-id.1"' in line]
     shown = json.loads(blocks("json")[0])
     assert set(json.loads(line)) == set(shown)
@@ -105,7 +106,7 @@ def test_with_the_settings_shown_both_processes_send_the_spans_of_one_trace(
     headers = {"X-Request-ID": "trace-1", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
     request = {"prompt": "x", "ddim_steps": 2, "seed": 1}
     assert server.post("/generate", json=request, headers=headers).status_code == 200
-    end, ours = time.monotonic() + 30, dict[str, tuple[str, Span]]()
+    end, ours = time.monotonic() + 90, dict[str, tuple[str, Span]]()
     while not {"POST /generate", "POST /begin"} <= set(ours):  # they are sent every few seconds
         assert time.monotonic() < end, sorted(ours)
         time.sleep(0.5)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +15,14 @@ import numpy as np
 import pytest
 
 from tests.service.conftest import Server, StartServer
+from tests.service.figures import wait_for, waiting
 
 CALLS = 200
 P99_SECONDS = 0.1
 LONGEST_SECONDS = 1.0
-ROUNDS = 3
-"""What else runs on the machine can only slow an answer down: the best of some rounds counts."""
+ROUNDS = 5
+"""What else runs on the machine can only slow an answer down: the best of some rounds counts, and a twin that does
+nothing else but answer shows how slow the machine is."""
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +40,7 @@ def busy(start_server: StartServer, tiny_models: Path) -> Iterator[Server]:
 
     with ThreadPoolExecutor(9) as pool:
         clients = [pool.submit(client, seed) for seed in range(9)]
-        while "xcube_requests_waiting 4.0" not in server.get("/metrics").text:
-            time.sleep(0.1)
+        wait_for(lambda: waiting(server) == 4)
         yield server
         done = True
         for one in clients:
@@ -44,26 +48,50 @@ def busy(start_server: StartServer, tiny_models: Path) -> Iterator[Server]:
     server.stop()
 
 
-def seconds_of_calls(client: httpx.Client, path: str) -> list[float]:
-    taken = []
+@pytest.fixture(scope="module")
+def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A process that only answers: what calls to it take is the machine's doing, not the service's."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
+    folder = tmp_path_factory.mktemp("twin")
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        url = f"http://127.0.0.1:{port}/"
+        wait_for(lambda: answers(url))
+        yield url
+        process.kill()
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=30).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def seconds_of_calls(client: httpx.Client, *urls: str) -> list[list[float]]:
+    """Seconds of CALLS calls to each of some addresses, in turn."""
+    taken: list[list[float]] = [[] for _ in urls]
     for _ in range(CALLS):
-        start = time.perf_counter()
-        answer = client.get(path)
-        taken.append(time.perf_counter() - start)
-        assert answer.status_code == 200
+        for url, seconds in zip(urls, taken, strict=True):
+            start = time.perf_counter()
+            answer = client.get(url)
+            seconds.append(time.perf_counter() - start)
+            assert answer.status_code == 200
     return taken
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("path", ["/health", "/livez", "/metrics"])
-def test_it_answers_within_100_ms_while_the_queue_is_full(busy: Server, path: str) -> None:
-    figures: list[tuple[float, float]] = []
-    with httpx.Client(base_url=busy.url, timeout=30) as client:
+def test_it_answers_within_100_ms_while_the_queue_is_full(busy: Server, twin: str, path: str) -> None:
+    figures: list[tuple[float, ...]] = []
+    with httpx.Client(timeout=60) as client:
         for _ in range(ROUNDS):
-            taken = seconds_of_calls(client, path)
-            figures.append((float(np.percentile(taken, 99)), max(taken)))
-            if figures[-1][0] < P99_SECONDS and figures[-1][1] < LONGEST_SECONDS:
+            ours, machine = seconds_of_calls(client, busy.url + path, twin)
+            p99, p99_machine = np.percentile(ours, 99), np.percentile(machine, 99)
+            figures.append((float(p99), max(ours), float(p99_machine), max(machine)))
+            if p99 < P99_SECONDS + 2 * p99_machine and max(ours) < LONGEST_SECONDS + 2 * max(machine):
                 break
         else:
-            pytest.fail(f"p99 and longest of each round in s: {figures}")
+            pytest.fail(f"p99 and longest of each round in s, of the service and of the twin: {figures}")
     print(path, figures)

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.service.conftest import ROOT, Server, StartServer
+from tests.service.conftest import ROOT, START_SECONDS, Server, StartServer
 
 TOKEN = "a secret of this test"
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 11}
@@ -47,7 +47,7 @@ def sampler(tiny_models: Path, model_store: Path, tmp_path_factory: pytest.TempP
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
     url = f"http://127.0.0.1:{port}"
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + START_SECONDS
         while not ready(url):
             assert time.monotonic() < end, log.read_text()
             assert process.poll() is None, log.read_text()
