@@ -12,7 +12,8 @@ import pytest
 from bentoml.exceptions import InternalServerError
 
 from api.call import Call
-from api.errors import ClientGone, DeadlinePassed, EmptyResult, QueueFull, StillLoading, TooSlow, WorkerLost
+from api.errors import ClientGone, DeadlinePassed, Draining, EmptyResult, QueueFull, StillLoading, TooSlow, WorkerLost
+from api.formats import FORMATS
 from api.generation import Generator, Timings
 from api.health import LOADING, Monitor
 from api.remote import Remote
@@ -183,6 +184,74 @@ def test_who_would_wait_beyond_the_deadline_is_refused_at_once() -> None:
 
     kinds = [type(result) for result in serve(sampler, crowd, max_running=1, max_queue=9, deadline_seconds=13)]
     assert kinds == [Result, Result, QueueFull]
+
+
+def test_who_is_refused_for_the_work_of_others_is_told_when_it_will_be_less() -> None:
+    sampler = FakeSampler()
+    sampler.pause = 0.005
+    sampler.current.step_seconds["coarse"] = 0.6  # 6.5 s each with what is added for the rest
+
+    async def crowd(generate: Callable[..., Awaitable[Result]], _: Generator) -> list[Any]:
+        return list(await asyncio.gather(*(generate() for _ in range(6)), return_exceptions=True))
+
+    *_, refused = serve(sampler, crowd, max_running=5, max_queue=9, deadline_seconds=14)
+    assert isinstance(refused, QueueFull)
+    assert refused.retry_after == pytest.approx(5 * 6.5 - (14 - 6.5))
+
+
+def test_a_service_that_stops_refuses_new_work_and_lets_all_else_end() -> None:
+    sampler = FakeSampler()
+    sampler.pause = 0.005
+
+    async def drain(generate: Callable[..., Awaitable[Result]], generator: Generator) -> None:
+        running, waiting = asyncio.ensure_future(generate()), asyncio.ensure_future(generate())
+        while not (generator.admission.running and generator.admission.waiting):
+            await asyncio.sleep(0)
+        end = asyncio.ensure_future(generator.drain(60))
+        await asyncio.sleep(0)
+        with pytest.raises(Draining) as caught:
+            await generate()
+        assert caught.value.retry_after
+        await end
+        assert [isinstance(await one, Result) for one in (running, waiting)] == [True, True]
+
+    serve(sampler, drain, max_running=1)
+
+
+def test_a_service_that_stops_hands_back_what_does_not_end_in_time() -> None:
+    sampler = FakeSampler()
+    sampler.pause = 30.0
+
+    async def drain(generate: Callable[..., Awaitable[Result]], generator: Generator) -> None:
+        both = [asyncio.ensure_future(generate()) for _ in range(2)]
+        while not (generator.admission.running and generator.admission.waiting):
+            await asyncio.sleep(0)
+        await generator.drain(0.02)
+        assert [type(one) for one in await asyncio.gather(*both, return_exceptions=True)] == [Draining, Draining]
+        assert (generator.admission.running, generator.admission.waiting) == (0, 0)
+
+    serve(sampler, drain, max_running=1)
+
+
+def test_a_file_that_nobody_waits_for_any_more_is_not_made() -> None:
+    ended: list[str] = []
+
+    async def write(*_: object) -> bytes:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            ended.append("stopped")
+        return b""
+
+    async def leave(generate: Callable[..., Awaitable[Result]], generator: Generator) -> None:
+        call, result = Call(), await generate()
+        generator.writer.write = write  # type: ignore[method-assign]
+        asyncio.get_running_loop().call_later(0.02, call.gone.set)
+        with pytest.raises(ClientGone):
+            await generator.write(FORMATS[0], result, call)
+
+    serve(FakeSampler(), leave)
+    assert ended == ["stopped"]
 
 
 def test_a_client_that_leaves_the_queue_frees_its_place() -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.service.conftest import Server, StartServer
 from tests.service.figures import wait_for
 from tests.service.test_contract import assert_error
+from tests.service.tiny import save_models
 
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
 LONG = {**REQUEST, "ddim_steps": 1000}
@@ -105,7 +106,8 @@ def test_a_wrong_job_is_refused(server: Server, body: Any, status: int, code: st
 def test_a_job_outlives_the_service_and_has_the_same_result(
     start_server: StartServer, tiny_models: Path, tmp_path: Path, server: Server
 ) -> None:
-    settings = {"XCUBE_JOBS_DIR": str(tmp_path), "XCUBE_SLICE_SECONDS": "0.05"}
+    # Slices of one step: each takes a way between processes, so that no machine is too fast to be interrupted twice.
+    settings = {"XCUBE_JOBS_DIR": str(tmp_path), "XCUBE_SLICE_SECONDS": "0.0001"}
     killed = start_server(tiny_models, **settings)
     killed.wait_until("ready")
     job = add(killed, **LONG)
@@ -126,6 +128,29 @@ def test_a_job_outlives_the_service_and_has_the_same_result(
     result = last.get(f"/jobs/{job['id']}/result")
     assert result.content == server.generate(**LONG).content
     assert not list(tmp_path.glob("*.state"))
+
+
+@pytest.mark.timeout(900)
+def test_a_job_that_meets_other_models_after_a_restart_begins_anew_with_them(
+    start_server: StartServer, tiny_models: Path, tmp_path: Path
+) -> None:
+    settings = {
+        "XCUBE_JOBS_DIR": str(tmp_path / "jobs"), "BENTOML_HOME": str(tmp_path), "XCUBE_SLICE_SECONDS": "0.0001"
+    }  # fmt: skip
+    request = {**LONG, "use_fine": False}
+    before = start_server(tiny_models, **settings)
+    before.wait_until("ready")
+    job = add(before, **request)
+    wait(before, job, "in_progress", step=10)
+    assert before.stop() == 0
+    assert list((tmp_path / "jobs").glob("*.state"))
+
+    save_models(tmp_path / "others", seed=8)
+    after = start_server(tmp_path / "others", **settings)
+    after.wait_until("ready")
+    wait(after, job, "completed")
+    assert "starts anew: The models were replaced" in after.log.read_text()
+    assert after.get(f"/jobs/{job['id']}/result").content == after.generate(**request).content
 
 
 def test_ended_jobs_expire_with_their_files_and_waiting_ones_are_bounded(
