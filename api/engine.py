@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import accumulate
 from typing import TypeVar
 
 import torch
@@ -79,7 +80,11 @@ class Engine:
         return self._guarded(Progress, lambda: self._begin(order))
 
     def denoise(self, items: Sequence[Slice]) -> list[Progress]:
-        """Advances every item by the steps that fit a time slice, which all items share."""
+        """Advances items by the steps that fit a time slice, which all items share.
+
+        Fine samples differ in size: those whose voxels go beyond what can take one step in the slice wait for a later
+        one, and come back as they are. Who has taken the fewest steps goes first.
+        """
         results: dict[int, Progress] = {}
         groups: dict[str, dict[int, DiffusionState]] = {}
         for index, item in enumerate(items):
@@ -91,7 +96,10 @@ class Engine:
                 results[index] = _failed(Progress, error)
         for stage, members in groups.items():
             share = self.settings.slice_seconds * len(members) / len(items)
-            steps = self.times.steps_within(stage, len(members), share)
+            if stage == "fine":
+                waiting = self._beyond(self.times.voxels_within(stage, share), members)
+                results.update((index, self._progress(members.pop(index))) for index in waiting)
+            steps = self.times.steps_within(stage, sum(len(state.x) for state in members.values()), share)
             results.update(zip(members, self._advance(stage, list(members.values()), steps), strict=True))
         return [results[index] for index in range(len(items))]
 
@@ -126,13 +134,24 @@ class Engine:
         half = len(states) // 2
         return self._advance(stage, states[:half], steps) + self._advance(stage, states[half:], steps)
 
+    @staticmethod
+    def _beyond(budget: float, members: Mapping[int, DiffusionState]) -> list[int]:
+        """Who has to wait, by number: all but those that together stay within a budget of voxels, at least one."""
+        order = sorted(members, key=lambda index: members[index].step)
+        used = accumulate(len(members[index].x) for index in order)
+        return [
+            index for place, (index, voxels) in enumerate(zip(order, used, strict=True)) if place and voxels > budget
+        ]
+
     def _denoise(self, stage: str, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
         chosen = self._stage(stage)
         start = time.perf_counter()
         advanced = chosen.denoise(states, steps)
-        taken = sum(after.step - before.step for before, after in zip(states, advanced, strict=True))
-        self.times.observe(stage, taken, time.perf_counter() - start)
-        metrics.steps(stage, len(states), taken)
+        seconds = time.perf_counter() - start
+        taken = [after.step - before.step for before, after in zip(states, advanced, strict=True)]
+        voxels = sum(len(state.x) * steps for state, steps in zip(states, taken, strict=True))
+        self.times.observe(stage, sum(taken), voxels, seconds)
+        metrics.steps(stage, len(states), sum(taken))
         return advanced
 
     def _decode(self, state: DiffusionState, refine: bool) -> Decoded:
@@ -179,7 +198,7 @@ class Engine:
     def _warm_up(self) -> None:
         """Runs every kernel once, and once more to measure."""
         for _ in range(2):
-            self.times.seconds.clear()
+            self.times.forget()
             state = self.models.coarse().start(self.models.embed(""), seed=0, steps=WARM_UP_STEPS)
             self._advance("coarse", [state], WARM_UP_STEPS)
         self.models.coarse().decode([state])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from api.errors import TooSlow
@@ -13,22 +14,38 @@ FIXED_SECONDS = 0.5
 
 
 class StepTimes:
-    """Running means of the seconds that one denoising step of one sample takes, by stage."""
+    """Running means of the seconds that one denoising step takes, by stage: of one sample, and of one of its voxels."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._by_voxel: dict[str, float] = {}
 
-    def observe(self, stage: str, steps: int, seconds: float) -> None:
-        """Takes in that `steps` steps, counted over all samples of a batch, took `seconds`."""
+    def observe(self, stage: str, steps: int, voxels: int, seconds: float) -> None:
+        """Takes in what a batch took.
+
+        Args:
+            steps: Steps counted over all samples.
+            voxels: Steps counted over all voxels of all samples.
+        """
         if steps > 0:
-            new = seconds / steps
-            old = self.seconds.get(stage, new)
-            self.seconds[stage] = old + _WEIGHT * (new - old)
+            for means, new in ((self.seconds, seconds / steps), (self._by_voxel, seconds / voxels)):
+                old = means.get(stage, new)
+                means[stage] = old + _WEIGHT * (new - old)
 
-    def steps_within(self, stage: str, samples: int, seconds: float) -> int:
-        """How many steps of each of some samples fit a time, at least one; one as long as nothing was measured."""
-        step = self.seconds.get(stage)
-        return max(1, int(seconds / (step * samples))) if step else 1
+    def steps_within(self, stage: str, voxels: int, seconds: float) -> int:
+        """How many steps of samples with so many voxels in all fit a time, at least one; one if that is unknown."""
+        step = self._by_voxel.get(stage)
+        return max(1, int(seconds / (step * voxels))) if step else 1
+
+    def voxels_within(self, stage: str, seconds: float) -> float:
+        """How many voxels can take one step in a time; without bound as long as nothing was measured."""
+        step = self._by_voxel.get(stage)
+        return seconds / step if step else math.inf
+
+    def forget(self) -> None:
+        """Begins to measure anew."""
+        self.seconds.clear()
+        self._by_voxel.clear()
 
 
 def estimate(steps: int, step_seconds: Mapping[str, float], *, fine: bool) -> float:

@@ -33,11 +33,10 @@ def test_slices_give_what_the_pipeline_gives(engine: Engine, checkpoints: Path) 
 
 def test_the_batch_and_the_length_of_slices_change_no_bit(engine: Engine) -> None:
     alone = finish(engine, engine.begin(ORDER))
-    engine.times.seconds["coarse"] = 1.0  # so slow that a slice is one step
     others = [engine.begin(ORDER.model_copy(update={"seed": seed, "guidance_scale": 1.0})) for seed in (5, 6)]
     batch = [others[0], engine.begin(ORDER), others[1]]
     for _ in range(ORDER.steps):
-        engine.times.seconds["coarse"] = 1.0
+        engine.times.forget()  # as long as nothing was measured a slice is one step
         batch = engine.denoise([Slice(state=progress.state) for progress in batch])
     assert [progress.step for progress in batch] == [6, 6, 6]
     assert batch[1].state == alone.state
@@ -50,6 +49,31 @@ def test_a_batch_may_hold_both_stages(engine: Engine) -> None:
     assert [progress.stage for progress in mixed] == ["fine", "coarse"]
     again = finish(engine, mixed[0])
     assert engine.decode(again.state, refine=False).voxels == fine.voxels
+
+
+def test_fine_samples_beyond_the_budget_of_voxels_wait_and_nobody_starves(engine: Engine) -> None:
+    starts = [generate(engine, ORDER.model_copy(update={"seed": seed}))[0].fine for seed in (1, 2, 3)]
+    batch = [start for start in starts if start is not None]
+    alone = [finish(engine, start).state for start in batch]
+    voxels = [len(DiffusionState.from_bytes(start.state).x) for start in batch]
+    # One voxel more than the two largest: in each slice one sample waits, all of the slice's time goes to fine ones.
+    room = sum(sorted(voxels)[1:]) + 1
+    order = []
+    while not all(progress.done for progress in batch):
+        engine.times.forget()
+        engine.times.observe("fine", steps=1, voxels=room, seconds=engine.settings.slice_seconds)
+        going = [index for index, progress in enumerate(batch) if not progress.done]
+        before = [batch[index].step for index in going]
+        for index, progress in zip(
+            going, engine.denoise([Slice(state=batch[index].state) for index in going]), strict=True
+        ):
+            progress.check()
+            batch[index] = progress
+        order.append([batch[index].step - step for index, step in zip(going, before, strict=True)])
+        steps = [progress.step for progress in batch]
+        assert max(steps) - min(steps) <= 2
+    assert order[:2] == [[1, 1, 0], [1, 0, 1]]
+    assert [progress.state for progress in batch] == alone
 
 
 def test_one_bad_item_does_not_fail_the_others(engine: Engine) -> None:
