@@ -138,10 +138,8 @@ class Engine:
     def _beyond(budget: float, members: Mapping[int, DiffusionState]) -> list[int]:
         """Who has to wait, by number: all but those that together stay within a budget of voxels, at least one."""
         order = sorted(members, key=lambda index: members[index].step)
-        used = accumulate(len(members[index].x) for index in order)
-        return [
-            index for place, (index, voxels) in enumerate(zip(order, used, strict=True)) if place and voxels > budget
-        ]
+        used = list(accumulate(len(members[index].x) for index in order))
+        return [index for index, voxels in zip(order[1:], used[1:], strict=True) if voxels > budget]
 
     def _denoise(self, stage: str, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
         chosen = self._stage(stage)

@@ -10,9 +10,11 @@ import pytest
 
 from api.engine import Engine
 from api.wire import Slice, unpack_voxels
+from models.cache import LRUCache
 from models.pipeline import NO_FINE_MODEL, Pipeline
 from models.stages import CoarseStage
 from models.state import DiffusionState
+from models.text import TextEncoder
 from tests.api.engines import ORDER, finish, generate, loaded
 from tests.service.tiny import save_models
 
@@ -142,6 +144,24 @@ def test_warnings_say_what_is_missing_or_cut(engine: Engine) -> None:
     assert "fine" in engine.begin(ORDER).warnings[0]
     assert engine.begin(ORDER.model_copy(update={"use_fine": False})).warnings == ()
     assert "77" in engine.begin(ORDER.model_copy(update={"prompt": "chair " * 99, "use_fine": False})).warnings[0]
+
+
+def test_a_prompt_is_encoded_once_until_many_others_came(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+    encode = TextEncoder.encode
+
+    def counted(tower: TextEncoder, prompts: list[str]) -> object:
+        encoded.extend(prompts)
+        return encode(tower, prompts)
+
+    monkeypatch.setattr(TextEncoder, "encode", counted)
+    monkeypatch.setattr(engine.models, "_embeddings", LRUCache(2))
+    first, again = (engine.begin(ORDER) for _ in range(2))
+    assert first.state == again.state
+    assert encoded == ["a chair"]
+    for prompt in ("a boat", "a tree", "a chair"):
+        engine.begin(ORDER.model_copy(update={"prompt": prompt}))
+    assert encoded == ["a chair", "a boat", "a tree", "a chair"]
 
 
 def test_without_models_the_status_says_what_to_do_and_work_is_refused(tmp_path: Path) -> None:

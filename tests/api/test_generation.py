@@ -20,6 +20,7 @@ from api.remote import Remote
 from api.result import Result
 from api.schemas import GenerateRequest
 from api.settings import Settings
+from api.streaming import EventStream
 from api.wire import Decoded, Finished, Order, Progress, Slice, Status, pack_voxels
 from models.result import Voxels
 
@@ -279,3 +280,16 @@ def test_no_seed_draws_one_that_every_client_can_send_again() -> None:
     assert call.headers["X-Seed"] == str(result.seed)
     assert 0 <= result.seed < 2**31
     assert serve(FakeSampler(), lambda generate, _: generate(seed=-5)).seed == -5
+
+
+def test_a_stream_whose_work_fails_ends_with_the_error_as_an_event() -> None:
+    sampler = FakeSampler()
+    sampler.decoded = Decoded(code="empty_result", error="Nothing there.")
+
+    async def read(_: object, generator: Generator) -> list[bytes]:
+        request = GenerateRequest(prompt="x", ddim_steps=10)
+        return [event async for event in EventStream(generator, request, Call())]
+
+    *before, last = serve(sampler, read)
+    assert before[0].startswith(b"event: queued")
+    assert last == b'event: failed\ndata: {"error":"Nothing there.","code":"empty_result","retryable":false}\n\n'
