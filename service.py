@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from api import call as calls
-from api import exposition, logs, metrics
+from api import exposition, logs, metrics, samplers
 from api.answers import GeneratedArrays, answer
 from api.batch import BatchItem, BatchRequest, BatchResults, answer_batch
 from api.drain import before_end, end_when_idle
@@ -114,7 +114,11 @@ class XCube:
         pages.infrastructure = lambda: entry.openapi_spec.asdict()["paths"]
         self.jobs = pages.jobs.jobs = Jobs(settings, self.generator)
         before_end(self.drain)
-        self.polling = asyncio.get_running_loop().create_task(self.monitor.run())
+        background = [self.monitor.run()]
+        if settings.sampler_url is not None:
+            samplers.choose_anew(self.sampler)
+            background.append(samplers.follow(settings.sampler_url, remote.share_among))
+        self.background = [asyncio.get_running_loop().create_task(each) for each in background]
 
     async def __is_ready__(self) -> bool:
         return self.monitor.health.status == "ready" and not self.generator.draining
@@ -126,7 +130,8 @@ class XCube:
     @bentoml.on_shutdown
     async def stop(self) -> None:
         """Ends what runs in the background."""
-        self.polling.cancel()
+        for task in self.background:
+            task.cancel()
         await self.jobs.stop()
 
     @bentoml.api(output_spec=GeneratedArrays)

@@ -49,6 +49,10 @@ class Remote:
         self._sampler = sampler
         self._lanes = Lanes(lambda items: _persist(lambda: sampler.denoise(items=items)), lanes)
 
+    def share_among(self, samplers: int) -> None:
+        """From now on so many Sampler processes share the calls of `denoise`."""
+        self._lanes.lanes = samplers
+
     async def status(self) -> Status:
         """Health and measured step times; asked once, without a second try."""
         return await self._sampler.status()

@@ -55,6 +55,23 @@ def test_several_lanes_share_the_samples_evenly() -> None:
     asyncio.run(main())
 
 
+def test_a_lane_more_takes_what_comes_and_a_lane_less_only_waits_longer() -> None:
+    async def main() -> None:
+        sampler = Sampler()
+        lanes = Lanes(sampler.send)
+        tasks = await start(lanes, b"a")
+        lanes.lanes = 2
+        tasks += await start(lanes, b"b")
+        assert sampler.calls == [[b"a"], [b"b"]]
+        lanes.lanes = 1
+        tasks += await start(lanes, b"c")
+        assert len(sampler.calls) == 2
+        sampler.go.set()
+        assert [progress.state for progress in await asyncio.gather(*tasks)] == [b"a'", b"b'", b"c'"]
+
+    asyncio.run(main())
+
+
 def test_a_call_is_bounded_and_who_is_left_over_goes_first_in_the_next() -> None:
     async def main() -> None:
         sampler = Sampler()

@@ -271,6 +271,8 @@ def test_samplers_are_entry_services_behind_a_policy() -> None:
     environment = {variable["name"]: variable for variable in server["env"]}
     (service,) = [s for s in of_kind(resources, "Service") if s["metadata"]["name"] == "xcube-sampler"]
     port = service["spec"]["ports"][0]["port"]
+    assert service["spec"]["clusterIP"] == "None", "its name has an address for each Sampler"
+    assert port == sampler["ports"][0]["containerPort"], "a headless Service maps no ports"
     assert environment[f"{PREFIX}SAMPLER_URL"]["value"] == f"http://xcube-sampler:{port}"
     secrets = [
         next(variable["valueFrom"] for variable in container["env"] if variable["name"] == f"{PREFIX}SAMPLER_TOKEN")

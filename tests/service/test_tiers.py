@@ -1,79 +1,62 @@
-"""Two tiers: an HTTP process whose Sampler runs elsewhere, as its own entry service, behind a shared token."""
+"""Two tiers: an HTTP process whose Samplers run elsewhere, as their own entry services, behind a shared token."""
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
+import contextlib
+import signal
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
-from tests.service.conftest import ROOT, START_SECONDS, Server, StartServer
+from tests.service.conftest import Server, StartServer
+from tests.service.gpu_tier import TOKEN, Balancer, SamplerProcess, balancer, sampler
 
-TOKEN = "a secret of this test"
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 11}
 
 
 @dataclass
 class Tiers:
-    """The HTTP tier, and the address of the Sampler behind it."""
+    """The HTTP tier, two Samplers, and what leads each connection to the next of them."""
 
     server: Server
-    sampler: str
+    samplers: list[SamplerProcess]
+    balancer: Balancer
+
+    @property
+    def sampler(self) -> str:
+        return self.samplers[0].url
 
 
 @pytest.fixture(scope="module")
-def sampler(tiny_models: Path, model_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Sampler that is served as the GPU tier serves it."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("XCUBE_")} | {
-        "BENTOML_HOME": str(model_store),
-        "XCUBE_CHECKPOINT_DIR": str(tiny_models),
-        "XCUBE_THREADS": "1",
-        "XCUBE_DEVICE": "cpu",
-        "XCUBE_SAMPLER_TOKEN": TOKEN,
-    }
-    command = [sys.executable, "-m", "bentoml", "serve", "service:Sampler", "--host", "127.0.0.1", "--port", str(port)]
-    log = tmp_path_factory.mktemp("sampler") / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        end = time.monotonic() + START_SECONDS
-        while not ready(url):
-            assert time.monotonic() < end, log.read_text()
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.2)
-        yield url
-    finally:
-        for each in [*psutil.Process(process.pid).children(recursive=True), process]:
-            each.kill()
-        process.wait()
-
-
-def ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/readyz", timeout=5).status_code == 200
-    except httpx.TransportError:
-        return False
+def samplers(
+    tiny_models: Path, model_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[SamplerProcess]]:
+    folder = tmp_path_factory.mktemp("samplers")
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(sampler(tiny_models, model_store, folder / "first.log"))
+        first.wait_until_ready()  # it imports the models; the other finds them
+        second = stack.enter_context(sampler(tiny_models, model_store, folder / "second.log"))
+        second.wait_until_ready()
+        yield [first, second]
 
 
 @pytest.fixture(scope="module")
-def tiers(sampler: str, start_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> Tiers:
+def tiers(
+    samplers: list[SamplerProcess], start_server: StartServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Tiers]:
     nothing = tmp_path_factory.mktemp("no-models")
-    server = start_server(
-        nothing, XCUBE_SAMPLER_URL=sampler, XCUBE_SAMPLER_TOKEN=TOKEN, BENTOML_HOME=str(nothing / "bentoml")
-    )
-    assert server.wait_until("ready", "error")["status"] == "ready"
-    return Tiers(server, sampler)
+    with balancer([each.port for each in samplers]) as spread:
+        server = start_server(
+            nothing, XCUBE_SAMPLER_URL=spread.url, XCUBE_SAMPLER_TOKEN=TOKEN, BENTOML_HOME=str(nothing / "bentoml")
+        )
+        assert server.wait_until("ready", "error")["status"] == "ready"
+        yield Tiers(server, samplers, spread)
 
 
 def test_the_http_tier_starts_no_sampler_of_its_own(tiers: Tiers) -> None:
@@ -85,10 +68,13 @@ def test_the_result_is_that_of_one_process_with_its_own_sampler(
 ) -> None:
     alone = start_server(tiny_models, XCUBE_SAMPLER_TOKEN=TOKEN)
     alone.wait_until("ready")
+    before = tiers.balancer.connections.copy()
     answers = [server.post("/generate", json=REQUEST) for server in (alone, tiers.server)]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].json()["fine_xyz"]
     assert answers[0].content == answers[1].content
+    used: Counter[int] = tiers.balancer.connections - before
+    assert all(used[each.port] >= 2 for each in tiers.samplers), "one generation is spread over both Samplers"
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": TOKEN}])
@@ -111,11 +97,33 @@ def test_a_sampler_unpickles_nothing_even_with_the_token(tiers: Tiers) -> None:
 
 
 def test_a_wrong_token_in_the_http_tier_shows_as_not_ready(
-    sampler: str, start_server: StartServer, tmp_path: Path
+    samplers: list[SamplerProcess], start_server: StartServer, tmp_path: Path
 ) -> None:
-    server = start_server(tmp_path, XCUBE_SAMPLER_URL=sampler, XCUBE_SAMPLER_TOKEN="another")
+    server = start_server(tmp_path, XCUBE_SAMPLER_URL=samplers[0].url, XCUBE_SAMPLER_TOKEN="another")
     server.wait_until("loading")
     time.sleep(3)
     assert server.get("/health").json()["status"] == "loading"
     assert server.get("/readyz").status_code == 503
     assert server.get("/livez").status_code == 200
+
+
+@pytest.mark.timeout(300)
+def test_a_sampler_that_is_taken_away_costs_no_request_and_no_byte(tiers: Tiers) -> None:
+    """A pod that is deleted leaves the Service first, and gets SIGTERM after its preStop."""
+    request = {**REQUEST, "ddim_steps": 300, "use_fine": False}
+    answers: list[httpx.Response] = []
+    running = threading.Thread(target=lambda: answers.append(tiers.server.post("/generate", json=request)))
+    before = tiers.balancer.connections.copy()
+    leaving, staying = tiers.samplers[1], tiers.samplers[0]
+    running.start()
+    end = time.monotonic() + 60
+    while (tiers.balancer.connections - before)[leaving.port] < 3:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert answers == [], "the request is under way"
+    tiers.balancer.ports = [staying.port]
+    leaving.process.send_signal(signal.SIGTERM)
+    assert leaving.process.wait(60) == 0, leaving.log.read_text()
+    running.join(120)
+    assert [answer.status_code for answer in answers] == [200]
+    assert tiers.server.post("/generate", json=request).content == answers[0].content
