@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -32,12 +33,13 @@ def main() -> int:
     tag = options.tag or f"{IMAGE_NAMES[device]}:{_version()}"
     try:
         name = options.engine or engine.find()
+        engine.runner(name)
         bento = options.bento or build_bento(device, options.models)
         _run(f"bentoml containerize {bento} --backend {name} --image-tag {tag}-bento")
         engine.build(name, ROOT / "deploy/image/Dockerfile", tag, {"BENTO_IMAGE": f"{tag}-bento"})
         report(name, tag)
-        bill = ROOT / "build" / f"sbom-{device}.cdx.json"
-        print(f"{sbom.write(name, tag, bill)} components in {bill.relative_to(ROOT)}")
+        bill = options.sbom or ROOT / "build" / f"sbom-{device}.cdx.json"
+        print(f"{sbom.write(name, tag, bill)} components in {os.path.relpath(bill)}")
     except engine.EngineError as error:
         print(f"image: {error}", file=sys.stderr)
         return 1
@@ -53,6 +55,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bento", metavar="TAG", help="take this Bento instead of building one")
     parser.add_argument("--engine", choices=get_args(engine.Name), help="default: the first that works")
     parser.add_argument("--tag", help="default: xcube-serve:VERSION, with --cpu xcube-serve-cpu:VERSION")
+    parser.add_argument(
+        "--sbom", type=Path, metavar="FILE", help="bill of materials (default: build/sbom-cuda.cdx.json or …-cpu…)"
+    )
     parser.add_argument(
         "--lock", action="store_true", help="write requirements/image and the model tags of bentofile.yaml instead"
     )
@@ -91,8 +96,6 @@ def build_bento(device: Device, model_set: str) -> str:
 
 def report(name: engine.Name, tag: str) -> None:
     """Prints the size of an image and of its layers."""
-    if name == "buildah":
-        name = "podman"
     found = engine.layers(name, tag)
     print(f"{tag}: {sum(layer.size for layer in found) / 1e6:.0f} MB in {len(found)} layers")
     for layer in found:

@@ -25,6 +25,18 @@ class Layer:
     size: int
 
 
+def runner(engine: Name) -> str:
+    """The engine that starts what an engine built: buildah builds only, podman starts images of the same storage.
+
+    Raises:
+        EngineError: there is no such engine.
+    """
+    name = "podman" if engine == "buildah" else engine
+    if shutil.which(name) is None:
+        raise EngineError(f"{engine} needs {name} beside it: install {name}.")
+    return name
+
+
 def find() -> Name:
     """The first engine that works: docker with a daemon, podman, buildah.
 
@@ -51,10 +63,8 @@ def build(engine: Name, dockerfile: Path, tag: str, arguments: dict[str, str]) -
 
 def layers(engine: Name, tag: str) -> list[Layer]:
     """The layers of an image, the newest first, those without files left out."""
-    if engine == "buildah":
-        raise EngineError("buildah does not tell the sizes of layers: use podman with the same storage.")
     shown = subprocess.run(
-        [engine, "history", "--no-trunc", "--human=false", "--format", "{{json .}}", tag],
+        [runner(engine), "history", "--no-trunc", "--human=false", "--format", "{{json .}}", tag],
         capture_output=True,
         text=True,
         check=True,

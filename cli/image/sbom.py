@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from cli.image.engine import EngineError, Name
+from cli.image.engine import EngineError, Name, runner
 
 # Prints two JSON lists of [name, version]; the second is empty where the base has no dpkg.
 _LOOK = """
@@ -26,8 +26,7 @@ def write(engine: Name, tag: str, file: Path) -> int:
     Raises:
         EngineError: the image cannot be started.
     """
-    runner = "podman" if engine == "buildah" else engine
-    command = [runner, "run", "--rm", "--network", "none", "--read-only", tag, "python", "-c", _LOOK]
+    command = [runner(engine), "run", "--rm", "--network", "none", "--read-only", tag, "python", "-c", _LOOK]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise EngineError(f"{tag} could not be started to list its packages.")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
+import site
 import subprocess
 import sys
+import venv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 
 import yaml
 
+from cli import audit
 from cli.image.variant import ROOT, Device, derive
 from tests.service.tiny import save_models
 
@@ -45,6 +50,28 @@ def build(folder: Path, device: Device = "cpu") -> Built:
     output = tool("bentoml", "build", "--bentofile", file, "--output", "tag", ".", environment=environment(home))
     tag = output.rpartition("__tag__:")[2].strip()
     return Built(tag, home / "bentos" / Path(*tag.split(":")), home, models)
+
+
+# What PyTorch's CUDA build needs on top of the CPU image's lock.
+_CUDA = re.compile(r"(nvidia|cuda)[-_]|triton$")
+
+
+def python_of_the_lock(folder: Path) -> Path:
+    """A Python that has the packages of the CPU image's lock, in the versions that are here, and nothing else.
+
+    Nothing else means that this project, which the tests' own Python has installed, is not there either.
+    """
+    venv.create(folder, symlinks=True)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    here = Path(site.getsitepackages()[0])
+    wanted = [distribution(name) for name in audit.packages("cpu")]
+    wanted += [each for each in distributions() if _CUDA.match(each.name)]
+    for each in wanted:
+        for file in each.files or ():
+            top = file.parts[0]
+            if top not in ("..", "__pycache__") and not (packages / top).exists():
+                (packages / top).symlink_to(here / top)
+    return folder / "bin" / "python"
 
 
 def tool(module: str, *arguments: str | Path, environment: Mapping[str, str], cwd: Path = ROOT) -> str:

@@ -6,24 +6,34 @@ the image.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-TOOLS = ("buildah", "podman", "runc", "mmdebstrap")
+# Each with its Debian package.
+TOOLS = {
+    "buildah": "buildah",
+    "podman": "podman",
+    "runc": "runc",
+    "mmdebstrap": "mmdebstrap",
+    "nsenter": "util-linux",
+    "umount": "mount",
+}
 CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 CODENAMES = {"3.11": "bookworm", "3.13": "trixie"}
 
 
 def missing() -> str:
     """What keeps this machine from building images; empty if nothing does."""
-    absent = [tool for tool in TOOLS if shutil.which(tool) is None]
+    absent = [package for tool, package in TOOLS.items() if shutil.which(tool) is None]
     if absent:
-        return f"not installed: {', '.join(absent)} (Debian packages of the same names)"
+        return f"not installed: apt-get install {' '.join(absent)}"
     return "" if os.geteuid() == 0 else "only root can build images without a daemon"
 
 
@@ -54,9 +64,29 @@ class Engine:
         return done.stdout + done.stderr
 
 
-def make(folder: Path, environment: Mapping[str, str]) -> Engine:
-    """Engines whose storage and settings lie in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+@contextlib.contextmanager
+def temporary(environment: Mapping[str, str]) -> Iterator[Engine]:
+    """Engines in a folder of their own, of which nothing stays: no container, image, mount or file."""
+    folder = Path(tempfile.mkdtemp(prefix="xcube-"))  # podman's folders must have short paths
+    try:
+        engine = _make(folder, environment)
+        try:
+            yield engine
+        finally:
+            engine.run("podman", "system", "reset", "--force", check=False)
+    finally:
+        for mount in reversed(_mounts(folder)):
+            subprocess.run(["umount", mount], check=True)
+        shutil.rmtree(folder)
+
+
+def _mounts(folder: Path) -> list[str]:
+    """What is mounted in a folder, in the order of mounting: the engines mount their storage onto itself."""
+    places = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [place for place in places if Path(place).is_relative_to(folder)]
+
+
+def _make(folder: Path, environment: Mapping[str, str]) -> Engine:
     storage, containers = folder / "storage.conf", folder / "containers.conf"
     driver = "overlay" if overlay_works(folder) else "vfs"
     storage.write_text(

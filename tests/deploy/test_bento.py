@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import http.server
+import json
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +25,7 @@ import yaml
 
 from cli.image.variant import ROOT
 from tests.deploy import kustomize
-from tests.deploy.bento import Built, build
+from tests.deploy.bento import Built, build, python_of_the_lock
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,12 @@ HADOLINT = Path(sys.executable).with_name("hadolint")
 @pytest.fixture(scope="module")
 def bento(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return build(tmp_path_factory.mktemp("bento"))
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python without this project and without anything that the lock does not name."""
+    return python_of_the_lock(tmp_path_factory.mktemp("python") / "venv")
 
 
 def sources(bento: Built) -> set[str]:
@@ -128,7 +137,9 @@ def test_every_exception_for_the_linter_is_needed_and_has_a_reason(bento: Built)
 
 
 @contextlib.contextmanager
-def running(command: list[str], bento: Built, folder: Path, **settings: str) -> Iterator[Service]:
+def running(
+    command: list[str], bento: Built, folder: Path, python: Path = Path(sys.executable), **settings: str
+) -> Iterator[Service]:
     """A service that is started by a command in an empty folder, and ready."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -138,7 +149,7 @@ def running(command: list[str], bento: Built, folder: Path, **settings: str) -> 
     address = {"BENTOML_HOST": "127.0.0.1", "BENTOML_PORT": str(port)}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [python, "-m", *command],
             cwd=empty,
             env=bento.environment | fixed | address | settings,
             stdout=output,
@@ -154,8 +165,11 @@ def running(command: list[str], bento: Built, folder: Path, **settings: str) -> 
             process.wait()
 
 
-def test_it_serves_from_the_store_in_an_empty_folder(bento: Built, tmp_path: Path) -> None:
-    with running(["bentoml", "serve", bento.tag], bento, tmp_path) as service:
+def test_it_serves_from_the_store_in_an_empty_folder(bento: Built, python: Path, tmp_path: Path) -> None:
+    look = "from importlib.util import find_spec; print([find_spec(name) for name in ('api', 'models', 'pytest')])"
+    found = subprocess.run([python, "-c", look], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[None, None, None]"
+    with running(["bentoml", "serve", bento.tag], bento, tmp_path, python) as service:
         workers = psutil.Process(service.process.pid).children(recursive=True)
         assert any(Path(worker.cwd()).is_relative_to(bento.path) for worker in workers)
         request = {"prompt": "a chair", "ddim_steps": 2, "seed": 3}
@@ -181,8 +195,42 @@ def test_it_serves_as_in_an_image_with_its_models_beside_it(bento: Built, tmp_pa
     with running(command, bento, tmp_path, **volume) as service:
         request = {"prompt": "a chair", "ddim_steps": 2, "seed": 3}
         assert httpx.post(f"{service.url}/generate", json=request, timeout=60).status_code == 200
+        assert healthy(service.url)
+    assert not healthy(service.url)
     written = {path: path.stat().st_mtime_ns for path in packed.rglob("*") if path.suffix != ".pyc" and path.is_file()}
     assert written == before, "the image is read-only"
+
+
+def healthy(url: str, **variables: str) -> bool:
+    """What the image's health check says of a service."""
+    dockerfile = (ROOT / "deploy/image/Dockerfile").read_text()
+    check = re.search(r"^HEALTHCHECK .*\\\n +CMD (\[.*\])$", dockerfile, re.MULTILINE)
+    assert check is not None
+    _, *arguments = json.loads(check[1])
+    environment = variables | {"BENTOML_PORT": str(httpx.URL(url).port)}
+    return subprocess.run([sys.executable, *arguments], env=environment, capture_output=True).returncode == 0
+
+
+def test_the_health_check_sends_the_key() -> None:
+    """With XCUBE_API_KEY_EVERYWHERE, /livez asks for it."""
+    keys: list[str | None] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            keys.append(self.headers["X-API-Key"])
+            self.send_response(200 if self.path == "/livez" and keys[-1] == "a key" else 401)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        assert healthy(url, XCUBE_API_KEY="a key")
+        assert not healthy(url)
+        server.shutdown()
+    assert keys == ["a key", ""]
 
 
 def test_the_gpu_tiers_command_serves_the_sampler_alone(bento: Built, tmp_path: Path) -> None:

@@ -31,3 +31,9 @@ def test_without_an_engine_the_text_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.setattr(engine.shutil, "which", lambda _: None)
     with pytest.raises(EngineError, match="install docker"):
         engine.find()
+
+
+def test_buildah_alone_is_said_to_be_too_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.shutil, "which", lambda name: "/usr/bin/buildah" if name == "buildah" else None)
+    with pytest.raises(EngineError, match="install podman"):
+        engine.runner("buildah")
