@@ -5,6 +5,7 @@ A command that is new in docs/deploy.md makes the first test fail until one of t
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -101,6 +102,26 @@ def test_compose_files_exist_and_get_their_variables(command: str) -> None:
     wanted = {name for file in files for name in re.findall(r"\$\{(\w+):\?", (ROOT / file).read_text())}
     assert files[0] == "deploy/compose/compose.yaml"
     assert wanted <= set(re.findall(r"^(\w+)=", command))
+
+
+@pytest.mark.parametrize("command", COMPOSE)
+def test_compose_understands_its_files(command: str) -> None:
+    if subprocess.run(["bash", "-c", "docker compose version"], capture_output=True, check=False).returncode:
+        pytest.skip("docker compose is not installed")
+    shown = command.replace("up --detach", "config --format json")
+    done = subprocess.run(["bash", "-c", shown], cwd=ROOT, capture_output=True, text=True, check=True)
+    services = json.loads(done.stdout)["services"]
+    assert set(services) == {"xcube", "prometheus", "grafana"}
+    assert ("deploy" in services["xcube"]) is ("cpu.yaml" not in command), "a GPU is asked for where there is one"
+    image = services["xcube"]["image"].partition(":")[0]
+    assert image == IMAGE_NAMES["cpu" if "cpu.yaml" in command else "cuda"]
+    without = {name: value for name, value in os.environ.items() if name != "GRAFANA_PASSWORD"}
+    nameless = re.sub(r"^GRAFANA_PASSWORD=\S+ ", "", shown)
+    refused = subprocess.run(
+        ["bash", "-c", nameless], cwd=ROOT, env=without, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode != 0
+    assert "GRAFANA_PASSWORD" in refused.stderr
 
 
 @pytest.mark.parametrize("command", CLUSTER)

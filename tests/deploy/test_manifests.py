@@ -73,6 +73,22 @@ def test_the_autoscalers_behaviour_is_one_of_kubernetes() -> None:
     kubernetes_validate.validate(hpa, KUBERNETES, strict=True)
 
 
+def test_the_hpa_takes_kedas_place(tmp_path: Path) -> None:
+    """What docs/deploy.md says for a cluster without KEDA: another component in the overlay."""
+    shutil.copytree(DEPLOY, tmp_path / "deploy")
+    overlay = tmp_path / "deploy/overlays/gpu"
+    file = overlay / "kustomization.yaml"
+    text = file.read_text()
+    assert "components/keda" in text
+    file.write_text(text.replace("components/keda", "components/hpa"))
+    resources = build(overlay)
+    (scaler,) = of_kind(resources, "HorizontalPodAutoscaler")
+    assert of_kind(resources, "ScaledObject") == []
+    target = scaler["spec"]["scaleTargetRef"]
+    assert (target["kind"], target["name"]) in {key(resource) for resource in resources}
+    kubernetes_validate.validate(scaler, KUBERNETES, strict=True)
+
+
 @pytest.mark.parametrize("name", OVERLAYS)
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 def test_kubectl_renders_the_same(name: str) -> None:
@@ -162,6 +178,7 @@ def test_environment_variables_are_settings_with_valid_values(overlay: list[Reso
             assert len(names) == len(set(names))
             values = {v["name"].removeprefix(PREFIX).lower(): v.get("value", "secret") for v in container["env"]}
             assert set(values) <= set(Settings.model_fields)
+            assert "api_key_everywhere" not in values, "a kubelet's probes have no key"
             Settings(**values)  # raises where a value is not valid
 
 
