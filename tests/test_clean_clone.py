@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(shutil.which("git") is None or not (ROOT / ".git").exists(), reason="not a git checkout")
 @pytest.mark.timeout(900)
 def test_a_clean_clone_serves_within_5_minutes_and_again_within_20_seconds(tmp_path: Path) -> None:
     clone = tmp_path / "clone"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -175,6 +176,7 @@ def test_the_two_commands_give_a_shape(service: Running, tmp_path: Path) -> None
     assert (tmp_path / "chair.png").stat().st_size > 1000
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl_gets_health_and_a_shape(service: Running, tmp_path: Path) -> None:
     assert json.loads(shell(here(HEALTH, service), tmp_path, service.environment).stdout)["status"] == "ready"
     shell(here(CURL, service), tmp_path, service.environment)

@@ -26,7 +26,8 @@ def write(engine: Name, tag: str, file: Path) -> int:
     Raises:
         EngineError: the image cannot be started.
     """
-    command = [runner(engine), "run", "--rm", "--network", "none", "--read-only", tag, "python", "-c", _LOOK]
+    options = ["--rm", "--network", "none", "--read-only", "--no-healthcheck"]
+    command = [runner(engine), "run", *options, tag, "python", "-c", _LOOK]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise EngineError(f"{tag} could not be started to list its packages.")

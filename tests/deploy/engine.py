@@ -120,7 +120,8 @@ tmp_dir = "{folder}/libpod-tmp"
 def without_build_volumes(engine: Engine) -> None:
     """From now on containers run with nothing of this machine."""
     conf = Path(engine.environment["CONTAINERS_CONF"])
-    conf.write_text("".join(line for line in conf.open() if not line.startswith("volumes")))
+    lines = conf.read_text().splitlines(keepends=True)
+    conf.write_text("".join(line for line in lines if not line.startswith("volumes")))
 
 
 def overlay_works(folder: Path) -> bool:

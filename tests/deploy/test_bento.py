@@ -27,6 +27,8 @@ from cli.image.variant import ROOT
 from tests.deploy import kustomize
 from tests.deploy.bento import Built, build, python_of_the_lock
 
+pytestmark = pytest.mark.timeout(300)
+
 
 @dataclass(frozen=True)
 class Service:
@@ -251,7 +253,7 @@ def test_the_gpu_tiers_command_serves_the_sampler_alone(bento: Built, tmp_path: 
         assert httpx.post(f"{service.url}/generate", json={}, headers=headers, timeout=30).status_code == 404
 
 
-def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 60) -> None:
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 180) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert process.poll() is None, log.read_text()

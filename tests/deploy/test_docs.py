@@ -50,6 +50,7 @@ def test_every_link_leads_somewhere() -> None:
         assert (ROOT / path).exists(), path
 
 
+@pytest.mark.timeout(400)
 def test_the_commands_for_a_bento_build_and_serve_one(tmp_path: Path) -> None:
     variables = environment(tmp_path / "home") | {"XCUBE_DEVICE": "cpu", "XCUBE_THREADS": "1"}
     for command in BENTO[:2]:
