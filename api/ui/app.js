@@ -1,24 +1,22 @@
 // The page: ties form, service, viewer, history and downloads together.
-import * as theme from "./theme.js";
 import * as download from "./download.js";
 import * as form from "./form.js";
 import * as history from "./history.js";
 import { fromHash, toHash } from "./request.js";
 import { run } from "./run.js";
-import { shapeOf } from "./shape.js";
-import { announce, noProblem, noProgress, problem, progress, watchHealth } from "./status.js";
-import { Viewer } from "./viewer.js";
+import { announce, noProblem, noProgress, problem, watchHealth } from "./status.js";
 
 const element = (id) => document.getElementById(id);
 const stage = element("stage");
 const canvas = element("view");
-const viewer = makeViewer();
 
+/** Null while it loads, which the form need not wait for, and where there are no 3-D graphics. */
+let viewer = null;
+const viewerTried = makeViewer();
 /** What is on the screen: {request, shapes: {coarse, fine|null}, warning, seconds}. */
 let shown = null;
 let running = null;
 
-theme.prepare(element("theme"));
 form.prepare(start);
 history.prepare((request, made) => {
   form.write(request);
@@ -28,6 +26,10 @@ history.prepare((request, made) => {
 download.prepare(() => shown.request, () => viewer.picture(), problem);
 element("cancel").addEventListener("click", () => running?.abort());
 element("reset").addEventListener("click", () => viewer?.reset());
+element("keep").addEventListener("click", () => {
+  form.setSeed(shown.request.seed);
+  announce(`Seed ${shown.request.seed} is kept for the next shape.`);
+});
 for (const input of document.querySelectorAll("[name=mode]"))
   input.addEventListener("change", () => viewer?.setMode(input.value));
 for (const input of document.querySelectorAll("[name=level]"))
@@ -36,12 +38,13 @@ addEventListener("hashchange", openLink);
 watchHealth();
 openLink();
 
-function makeViewer() {
+async function makeViewer() {
   try {
-    return new Viewer(canvas);
+    const { Viewer } = await import("./viewer.js");
+    viewer = new Viewer(canvas);
   } catch {
+    element("download").querySelector("[data-format=png]").hidden = true;
     problem(new Error("This browser shows no 3-D graphics (WebGL 2): shapes can be made and downloaded, not seen."));
-    return null;
   }
 }
 
@@ -59,27 +62,22 @@ async function start() {
   running = new AbortController();
   setBusy(true);
   noProblem();
-  // On a phone the form is below the shape.
-  if (stage.getBoundingClientRect().top < 0) stage.scrollIntoView();
+  uncover();
   try {
-    const made = await run(request, running.signal, { coarse: showCoarse });
-    if (element("health").dataset.state !== "ready") watchHealth();
-    progress("Drawing", 1);
-    await new Promise((resolve) => setTimeout(resolve));
-    const { answer } = made;
-    const shapes = {
-      coarse: shapeOf(answer.coarse_xyz, answer.coarse_normal),
-      fine: answer.fine_xyz && shapeOf(answer.fine_xyz, answer.fine_normal),
-    };
-    const result = { request: { ...request, seed: made.seed }, shapes, warning: made.warning, seconds: made.seconds };
+    const { shapes, seed, warning, seconds } = await run(request, running.signal, { coarse: showCoarse });
+    await viewerTried;
+    const result = { request: { ...request, seed }, shapes, warning, seconds };
     show(result);
     history.add(result.request, viewer?.thumbnail() ?? "", result);
     announce(`Done: ${element("facts-text").textContent}`);
+    if (element("health").dataset.state !== "ready") watchHealth();
   } catch (error) {
     if (running.signal.aborted) announce("Cancelled");
-    else problem(error, () => again(error));
-    if (shown) show(shown);
-    else if (stage.dataset.state === "coarse") empty();
+    else {
+      announce("");
+      problem(error, ...remedy(error));
+    }
+    if (stage.dataset.state === "coarse") shown ? show(shown) : empty();
   } finally {
     noProgress();
     setBusy(false);
@@ -87,18 +85,26 @@ async function start() {
   }
 }
 
-function again(error) {
-  // The same seed would come to nothing again.
-  if (error.code === "empty_result") form.forgetSeed();
-  start();
+/** On a phone the form and the keyboard that it brings up lie over the shape. */
+function uncover() {
+  if (matchMedia("(pointer: coarse)").matches) document.activeElement.blur();
+  if (stage.getBoundingClientRect().top < 0) stage.scrollIntoView();
 }
 
-function showCoarse({ coarse_xyz, coarse_normal }) {
+/** What helps against an error, and its name; nothing where the same request would fail again. */
+function remedy({ status, code, message }) {
+  const after = (change) => () => (change(), start());
+  // The same seed would come to nothing again.
+  if (code === "empty_result") return [after(() => form.setSeed("")), "Try another seed"];
+  const steps = code === "too_slow" && /at most ([0-9]+) steps/.exec(message)?.[1];
+  if (steps) return [after(() => form.setSteps(Number(steps))), `Take ${steps} steps`];
+  return status === 400 || status === 413 ? [] : [start];
+}
+
+function showCoarse(shape) {
   stage.dataset.state = "coarse";
-  element("welcome").hidden = true;
-  element("facts").hidden = true;
   element("levels").hidden = true;
-  viewer?.show(shapeOf(coarse_xyz, coarse_normal));
+  viewer?.show(shape);
   announce("The coarse shape is there.");
 }
 
@@ -108,10 +114,9 @@ function show(result) {
   const { request, shapes, seconds, warning } = result;
   const finest = shapes.fine ?? shapes.coarse;
   stage.dataset.state = "shown";
-  for (const id of ["tools", "facts"]) element(id).hidden = false;
-  element("welcome").hidden = true;
   element("levels").hidden = !shapes.fine;
   document.querySelector("[name=level][value=fine]").checked = true;
+  element("caption").textContent = request.prompt;
   element("facts-text").textContent =
     `${finest.count.toLocaleString("en")} voxels · seed ${request.seed} · ${seconds.toFixed(1)} s`;
   element("warning").textContent = warning ?? "";
@@ -126,15 +131,12 @@ function show(result) {
 function empty() {
   stage.dataset.state = "empty";
   viewer?.clear();
-  element("tools").hidden = true;
-  element("welcome").hidden = !element("problem").hidden;
 }
 
 function setBusy(busy) {
-  element("go").disabled = busy;
+  // Not `disabled`, which would take the focus away.
+  element("go").setAttribute("aria-disabled", String(busy));
   element("go").textContent = busy ? "Generating…" : "Generate";
   element("cancel").hidden = !busy;
   stage.setAttribute("aria-busy", String(busy));
-  if (busy && !shown) element("welcome").hidden = true;
-  if (!busy && !shown) element("welcome").hidden = !element("problem").hidden;
 }

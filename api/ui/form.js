@@ -36,17 +36,25 @@ export function write(request) {
   show();
 }
 
-export function forgetSeed() {
-  seed.value = "";
+export function setSteps(value) {
+  setRange(steps, value);
+  show();
+}
+
+export function setSeed(value) {
+  seed.value = value;
+  show();
 }
 
 /** Prepares the controls; `submit` is called when the reader wants a shape. */
 export function prepare(submit) {
   write(DEFAULTS);
-  steps.addEventListener("input", show);
-  guidance.addEventListener("input", show);
-  element("dice").addEventListener("click", () => (seed.value = randomSeed()));
-  element("no-seed").addEventListener("click", forgetSeed);
+  for (const field of [steps, guidance, seed]) field.addEventListener("input", show);
+  element("dice").addEventListener("click", () => setSeed(randomSeed()));
+  element("no-seed").addEventListener("click", () => {
+    setSeed("");
+    seed.focus();
+  });
   element("examples").addEventListener("click", (event) => {
     if (event.target.tagName !== "BUTTON") return;
     prompt.value = event.target.textContent;
@@ -83,4 +91,7 @@ function setRange(range, value) {
 function show() {
   element("steps-value").value = steps.value = Math.round(steps.value);
   element("guidance-value").value = guidance.value === "1" ? "off" : guidance.value;
+  element("no-seed").hidden = seed.value === "";
+  for (const range of [steps, guidance])
+    range.style.setProperty("--share", `${(100 * (range.value - range.min)) / (range.max - range.min)}%`);
 }

@@ -42,6 +42,7 @@ export function show(current) {
       const button = document.createElement("button");
       button.type = "button";
       button.dataset.entry = number;
+      button.title = `${request.prompt}\n${request.steps} steps, guidance ${request.guidance}`;
       button.setAttribute("aria-current", String(current !== null && key(request) === key(current)));
       const image = document.createElement("img");
       image.src = picture;

@@ -1,13 +1,13 @@
 // One generation, from the click to the shape: waits for models and for a free place by itself.
 import { generate, ServiceError } from "./service.js";
+import { shapesOf } from "./shapes.js";
 import { elapsed, pause, progress, watchHealth } from "./status.js";
 
 const LONGEST_WAIT_S = 60;
 const STAGES = { coarse: "Coarse shape", fine: "Fine detail" };
 
 /**
- * Generates; calls on.coarse({coarse_xyz, coarse_normal}) when that is there, and returns {answer, seed, warning,
- * seconds}. Throws ServiceError, and AbortError when the signal says so.
+ * Generates; calls on.coarse(shape) when that is there, and returns {shapes, seed, warning, seconds}. Throws ServiceError, and AbortError when the signal says so.
  */
 export async function run(request, signal, on) {
   for (let tries = 0; ; tries++) {
@@ -42,9 +42,17 @@ async function once(request, signal, on) {
       if (event.type === "seed") seed = event.seed ?? seed;
       if (event.type === "queued") progress(event.position > 0 ? `Waiting, place ${event.position} in the queue` : "Starting");
       if (event.type === "progress") showSteps(event, request);
-      if (event.type === "coarse") on.coarse(event);
-      if (event.type === "completed")
-        return { answer: event.answer, warning: event.warning, seed: String(seed), seconds: (performance.now() - start) / 1000 };
+      if (event.type === "coarse") {
+        const { coarse } = await shapesOf(event.text);
+        if (!signal.aborted) on.coarse(coarse);
+      }
+      if (event.type === "completed") {
+        const took = (performance.now() - start) / 1000;
+        progress("Drawing", 1);
+        const shapes = await shapesOf(event.text);
+        signal.throwIfAborted();
+        return { shapes, warning: event.warning, seed: String(seed), seconds: took };
+      }
     }
   } finally {
     clearInterval(clock);

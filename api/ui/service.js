@@ -32,25 +32,26 @@ export function setKey(key) {
 
 /**
  * Generates a shape. Yields {type, ...} in the order in which the service tells: seed {seed}, queued {position},
- * progress {stage, step, steps, seconds_left}, coarse {coarse_xyz, coarse_normal}, completed {answer, warning}.
- * A service that does not stream gives seed and completed alone. Throws ServiceError.
+ * progress {stage, step, steps, seconds_left}, coarse {text}, completed {text, warning}; the texts are answers for
+ * shapesOf. A service that does not stream gives seed and completed alone. Throws ServiceError.
  */
 export async function* generate(request, signal) {
   const answer = await post(GENERATE, request, "text/event-stream, application/json;q=0.9", signal);
   let warning = answer.headers.get("X-XCube-Warning");
   yield { type: "seed", seed: answer.headers.get("X-Seed") ?? request.seed };
   if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream")) {
-    yield { type: "completed", answer: await answer.json(), warning };
+    yield { type: "completed", text: await answer.text(), warning };
     return;
   }
   for await (const { event, data } of events(answer.body)) {
+    if (event === "coarse" || event === "completed") {
+      yield { type: event, text: data, warning };
+      if (event === "completed") return;
+      continue;
+    }
     const value = JSON.parse(data);
     if (event === "failed") throw new ServiceError(value.error, { code: value.code, retryAfter: value.retry_after });
     if (event === "warning") warning = value.warnings.join("; ");
-    if (event === "completed") {
-      yield { type: "completed", answer: value, warning };
-      return;
-    }
     yield { type: event, ...value };
   }
   throw new ServiceError("The connection broke before the shape was done.");

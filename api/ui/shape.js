@@ -1,11 +1,10 @@
 // From positions and normals, as the service sends them, to what a graphics card takes.
 
-const RADIUS = 3;
-
 /**
- * A shape {count, size, low, high, index, normal}: index Int16Array [4n] (i, j, k, neighbours), normal Int8Array [4n]
- * (x, y, z, openness), size the edge of a voxel, low and high the bounds in world units. Bit 2a + s of neighbours says
- * that there is a voxel next to it along axis a, below it (s = 0) or above it (s = 1): that face is never seen.
+ * A shape {count, size, low, high, index, normal}: index Int16Array [4n] (i, j, k, bits), normal Int8Array [4n]
+ * (x, y, z, 127), size the edge of a voxel, low and high the bounds in world units. Bit 2a + s of the bits says that
+ * there is a voxel next to it along axis a, below it (s = 0) or above it (s = 1): that face is never seen. What
+ * light.js finds out is added later: in the bits above, and in place of 127.
  */
 export function shapeOf(xyz, normals) {
   const count = xyz.length;
@@ -22,6 +21,7 @@ export function shapeOf(xyz, normals) {
       low[axis] = Math.min(low[axis], voxel * size);
       high[axis] = Math.max(high[axis], (voxel + 1) * size);
     }
+    normal[4 * n + 3] = 127;
   }
   const shape = { count, size, low, high, index, normal };
   lookAround(shape);
@@ -42,42 +42,23 @@ function voxelSize(xyz) {
   return size < Infinity ? 1 / Math.round(1 / size) : 1 / 32;
 }
 
-/** Fills in neighbours and openness: how much of the space in front of a voxel is free (127: all), for soft shadows. */
-function lookAround({ count, size, low, high, index, normal }) {
-  const start = low.map((value) => Math.round(value / size) - RADIUS);
-  const extent = high.map((value, axis) => Math.round(value / size) - start[axis] + RADIUS);
-  const cells = extent[0] * extent[1] * extent[2];
-  if (cells > 2 ** 26) {
-    for (let n = 0; n < count; n++) normal[4 * n + 3] = 127;
-    return;
-  }
+/** Finds the neighbours of each voxel. */
+function lookAround({ count, size, low, high, index }) {
+  const start = low.map((value) => Math.round(value / size) - 1);
+  const extent = high.map((value, axis) => Math.round(value / size) - start[axis] + 1);
+  const strides = [extent[1] * extent[2], extent[2], 1];
+  const cells = extent[0] * strides[0];
+  // Rather draw faces that nobody sees than ask for gigabytes.
+  if (cells > 2 ** 28) return;
   const taken = new Uint8Array(cells);
   const at = (n) =>
-    ((index[4 * n] - start[0]) * extent[1] + index[4 * n + 1] - start[1]) * extent[2] + index[4 * n + 2] - start[2];
+    (index[4 * n] - start[0]) * strides[0] + (index[4 * n + 1] - start[1]) * strides[1] + index[4 * n + 2] - start[2];
   for (let n = 0; n < count; n++) taken[at(n)] = 1;
-  const strides = [extent[1] * extent[2], extent[2], 1];
-  const steps = [];
-  for (let x = -RADIUS; x <= RADIUS; x++)
-    for (let y = -RADIUS; y <= RADIUS; y++)
-      for (let z = -RADIUS; z <= RADIUS; z++) {
-        const length = Math.hypot(x, y, z);
-        if (length > 1 && length <= RADIUS)
-          steps.push({ x: x / length, y: y / length, z: z / length, jump: (x * extent[1] + y) * extent[2] + z });
-      }
   for (let n = 0; n < count; n++) {
     const place = at(n);
     for (let axis = 0; axis < 3; axis++) {
       if (taken[place - strides[axis]]) index[4 * n + 3] |= 1 << (2 * axis);
       if (taken[place + strides[axis]]) index[4 * n + 3] |= 2 << (2 * axis);
     }
-    let free = 0;
-    let all = 0;
-    for (const step of steps) {
-      const facing = (step.x * normal[4 * n] + step.y * normal[4 * n + 1] + step.z * normal[4 * n + 2]) / 127;
-      if (facing < 0.4) continue;
-      all += facing;
-      if (!taken[place + step.jump]) free += facing;
-    }
-    normal[4 * n + 3] = all ? Math.round((127 * free) / all) : 127;
   }
 }

@@ -61,29 +61,37 @@ export function noProgress() {
   element("progress-text").textContent = "";
 }
 
-/** Says what went wrong, with a button that calls `again`; asks for a key where one is needed. */
-export function problem(error, again) {
+/** Says what went wrong, with a button that calls `again`, if there is one; asks for a key where one is needed. */
+export function problem(error, again, name = "Try again") {
+  const locked = error.status === 401;
   element("problem-title").textContent = titleOf(error);
   element("problem-text").textContent = error.message;
-  element("key-field").hidden = error.status !== 401;
+  element("key-field").hidden = !locked;
   element("retry").hidden = !again;
-  element("retry").textContent = error.code === "empty_result" ? "Try another seed" : "Try again";
-  element("retry").onclick = () => {
+  element("retry").textContent = name;
+  element("problem-form").onsubmit = (event) => {
+    event.preventDefault();
     const key = element("api-key").value;
     if (key) setKey(key);
     noProblem();
-    again();
+    again?.();
   };
-  element("close").onclick = noProblem;
   element("problem").hidden = false;
+  if (locked) element("api-key").focus();
 }
 
 export function noProblem() {
   element("problem").hidden = true;
 }
 
+element("close").addEventListener("click", noProblem);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") noProblem();
+});
+
 function titleOf({ status, code }) {
   if (code === "empty_result") return "Nothing came of it";
+  if (code === "too_slow") return "That would take too long";
   if (status === 401) return "This service asks for a key";
   if (status === 429) return "Too many people are waiting";
   if (status === 400 || status === 413) return "That can't be done";

@@ -1,11 +1,17 @@
-// Dark or light: as the system says, until the reader chooses.
-const STORE = "xcube.theme";
-const root = document.documentElement;
+// Dark or light: as the system says, until the reader chooses. Runs before anything is drawn, so that nothing flashes.
+{
+  const STORE = "xcube.theme";
+  const root = document.documentElement;
 
-root.dataset.theme = stored() ?? "";
+  const stored = () => {
+    try {
+      return localStorage.getItem(STORE);
+    } catch {
+      return null;
+    }
+  };
 
-export function prepare(button) {
-  button.addEventListener("click", () => {
+  const turn = () => {
     const dark = getComputedStyle(root).colorScheme === "dark";
     root.dataset.theme = dark ? "light" : "dark";
     try {
@@ -13,13 +19,8 @@ export function prepare(button) {
     } catch {
       // Without a store the choice holds for this page.
     }
-  });
-}
+  };
 
-function stored() {
-  try {
-    return localStorage.getItem(STORE);
-  } catch {
-    return null;
-  }
+  root.dataset.theme = stored() ?? "";
+  addEventListener("DOMContentLoaded", () => document.getElementById("theme").addEventListener("click", turn));
 }

@@ -1,10 +1,10 @@
 // The 3-D view: one draw call for all voxels, drawn only when something changes.
 import {
-  BufferAttribute, BufferGeometry, Color, DoubleSide, InstancedBufferAttribute, InstancedBufferGeometry, Mesh,
-  OrbitControls, PerspectiveCamera, Points, Scene, ShaderMaterial, Spherical, Vector3, WebGLRenderer,
+  Color, DoubleSide, Mesh, OrbitControls, PerspectiveCamera, Points, Scene, ShaderMaterial, Spherical, Vector3, WebGLRenderer,
 } from "./vendor/three-0.187.0.min.js";
-import { fragment, pointVertex, voxelVertex } from "./shaders.js";
-import { shadowOf } from "./shadow.js";
+import { pointGeometry, voxelGeometry } from "./geometry.js";
+import { groundOf } from "./ground.js";
+import { pointFragment, pointVertex, voxelFragment, voxelVertex } from "./shaders.js";
 
 const FIELD_OF_VIEW = 32;
 const AZIMUTH = (35 * Math.PI) / 180;
@@ -12,9 +12,9 @@ const ELEVATION = (22 * Math.PI) / 180;
 const TURN = Math.PI / 24;
 const APPEAR_MS = 700;
 const MARGIN = 1.12;
-const CLAY = "#e3b795";
+const CLAY = "#dd9a76";
 // Room in pixels that is kept for what lies over the view, above and below.
-const INSETS = { wide: [70, 76], narrow: [64, 112] };
+const INSETS = { wide: [70, 92], narrow: [60, 128] };
 
 export class Viewer {
   /** @param {HTMLCanvasElement} canvas Throws where the browser has no WebGL 2. */
@@ -50,9 +50,9 @@ export class Viewer {
     const { uniforms } = this;
     uniforms.size.value = shape.size;
     [uniforms.low.value, uniforms.high.value] = [shape.low[1], shape.high[1]];
-    this.voxels = new Mesh(voxelGeometry(shape), this.material(voxelVertex, 0));
-    this.points = new Points(pointGeometry(shape), this.material(pointVertex, 1));
-    this.objects = [this.voxels, this.points, shadowOf(shape)];
+    this.voxels = new Mesh(voxelGeometry(shape), this.material(voxelVertex, voxelFragment));
+    this.points = new Points(pointGeometry(shape), this.material(pointVertex, pointFragment));
+    this.objects = [this.voxels, this.points, groundOf(shape)];
     for (const object of this.objects) {
       object.frustumCulled = false;
       this.scene.add(object);
@@ -88,6 +88,12 @@ export class Viewer {
   /** The whole shape, from the front right and above. */
   reset() {
     if (!this.shape) return;
+    this.aim(this.free);
+    this.draw();
+  }
+
+  /** Puts the camera where the shape fills the width of the picture, or a share of its height. */
+  aim(share) {
     const { low, high } = this.shape;
     const half = new Vector3(...high).sub(new Vector3(...low)).divideScalar(2);
     const eye = new Vector3().setFromSpherical(new Spherical(1, Math.PI / 2 - ELEVATION, AZIMUTH));
@@ -98,28 +104,31 @@ export class Viewer {
     for (let n = 0; n < 8; n++) {
       const corner = half.clone().multiply(new Vector3(n & 1 ? 1 : -1, n & 2 ? 1 : -1, n & 4 ? 1 : -1));
       const wide = Math.abs(corner.dot(right)) / (tangent * this.camera.aspect);
-      const tall = Math.abs(corner.dot(up)) / (tangent * this.free);
+      const tall = Math.abs(corner.dot(up)) / (tangent * share);
       distance = Math.max(distance, corner.dot(eye) + MARGIN * Math.max(wide, tall));
     }
     this.controls.target.set(...low).add(half);
     this.camera.position.copy(eye).multiplyScalar(distance);
     this.camera.position.add(this.controls.target);
     this.controls.update();
-    this.draw();
   }
 
-  /** A small square picture as a data URL, for the history. */
-  thumbnail(side = 144) {
+  /** A small square picture of the whole shape as a data URL, for the history. */
+  thumbnail(side = 192) {
+    const { camera, controls, renderer } = this;
+    const [place, target] = [camera.position.clone(), controls.target.clone()];
+    renderer.setPixelRatio(1);
+    renderer.setSize(side, side, false);
+    camera.aspect = 1;
+    camera.clearViewOffset();
+    this.aim(1);
     this.renderWhole();
-    const { width, height } = this.canvas;
-    const picture = document.createElement("canvas");
-    picture.width = picture.height = side;
-    const square = Math.min(width, height);
-    const shift = (this.camera.view.offsetY * height) / this.camera.view.fullHeight;
-    picture.getContext("2d").drawImage(
-      this.canvas, (width - square) / 2, (height - square) / 2 - shift, square, square, 0, 0, side, side,
-    );
-    return picture.toDataURL("image/webp", 0.8);
+    const picture = this.canvas.toDataURL("image/webp", 0.8);
+    camera.position.copy(place);
+    controls.target.copy(target);
+    controls.update();
+    this.resize();
+    return picture;
   }
 
   /** The picture on the screen as a PNG blob. */
@@ -166,13 +175,8 @@ export class Viewer {
     step();
   }
 
-  material(vertexShader, round) {
-    return new ShaderMaterial({
-      vertexShader,
-      fragmentShader: fragment,
-      uniforms: { ...this.uniforms, round_: { value: round } },
-      side: DoubleSide,
-    });
+  material(vertexShader, fragmentShader) {
+    return new ShaderMaterial({ vertexShader, fragmentShader, uniforms: this.uniforms, side: DoubleSide });
   }
 
   resize() {
@@ -210,39 +214,4 @@ export class Viewer {
     controls.update();
     this.draw();
   }
-}
-
-/** The three faces of a cube that a vertex shader turns to the eye, once for every voxel. */
-function voxelGeometry({ count, index, normal }) {
-  const position = [];
-  const face = [];
-  const side = [];
-  for (let axis = 0; axis < 3; axis++) {
-    for (const [u, v] of [[0, 0], [1, 0], [1, 1], [0, 0], [1, 1], [0, 1]]) {
-      const corner = [0, 0, 0];
-      corner[axis] = 0.5;
-      corner[(axis + 1) % 3] = u - 0.5;
-      corner[(axis + 2) % 3] = v - 0.5;
-      position.push(...corner);
-      face.push(...[0, 1, 2].map((other) => Number(other === axis)));
-      side.push(u, v);
-    }
-  }
-  const geometry = new InstancedBufferGeometry();
-  geometry.setAttribute("position", new BufferAttribute(new Float32Array(position), 3));
-  geometry.setAttribute("face", new BufferAttribute(new Float32Array(face), 3));
-  geometry.setAttribute("side", new BufferAttribute(new Float32Array(side), 2));
-  geometry.setAttribute("voxel", new InstancedBufferAttribute(index, 4));
-  geometry.setAttribute("normal4", new InstancedBufferAttribute(normal, 4, true));
-  geometry.instanceCount = count;
-  return geometry;
-}
-
-function pointGeometry({ index, normal }) {
-  const geometry = new BufferGeometry();
-  geometry.setAttribute("voxel", new BufferAttribute(index, 4));
-  // Its length is how many points there are.
-  geometry.setAttribute("position", geometry.getAttribute("voxel"));
-  geometry.setAttribute("normal4", new BufferAttribute(normal, 4, true));
-  return geometry;
 }

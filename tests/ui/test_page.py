@@ -60,6 +60,22 @@ def test_a_browser_at_the_root_gets_the_page_and_an_example_fills_the_prompt(pag
     expect(page.get_by_label("Prompt")).to_have_value("a tall chair")
 
 
+def test_each_pictured_example_starts_its_shape(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    pictures = page.locator("#gallery img")
+    expect(pictures).to_have_count(6)
+    assert pictures.evaluate_all("all => all.every(i => i.complete && i.naturalWidth > 0)")
+    link = page.get_by_role("link", name="a mug with a handle")
+    link.click()
+    finished(page)
+    expect(page.get_by_role("heading", name="a mug with a handle")).to_be_visible()
+    expect(page.locator("#gallery")).to_be_hidden()
+    asked = json.loads(site.replay.requests[-1])
+    assert asked == {
+        "prompt": "a mug with a handle", "ddim_steps": 50, "guidance_scale": 7.5, "use_fine": True, "seed": 2,
+    }  # fmt: skip
+
+
 def test_the_coarse_shape_comes_first_and_the_fine_one_stands_in_the_middle(page: Page, site: Site) -> None:
     site.replay.held = True
     page.goto(site.url)
@@ -216,6 +232,15 @@ def test_history_survives_a_reload_and_shows_a_shape_again(page: Page, site: Sit
     expect(page.locator("#history")).to_be_hidden()
 
 
+def test_a_seed_can_be_kept_for_the_next_shape(page: Page, site: Site) -> None:
+    make(page, site)
+    page.get_by_role("button", name="Keep seed").click()
+    expect(page.get_by_label("Seed", exact=True)).to_have_value(SEED)
+    page.get_by_role("button", name="Generate").click()
+    finished(page)
+    assert f'"seed":{SEED}' in site.replay.requests[-1].decode()
+
+
 def test_the_dice_draws_seeds_that_every_client_can_send(page: Page, site: Site) -> None:
     page.goto(site.url)
     seeds = set()
@@ -237,26 +262,3 @@ def test_a_seed_that_the_service_would_refuse_is_refused_in_the_form(page: Page,
     expect(page.locator("#seed-fault")).to_be_visible()
     expect(page.get_by_label("Seed", exact=True)).to_be_focused()
     assert site.replay.requests == []
-
-
-def test_the_browser_finds_the_voxels_that_the_service_had(page: Page, site: Site, result: Result) -> None:
-    make(page, site)
-    assert result.fine is not None
-    answer = {"xyz": result.fine.xyz.tolist(), "normal": result.fine.normal.tolist()}
-    shape = page.evaluate(
-        """async ({xyz, normal}) => {
-            const { shapeOf } = await import('./shape.js');
-            const shape = shapeOf(xyz, normal);
-            return {size: shape.size, index: [...shape.index], normal: [...shape.normal]};
-        }""",
-        answer,
-    )
-    index = np.array(shape["index"]).reshape(-1, 4)
-    np.testing.assert_array_equal(index[:, :3], result.fine.ijk)
-    assert shape["size"] == pytest.approx(result.fine.voxel_size)
-    np.testing.assert_allclose(np.array(shape["normal"]).reshape(-1, 4)[:, :3] / 127, result.fine.normal, atol=0.005)
-    known = set(map(tuple, result.fine.ijk.tolist()))
-    steps = [(-1, 0, 0), (1, 0, 0), (0, -1, 0), (0, 1, 0), (0, 0, -1), (0, 0, 1)]
-    for (*voxel, bits), _ in zip(index.tolist(), range(500), strict=False):
-        beside = [tuple(np.add(voxel, step).tolist()) in known for step in steps]
-        assert bits == sum(taken << bit for bit, taken in enumerate(beside))

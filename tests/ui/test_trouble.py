@@ -20,7 +20,6 @@ def ask(page: Page, site: Site) -> None:
 @pytest.mark.parametrize(
     ("status", "code", "title"),
     [
-        (400, "too_slow", "That can't be done"),
         (503, "out_of_memory", "It didn't work"),
         (500, "internal", "It didn't work"),
         (504, "deadline_passed", "It didn't work"),
@@ -37,6 +36,44 @@ def test_an_error_is_told_in_the_services_words_and_can_be_tried_again(
     page.get_by_role("button", name="Try again").click()
     finished(page)
     expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_a_request_that_is_too_slow_is_sent_with_the_steps_that_fit(page: Page, site: Site) -> None:
+    sentence = (
+        "100 steps would take about 412 s here, more than the 290 s a request may take: ask for at most 68 steps."
+    )
+    site.replay.errors = [(400, {"error": sentence, "code": "too_slow", "retryable": False}, {})]
+    ask(page, site)
+    expect(page.get_by_role("alert").filter(has_text="That would take too long")).to_contain_text(sentence)
+    page.get_by_role("button", name="Take 68 steps").click()
+    finished(page)
+    assert json.loads(site.replay.requests[-1])["ddim_steps"] == 68
+    expect(page.locator("#steps-value")).to_have_text("68")
+
+
+def test_what_would_fail_again_is_not_offered_again(page: Page, site: Site) -> None:
+    site.replay.errors = [(400, {"error": "Bad.", "code": "invalid_request", "retryable": False}, {})]
+    ask(page, site)
+    expect(page.get_by_role("alert").filter(has_text="That can't be done")).to_contain_text("Bad.")
+    expect(page.get_by_role("button", name="Try again")).to_be_hidden()
+    page.keyboard.press("Escape")
+    expect(page.locator("#problem")).to_be_hidden()
+    expect(page.locator("#gallery")).to_be_visible()
+
+
+def test_without_3d_graphics_a_shape_can_still_be_downloaded(page: Page, site: Site) -> None:
+    page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+    page.goto(site.url)
+    expect(page.locator("#problem-text")).to_contain_text("WebGL 2")
+    page.get_by_label("Prompt").fill("a ring")
+    page.get_by_role("button", name="Generate").click()
+    finished(page)
+    page.locator("#download summary").click()
+    expect(page.locator("[data-format=png]")).to_be_hidden()
+    with page.expect_download() as download:
+        page.locator("[data-format=glb]").click()
+    assert download.value.suggested_filename.endswith(".glb")
+    site.complaints[:] = [text for text in site.complaints if "WebGL" not in text]
 
 
 def test_after_an_empty_result_another_seed_is_tried(page: Page, site: Site) -> None:

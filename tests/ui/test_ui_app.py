@@ -50,6 +50,7 @@ def test_the_page_is_found_with_and_without_a_slash(client: TestClient) -> None:
         ("/ui/app.js", "text/javascript; charset=utf-8", "no-cache"),
         ("/ui/style.css", "text/css; charset=utf-8", "no-cache"),
         ("/ui/icon.svg", "image/svg+xml", "no-cache"),
+        ("/ui/examples/mug.webp", "image/webp", "no-cache"),
         ("/ui/vendor/three-0.187.0.min.js", "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"),
     ],
 )
@@ -93,5 +94,18 @@ def test_a_file_refers_to_nothing_outside_and_holds_no_inline_code(file: Path) -
         assert re.findall(r"innerHTML|insertAdjacentHTML|document\.write|\beval\(", text) == []
 
 
-def test_the_library_comes_with_its_licence() -> None:
+def test_the_library_comes_with_its_licence_and_its_version() -> None:
     assert "MIT" in (FILES / "vendor" / "three-LICENSE").read_text()
+    (library,) = (FILES / "vendor").glob("three-*.min.js")
+    version = library.name.removeprefix("three-").removesuffix(".min.js")
+    assert f"three@{version}" in (FILES / "vendor" / "README.md").read_text()
+    assert f'"{version.split(".")[1]}"' in library.read_text(encoding="utf-8"), "another revision than the name says"
+
+
+def test_first_visit_is_light(client: TestClient) -> None:
+    """What a browser fetches before it can show the page and take a prompt, the library and pictures aside."""
+    names = [path.name for path in OWN if path.suffix in (".html", ".css", ".js", ".svg")]
+    answers = [client.get(f"/ui/{name}", headers={"Accept-Encoding": "gzip"}) for name in names]
+    assert sum(int(answer.headers["Content-Length"]) for answer in answers) < 40_000
+    pictures = sum(path.stat().st_size for path in (FILES / "examples").glob("*.webp"))
+    assert 0 < pictures < 80_000

@@ -1,0 +1,107 @@
+"""The page on a phone: 360 pixels wide, with fingers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.ui.conftest import Site, new_page
+from tests.ui.pictures import difference, drawn, picture
+from tests.ui.test_page import finished, make, settled
+
+# What can be pressed or read and reaches over the left or right edge. Rows that scroll sideways may.
+OUTSIDE = """() => [...document.querySelectorAll('button, a, input, summary, label, textarea, h1, h2, p, img')]
+  .filter((e) => e.checkVisibility() && !e.closest('.chips, #history-list, .hidden, .skip, .segments input'))
+  .filter((e) => { const r = e.getBoundingClientRect(); return r.width && (r.left < 0 || r.right > innerWidth); })
+  .map((e) => e.outerHTML)"""
+
+
+@pytest.fixture
+def phone(browser: Browser, site: Site) -> Iterator[Page]:
+    context = browser.new_context(
+        viewport={"width": 360, "height": 740},
+        device_scale_factor=2,
+        is_mobile=True,
+        has_touch=True,
+        reduced_motion="reduce",
+    )
+    yield new_page(context, site)
+    context.close()
+
+
+def fingers(page: Page) -> Callable[..., None]:
+    """What puts fingers at places of the page: its kind is touchStart, touchMove or touchEnd."""
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        at = [{"x": x, "y": y, "id": n} for n, (x, y) in enumerate(points)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+
+    return touch
+
+
+def test_nothing_reaches_over_the_edge_and_everything_can_be_hit(phone: Page, site: Site) -> None:
+    phone.goto(site.url)
+    assert phone.evaluate(OUTSIDE) == []
+    expect(phone.get_by_role("button", name="Generate")).to_be_in_viewport(ratio=1)
+    make(phone, site, "a ring with a long name " * 8)
+    settled(phone)
+    assert phone.evaluate(OUTSIDE) == []
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 360
+    small = phone.locator("button:visible, summary:visible, .segments label:visible").evaluate_all(
+        "all => all.filter(e => e.getBoundingClientRect().height < 32).map(e => e.outerHTML)"
+    )
+    assert small == []
+
+
+def test_the_shape_is_seen_without_scrolling(phone: Page, site: Site) -> None:
+    make(phone, site)
+    settled(phone)
+    stage = phone.locator("#stage").bounding_box()
+    assert stage is not None
+    assert stage["y"] >= 0
+    assert stage["y"] + stage["height"] < 740
+    assert drawn(picture(phone)).mean() > 0.03
+
+
+def test_every_format_is_in_reach(phone: Page, site: Site) -> None:
+    make(phone, site)
+    phone.locator("#download summary").tap()
+    for format_ in ("glb", "png"):
+        expect(phone.locator(f"[data-format={format_}]")).to_be_in_viewport(ratio=1)
+    with phone.expect_download() as download:
+        phone.locator("[data-format=glb]").tap()
+    assert download.value.suggested_filename.endswith(".glb")
+
+
+def test_one_finger_turns_and_two_zoom(phone: Page, site: Site) -> None:
+    make(phone, site)
+    phone.get_by_role("button", name="Reset the view").tap()
+    settled(phone)
+    start = picture(phone)
+    touch = fingers(phone)
+    touch("touchStart", (180, 260))
+    touch("touchMove", (240, 260))
+    touch("touchEnd")
+    settled(phone)
+    turned = picture(phone)
+    assert difference(start, turned) > 0.01
+    assert phone.evaluate("scrollY") == 0
+    touch("touchStart", (160, 260), (200, 260))
+    touch("touchMove", (130, 260), (230, 260))
+    touch("touchEnd")
+    settled(phone)
+    assert drawn(picture(phone)).sum() > 1.2 * drawn(turned).sum()
+
+
+def test_an_error_is_seen_where_there_was_nothing_yet(phone: Page, site: Site) -> None:
+    site.replay.errors = [(503, {"error": "Out of memory.", "code": "out_of_memory", "retryable": True}, {})]
+    phone.goto(site.url)
+    phone.get_by_label("Prompt").fill("a ring")
+    phone.get_by_role("button", name="Generate").tap()
+    expect(phone.get_by_text("Out of memory.")).to_be_in_viewport(ratio=1)
+    expect(phone.get_by_role("button", name="Try again")).to_be_in_viewport(ratio=1)
+    phone.get_by_role("button", name="Try again").tap()
+    finished(phone)
