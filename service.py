@@ -111,6 +111,7 @@ class XCube:
         self.monitor = Monitor(remote)
         self.generator = Generator(settings, remote, self.monitor)
         pages.health = lambda: self.monitor.health
+        pages.models = lambda: self.monitor.status.models
         pages.infrastructure = lambda: entry.openapi_spec.asdict()["paths"]
         self.jobs = pages.jobs.jobs = Jobs(settings, self.generator)
         before_end(self.drain)

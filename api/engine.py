@@ -59,9 +59,12 @@ class Engine:
             error=self._error,
         )
         return Status(
-            health=health, fine_model=self.models.has_fine, step_seconds=dict(self.times.seconds),
+            health=health,
+            models=self.models.name,
+            fine_model=self.models.has_fine,
+            step_seconds=dict(self.times.seconds),
             arithmetic=self.models.arithmetic,
-        )  # fmt: skip
+        )
 
     def load(self) -> None:
         """Loads text tower and coarse stage and runs them once; a failure becomes the status `error`."""

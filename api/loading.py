@@ -36,6 +36,8 @@ class Models:
     def __init__(self, settings: Settings, worker: int = 0) -> None:
         self.settings = settings
         self._worker = worker
+        self.name = ""
+        """Which set of models this is, see `Status.models`."""
         self.gpu_name: str | None = None
         self.device = torch.device("cpu")
         self._dtype = torch.float32
@@ -70,6 +72,7 @@ class Models:
             found = replace(found, **folders)
         if found.text is None or found.coarse is None:
             raise ModelsUnavailable(" ".join([*faults, _missing(self.settings, found)]))
+        self.name = found.name if self.settings.config is None else "own"
         with metrics.loading("text"):
             self._text = load_text(found.text).to(self.device)
         self._dtype = choose_dtype(self.settings.dtype, self.device)

@@ -128,7 +128,7 @@ def _pages() -> dict[str, Any]:
             "get": _operation("get_health", about, health, ()),
             "post": _operation("post_health", about, health, _BODY, nothing),
         },
-        "/": {"get": _page("index", "Name, version and links; in a browser the page to try it", index)},
+        "/": {"get": _page("index", "Name, version, set of models and links; in a browser the page to try it", index)},
         "/docs": {"get": _page("docs", "This documentation in Swagger UI", _text("text/html"))},
         "/redoc": {"get": _page("redoc", "This documentation in ReDoc", _text("text/html"))},
     }

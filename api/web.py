@@ -30,10 +30,11 @@ _PAGE_HEADERS = {
 
 
 class Pages:
-    """The routes, and what they show: `health`, `infrastructure` and `jobs.jobs` are set when the service starts."""
+    """The routes, and what they show: all but `app` is set when the service starts."""
 
     def __init__(self) -> None:
         self.health: Callable[[], Health]
+        self.models: Callable[[], str] = str
         self.jobs = JobRoutes()
         self.infrastructure: Callable[[], dict[str, Any]] = dict
         self.app = Starlette(
@@ -53,7 +54,8 @@ class Pages:
 
     async def _index(self, _: Request) -> Response:
         links = {"ui": "/ui/", "docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json", "health": "/health"}
-        return _json({"name": "xcube", "version": service_version(), "generate": "/generate", **links})
+        about = {"name": "xcube", "version": service_version(), "models": self.models() or None}
+        return _json({**about, "generate": "/generate", **links})
 
     async def _health(self, _: Request) -> Response:
         return _json(self.health().model_dump())

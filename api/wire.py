@@ -93,10 +93,12 @@ class Decoded(Outcome):
 class Status(Message):
     """What a Sampler says about itself: health, and seconds of one denoising step by stage, as measured.
 
-    arithmetic: what changes the last bits of its results besides the weights.
+    models: "demo" or "official", or "own" where XCUBE_CONFIG names them; empty until they are found. arithmetic: what
+    changes the last bits of results besides the weights.
     """
 
     health: Health
+    models: str = ""
     fine_model: bool = False
     step_seconds: dict[str, float] = {}
     arithmetic: str = ""

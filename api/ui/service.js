@@ -25,6 +25,16 @@ export async function health() {
   }
 }
 
+/** Which set of models is served: demo, official or own; null when the service does not say. */
+export async function modelSet() {
+  try {
+    const answer = await fetch(new URL("../", document.baseURI), { headers: { Accept: "application/json", ...authorization() } });
+    return (await answer.json()).models ?? null;
+  } catch {
+    return null;
+  }
+}
+
 /** Keeps an API key until the browser closes. */
 export function setKey(key) {
   sessionStorage.setItem(KEY, key);

@@ -1,5 +1,5 @@
 // What the page says about the service and the work: health, progress, problems.
-import { health, setKey } from "./service.js";
+import { health, modelSet, setKey } from "./service.js";
 
 const LOADING_MS = 2000;
 const element = (id) => document.getElementById(id);
@@ -26,6 +26,7 @@ export async function watchHealth(signal) {
       pill.dataset.state = state;
       pill.textContent = HEALTH_TEXT[state] ?? state;
       pill.title = now?.error ?? now?.gpu_name ?? "";
+      if (state === "ready") element("demo").hidden = (await modelSet()) !== "demo";
     }
     if (["ready", "error", "locked"].includes(state) || signal?.aborted) return now;
     await pause(LOADING_MS, signal);

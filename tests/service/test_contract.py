@@ -220,6 +220,7 @@ def test_bentoml_client_gets_arrays(server: Server) -> None:
 def test_index_and_documentation_need_no_internet(server: Server) -> None:
     index = server.get("/").json()
     assert {"name", "version", "docs"} <= set(index)
+    assert index["models"] == "demo"
     for page in ("/docs", "/redoc"):
         answer = server.get(page)
         assert answer.headers["content-type"].startswith("text/html")

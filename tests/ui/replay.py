@@ -25,6 +25,7 @@ class Replay:
     def __init__(self, result: Result) -> None:
         self.result = result
         self.health: dict[str, Any] = {"status": "ready", "error": None}
+        self.models = "official"
         self.locked = False
         """Whether the health is for those with a key only."""
         self.errors: list[tuple[int, dict[str, Any], dict[str, str]]] = []
@@ -45,7 +46,7 @@ class Replay:
         )
 
     async def _index(self, _: Request) -> Response:
-        return JSONResponse({"name": "xcube"})
+        return JSONResponse({"name": "xcube", "models": self.models})
 
     async def _health(self, request: Request) -> Response:
         if self.locked and "authorization" not in request.headers:

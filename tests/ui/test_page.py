@@ -60,6 +60,14 @@ def test_a_browser_at_the_root_gets_the_page_and_an_example_fills_the_prompt(pag
     expect(page.get_by_label("Prompt")).to_have_value("a tall chair")
 
 
+@pytest.mark.parametrize(("models", "told"), [("demo", True), ("official", False)])
+def test_what_the_demo_models_know_is_told_where_they_run(page: Page, site: Site, models: str, told: bool) -> None:
+    site.replay.models = models
+    page.goto(site.url)
+    expect(page.locator("#health")).to_have_text("Ready")
+    expect(page.get_by_text("The demo models")).to_be_visible(visible=told)
+
+
 def test_each_pictured_example_starts_its_shape(page: Page, site: Site) -> None:
     page.goto(site.url)
     pictures = page.locator("#gallery img")
