@@ -80,6 +80,17 @@ def import_clip(place: str, progress: Progress | None = None) -> Imported:
         return Imported(Path(place), error=str(error))
 
 
+def import_demo(checkpoint_dir: Path) -> None:
+    """Puts the demo models of a checkpoint folder into the model store, and nothing else that lies there.
+
+    A folder that is missing or has none is no error. Raises CheckpointError or ConfigError if one cannot be imported.
+    """
+    for candidate in candidates(checkpoint_dir):
+        if candidate.models == "demo":
+            stored = put(candidate.open(), candidate.models)
+            log.info("imported %s as %s", candidate.folder, stored.tag)
+
+
 def ensure_imported(checkpoint_dir: Path) -> list[str]:
     """Brings the store up to date with a checkpoint folder, as a service does when it starts.
 

@@ -1,10 +1,10 @@
-"""Text to voxels in one object, without any server.
+"""Text to voxels in one object, without any server: docs/notebook.ipynb shows it at work.
 
 from models import Pipeline
 
 pipeline = Pipeline.from_store()
 mug = pipeline.generate("a mug", seed=1)
-print(mug.fine.xyz.shape, mug.fine.normal.shape)
+print(mug.finest.xyz.shape, mug.finest.normal.shape)
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from models.errors import CheckpointError
 from models.loading import load_coarse, load_fine, load_text
 from models.precision import choose_dtype
 from models.result import Voxels
+from models.samplers import SAMPLERS, timesteps
 from models.stages import CoarseStage, DiffusionStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEncoder
@@ -33,20 +34,37 @@ TRUNCATED = "the prompt is longer than 77 tokens and was cut"
 NO_FINE_MODEL = "no fine model is loaded, so the result is coarse only"
 FINE_EMPTY = "the fine stage kept no voxel, so the result is coarse only"
 RANDOM_SEEDS = 2**31
+DEMO_FOLDER = Path(__file__).parents[1] / "checkpoints"
+"""Where a checkout has the demo models; an installed package has none."""
 
 
 @dataclass(frozen=True)
 class Generation:
-    """A result: the coarse shape, the fine one or None, the seed that was used, and what is worth knowing."""
+    """What :meth:`Pipeline.generate` makes.
+
+    coarse: the coarse shape, 32³ voxels with the demo models, 128³ with the official ones. fine: the fine shape, 128³
+    or 512³, or None: none was asked for, there is no model for it, or it kept no voxel. seed: the seed that was used;
+    with it the same call gives the same shape again. warnings: sentences on what is worth knowing, mostly none.
+    """
 
     coarse: Voxels
     fine: Voxels | None
     seed: int
     warnings: tuple[str, ...] = ()
 
+    @property
+    def finest(self) -> Voxels:
+        """The fine shape, or the coarse one where there is no fine one."""
+        return self.coarse if self.fine is None else self.fine
+
 
 class Pipeline:
-    """Text tower, coarse stage and, where there is one, fine stage."""
+    """Text tower, coarse stage and, where there is one, fine stage.
+
+    Make one with :meth:`from_store` and keep it: loading takes longer than many a shape. It holds no state of a
+    generation, and is meant for one thread at a time. text, coarse, fine: the parts, for those who want to go step by
+    step (`pipeline.coarse.start`, `denoise`, `decode`).
+    """
 
     def __init__(self, text: TextEncoder, coarse: CoarseStage, fine: FineStage | None = None) -> None:
         self.text, self.coarse, self.fine = text, coarse, fine
@@ -56,10 +74,17 @@ class Pipeline:
         cls, text: Path, coarse: Path, fine: Path | None = None,
         device: torch.device | str | None = None, dtype: str = "auto", backend: str = "auto",
     ) -> Self:  # fmt: skip
-        """Loads models from folders in our own format.
+        """Loads models from folders in our own format: `config.yaml` and `model.safetensors`.
 
-        device: None means a GPU if there is one. dtype: bf16, fp32, or auto (bf16 on a GPU). backend: of sparse
-        grids, torch, fvdb, or auto (fvdb on a GPU where it is faster).
+        Args:
+            text, coarse, fine: The folders, for instance `checkpoints/demo_text`; without `fine` shapes stay coarse.
+            device: "cpu", "cuda", "cuda:1", …; None means a GPU if there is one.
+            dtype: Number format of the denoisers: "bf16", "fp32", or "auto" for bf16 on a GPU.
+            backend: Library of sparse grids: "torch", "fvdb", or "auto" for fvdb on a GPU where it is faster.
+
+        Raises:
+            CheckpointError, ConfigError: a folder's files are missing, broken, or do not belong together.
+            BackendError: the backend that was asked for cannot be used here.
         """
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         number_format = choose_dtype(dtype, device)
@@ -75,15 +100,33 @@ class Pipeline:
     def from_store(
         cls, models: str = "auto", device: torch.device | str | None = None, dtype: str = "auto", backend: str = "auto"
     ) -> Self:
-        """Loads what `scripts/import` has put into the BentoML model store.
+        """Loads models from the BentoML model store, as the service does.
 
-        models: "demo", "official", or "auto" for official if it is there. Raises CheckpointError if a model is missing.
+        Where the store has no demo models yet, those of this checkout are imported first, which takes seconds.
+        Official models have to be imported by `scripts/import`.
+
+        Args:
+            models: "demo", "official", or "auto" for the official ones if they are in the store.
+            device, dtype, backend: See :meth:`from_dirs`.
+
+        Raises:
+            CheckpointError: a model is missing or unreadable; one sentence that says what to run.
+            ConfigError: a model's configuration is wrong.
+            BackendError: the backend that was asked for cannot be used here.
+            ValueError: there is no set of that name.
         """
+        from models.importer import import_demo
         from models.store import find
 
         found = find(models)
+        if found.name == "demo" and (found.text is None or found.coarse is None):
+            import_demo(DEMO_FOLDER)
+            found = find(models)
         if found.text is None or found.coarse is None:
-            raise CheckpointError("the model store has no text tower or no coarse model: run scripts/import first")
+            raise CheckpointError(
+                f"the model store has no {found.name} text tower or no {found.name} coarse model: "
+                "run scripts/import --checkpoint-dir FOLDER with the folder that holds them"
+            )
         return cls.from_dirs(found.text, found.coarse, found.fine, device, dtype, backend)
 
     def generate(
@@ -92,10 +135,27 @@ class Pipeline:
     ) -> Generation:  # fmt: skip
         """A shape for a prompt.
 
-        steps: denoising steps of each stage, 1 to 1000. guidance_scale: s in pred + s * (pred - null), coarse stage
-        only, a conventional weight of 1 + s; exactly 1.0 switches it off. seed: any integer; None draws one below
-        2 ** 31. sampler: "ddim" or "dpm++". The coarse result may be empty (`len(result.coarse) == 0`).
+        Args:
+            prompt: What to make, in English. Of a long one the first 77 tokens count, and `warnings` says so.
+            steps: Denoising steps of each stage, 1 to 1000. Time grows with it in proportion.
+            guidance_scale: s in pred + s * (pred - null), coarse stage only: a conventional weight of 1 + s. Exactly
+                1.0 switches guidance off. The HTTP service takes 1.0 to 20.0.
+            seed: Any integer, taken modulo 2 ** 64. None draws one below 2 ** 31, which the result names.
+            use_fine: False leaves the fine stage out.
+            sampler: "ddim", which is what the service uses, or "dpm++", which needs fewer steps.
+            progress: Called after each step with the stage ("coarse", then "fine"), steps done, and steps in all.
+
+        Returns:
+            The shape. It may be empty (`len(result.coarse) == 0`) where a model kept no voxel for prompt and seed.
+
+        Raises:
+            ValueError: steps is not 1 to 1000, or there is no such sampler.
+            NumericError: a latent is no longer finite; another seed helps.
+            torch.OutOfMemoryError: the GPU's memory does not suffice; `use_fine=False` needs less.
         """
+        timesteps(steps)
+        if sampler not in SAMPLERS:
+            raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {sampler!r}")
         seed = secrets.randbelow(RANDOM_SEEDS) if seed is None else seed
         text = self.text.encode([prompt])[0]
         warnings = [TRUNCATED] if text.truncated else []

@@ -12,10 +12,11 @@ SHORTEST_NORMAL = 1e-8
 
 @dataclass(frozen=True)
 class Voxels:
-    """A decoded shape.
+    """A decoded shape: N voxels with normals; `len(voxels)` is N, which may be 0.
 
-    ijk: int16 [N, 3], ascending in (i, j, k). normal: float32 [N, 3] of unit length. voxel_size: edge of a voxel in
-    world units; the object spans [-0.5, 0.5] along each axis. N may be 0.
+    ijk: int16 [N, 3], ascending in (i, j, k); the origin lies between voxels -1 and 0. normal: float32 [N, 3] of unit
+    length. voxel_size: edge of a voxel in world units; a shape lies within [-0.5, 0.5] along each axis. Shapes of the
+    demo models stand upright along +y, and their normals point outwards.
     """
 
     ijk: NDArray[np.int16]

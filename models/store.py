@@ -54,8 +54,10 @@ class ModelSet:
 def find(models: str = "auto") -> ModelSet:
     """The models to serve: "demo", "official", or "auto" for the official ones if their coarse model is there.
 
-    Where a model was imported in several versions, the one imported last counts.
+    Where a model was imported in several versions, the one imported last counts. Raises ValueError for another name.
     """
+    if models not in ("auto", "demo", "official"):
+        raise ValueError(f"models must be auto, demo or official, not {models!r}")
     if models == "auto":
         official = find("official")
         return official if official.coarse is not None else find("demo")

@@ -1,0 +1,90 @@
+"""The pipeline as a notebook uses it: from an empty store to a shape, and what it refuses in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.models import ModelStore
+
+from models import CheckpointError, Generation, Pipeline, Voxels, pipeline
+from models.store import find
+
+
+def use_store(root: Path) -> None:
+    root.mkdir(parents=True)
+    BentoMLContainer.model_store.set(ModelStore(root))
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """The demo models, from a store that was empty."""
+    use_store(tmp_path_factory.mktemp("bentoml") / "models")
+    yield Pipeline.from_store(device="cpu")
+    BentoMLContainer.model_store.reset()
+
+
+@pytest.fixture
+def empty_store(tmp_path: Path) -> Iterator[None]:
+    use_store(tmp_path / "empty" / "models")
+    yield
+    BentoMLContainer.model_store.reset()
+
+
+def test_an_empty_store_gets_the_demo_models_of_the_checkout(demo: Pipeline) -> None:
+    assert demo.fine is not None
+    found = find("demo")
+    assert None not in (found.text, found.coarse, found.fine)
+    assert find("official").coarse is None
+
+
+def test_a_shape_has_arrays_of_the_types_that_are_documented(demo: Pipeline) -> None:
+    calls: list[tuple[str, int, int]] = []
+    mug = demo.generate("a mug", seed=1, steps=4, progress=lambda *call: calls.append(call))
+    assert calls == [(stage, step, 4) for stage in ("coarse", "fine") for step in (1, 2, 3, 4)]
+    assert mug.finest is mug.fine
+    for voxels in (mug.coarse, mug.finest):
+        assert voxels.ijk.dtype == np.int16
+        assert voxels.normal.dtype == voxels.xyz.dtype == np.float32
+        assert voxels.ijk.shape == voxels.normal.shape == voxels.xyz.shape == (len(voxels), 3)
+        assert np.abs(voxels.xyz).max() < 0.5
+        np.testing.assert_allclose(np.linalg.norm(voxels.normal, axis=1), 1, atol=1e-5)
+    assert mug.coarse.voxel_size == 4 * mug.finest.voxel_size == 1 / 32
+
+
+def test_a_seed_that_was_drawn_gives_the_shape_again(demo: Pipeline) -> None:
+    first = demo.generate("a mug", steps=2, use_fine=False)
+    again = demo.generate("a mug", steps=2, use_fine=False, seed=first.seed)
+    assert 0 <= first.seed < 2**31
+    np.testing.assert_array_equal(first.coarse.ijk, again.coarse.ijk)
+    assert first.finest is first.coarse
+
+
+def test_what_is_out_of_range_is_refused_before_any_work(demo: Pipeline) -> None:
+    for steps in (0, 1001):
+        with pytest.raises(ValueError, match="steps must be 1 to 1000"):
+            demo.generate("a mug", steps=steps)
+    with pytest.raises(ValueError, match=r"sampler must be one of ddim, dpm\+\+"):
+        demo.generate("a mug", sampler="euler")
+    with pytest.raises(ValueError, match="models must be auto, demo or official"):
+        Pipeline.from_store("demos")
+
+
+def test_missing_models_are_one_sentence_that_says_what_to_run(
+    empty_store: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(CheckpointError, match=r"no official text tower.*scripts/import"):
+        Pipeline.from_store("official")
+    assert find("demo").coarse is None, "another set is not imported unasked"
+    monkeypatch.setattr(pipeline, "DEMO_FOLDER", tmp_path / "nothing")
+    with pytest.raises(CheckpointError, match=r"no demo text tower.*scripts/import") as caught:
+        Pipeline.from_store()
+    assert "\n" not in str(caught.value)
+
+
+def test_without_a_fine_shape_the_finest_is_the_coarse_one() -> None:
+    coarse = Voxels(np.zeros((1, 3), np.int16), np.array([[0, 1, 0]], np.float32), 1 / 32)
+    assert Generation(coarse, None, seed=1).finest is coarse
