@@ -29,9 +29,38 @@ def render(
     the whole grid (indices -resolution/2 … resolution/2 - 1) fits the picture, so that pictures compare in scale;
     without one the voxels fill it.
     """
+    colour, coverage = _draw(ijk, normal, resolution, size, azimuth_deg, elevation_deg)
+    return _as_8bit(colour + (1.0 - coverage))
+
+
+def cutout(
+    ijk: NDArray[np.integer],
+    normal: NDArray[np.floating],
+    size: int = 256,
+    azimuth_deg: float = 35.0,
+    elevation_deg: float = 25.0,
+) -> NDArray[np.uint8]:
+    """The picture that :func:`render` makes without its background: [size, size, 4] with straight alpha."""
+    colour, coverage = _draw(ijk, normal, None, size, azimuth_deg, elevation_deg)
+    return _as_8bit(np.concatenate([colour / coverage.clip(1e-6), coverage], axis=2))
+
+
+def _as_8bit(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return (picture * 255.0 + 0.5).astype(np.uint8)
+
+
+def _draw(
+    ijk: NDArray[np.integer],
+    normal: NDArray[np.floating],
+    resolution: int | None,
+    size: int,
+    azimuth_deg: float,
+    elevation_deg: float,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Colours [size, size, 3], each times the share of its pixel that is covered, and that share [size, size, 1]."""
     side = size * _OVERSAMPLING
     if len(ijk) == 0:
-        return np.full((size, size, 3), 255, np.uint8)
+        return np.zeros((size, size, 3), np.float32), np.zeros((size, size, 1), np.float32)
     view = _view(azimuth_deg, elevation_deg)
     points = (np.asarray(ijk, np.float32) + 0.5) @ view.T
     if resolution is None:
@@ -55,12 +84,13 @@ def render(
     winner[pixels] = np.repeat(order, square * square)
 
     covered = winner >= 0
-    picture = np.ones((side * side, 3), np.float32)
-    picture[covered] = _shade(np.asarray(normal, np.float32), view)[winner[covered]]
-    picture *= _occlusion(np.where(covered, points[winner, 2], -np.inf).reshape(side, side), extent).reshape(-1, 1)
-    picture = picture.reshape(size, _OVERSAMPLING, size, _OVERSAMPLING, 3).mean((1, 3))
-    pixels_8bit: NDArray[np.uint8] = (picture * 255.0 + 0.5).astype(np.uint8)
-    return pixels_8bit
+    picture = np.zeros((side * side, 4), np.float32)
+    picture[covered, :3] = _shade(np.asarray(normal, np.float32), view)[winner[covered]]
+    picture[covered, 3] = 1.0
+    depth = np.where(covered, points[winner, 2], -np.inf).reshape(side, side)
+    picture[:, :3] *= _occlusion(depth, extent).reshape(-1, 1)
+    picture = picture.reshape(size, _OVERSAMPLING, size, _OVERSAMPLING, 4).mean((1, 3))
+    return picture[:, :, :3], picture[:, :, 3:]
 
 
 def contact_sheet(images: Sequence[NDArray[np.uint8]], labels: Sequence[str], columns: int) -> Image.Image:

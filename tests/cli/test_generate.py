@@ -1,14 +1,11 @@
-"""The client of scripts/generate against a small server that answers as told (the real one: test_readme.py)."""
+"""scripts/generate against a small server that answers as told (the real one: test_readme.py and test_clients.py)."""
 
 from __future__ import annotations
 
-import http.server
 import json
 import re
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,149 +13,169 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cli import generate
+from api.formats import FORMATS
+from cli.generate import __main__ as program
+from cli.generate import service as client
+from cli.generate.options import parse
+from tests.cli.answering import EMPTY, ERROR, POINTS, READY, WAY, Server, stream
 
-READY = {"status": "ready"}
-POINTS = {
-    "coarse_xyz": [[0.25, 0.25, 0.25], [0.75, 0.25, 0.25]],
-    "coarse_normal": [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
-    "fine_xyz": [[0.125, 0.125, 0.125], [0.375, 0.125, 0.125], [0.625, 0.125, 0.125]],
-    "fine_normal": [[1.0, 0.0, 0.0]] * 3,
-}
-FIELDS = {"prompt": {"type": "string"}, "ddim_steps": {}, "guidance_scale": {}, "seed": {}, "use_fine": {}}
-SCHEMA = {
-    "routes": [
-        {
-            "name": "generate",
-            "route": "/generate",
-            "input": {"properties": FIELDS, "required": ["prompt"]},
-            "output": {"type": "object"},
-        }
-    ]
-}
-
-
-@dataclass
-class Server:
-    """What it answers, and what it was asked."""
-
-    health: list[Any] = field(default_factory=lambda: [READY])
-    status: int = 200
-    answer: Any = field(default_factory=lambda: dict(POINTS))
-    headers: dict[str, str] = field(default_factory=lambda: {"X-Seed": "42"})
-    delay: Callable[[], object] = lambda: None
-    requests: list[dict[str, Any]] = field(default_factory=list)
-    url: str = ""
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    state = Server()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def reply(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
-            content = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(status)
-            for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def do_GET(self) -> None:
-            if self.path == "/health":
-                self.reply(200, state.health.pop(0) if len(state.health) > 1 else state.health[0])
-            else:
-                self.reply(200, SCHEMA)
-
-        def do_POST(self) -> None:
-            state.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            state.delay()
-            self.reply(state.status, state.answer, state.headers)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    listener = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=listener.serve_forever, args=(0.01,), daemon=True).start()
-    state.url = f"http://127.0.0.1:{listener.server_port}"
-    yield state
-    listener.shutdown()
-    listener.server_close()
+pytestmark = pytest.mark.usefixtures("folder")
 
 
 def run(server: Server, *arguments: object) -> int | str | None:
     """The exit status of `scripts/generate "a chair" …` (a string is a message and status 1)."""
     with pytest.raises(SystemExit) as stop:
-        generate.main(["a chair", "--url", server.url, *map(str, arguments)])
+        program.main(["a chair", "--url", server.url, *map(str, arguments)])
     return stop.value.code
 
 
-def test_ply_holds_the_finest_stage(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "chair.ply"
-    assert run(server, "-o", path) == 0
-    header, body = path.read_bytes().split(b"end_header\n", 1)
-    assert b"element vertex 3" in header
-    np.testing.assert_array_equal(np.frombuffer(body, "<f4").reshape(3, 6)[:, :3], POINTS["fine_xyz"])
-    assert re.fullmatch(rf"{path}: 3 fine points, 2 coarse points, seed 42, \d+\.\d s\n", capsys.readouterr().out)
-    assert [file.name for file in tmp_path.iterdir()] == ["chair.ply"]
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
-def test_ply_holds_the_coarse_stage_where_there_is_no_fine_one(server: Server, tmp_path: Path) -> None:
-    server.answer |= {"fine_xyz": None, "fine_normal": None}
-    assert run(server, "-o", tmp_path / "chair.ply", "--no-fine") == 0
-    assert b"element vertex 2" in (tmp_path / "chair.ply").read_bytes()
+# Files
 
 
-def test_npz_and_json_hold_every_stage_the_prompt_and_the_seed(server: Server, tmp_path: Path) -> None:
-    assert run(server, "-o", tmp_path / "chair.npz") == 0
-    assert run(server, "-o", tmp_path / "chair.json") == 0
-    from_json = json.loads((tmp_path / "chair.json").read_text())
-    with np.load(tmp_path / "chair.npz") as from_npz:
-        for name, values in POINTS.items():
-            np.testing.assert_array_equal(from_npz[name], values)
-            assert from_json[name] == values
-        assert (from_npz["prompt"], from_npz["seed"]) == ("a chair", 42)
-    assert (from_json["prompt"], from_json["seed"]) == ("a chair", 42)
+@pytest.mark.parametrize("format_", FORMATS[1:], ids=lambda format_: format_.name)
+def test_every_format_of_the_service_is_written_as_the_service_sends_it(
+    format_: Any, server: Server, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(server, "-o", f"chair{format_.suffix}", "--format", format_.name, "--steps", 7) == 0
+    assert (folder / f"chair{format_.suffix}").read_bytes() == f"a file with format={format_.name}".encode()
+    assert server.files == [(f"format={format_.name}", {"prompt": "a chair", "ddim_steps": 7, "seed": 42})]
+    line = rf"chair\{format_.suffix}: 3 fine points, 2 coarse points, seed 42, \d+\.\d s\n"
+    assert re.fullmatch(line, capsys.readouterr().out)
+    assert names(folder) == [f"chair{format_.suffix}"]
 
 
-def test_the_preview_is_a_picture_of_something(server: Server, tmp_path: Path) -> None:
-    assert run(server, "-o", tmp_path / "chair.ply", "--preview", tmp_path / "chair.png") == 0
-    with Image.open(tmp_path / "chair.png") as picture:
-        assert picture.size == (512, 512)
-        assert len(picture.getcolors(512 * 512) or []) > 2
+def test_json_is_written_without_another_request(server: Server, folder: Path) -> None:
+    assert run(server, "-o", "chair.json") == 0
+    assert json.loads((folder / "chair.json").read_text()) == POINTS
+    assert server.files == []
 
 
-def test_what_the_user_leaves_out_is_the_service_s_to_choose(server: Server, tmp_path: Path) -> None:
-    assert run(server, "-o", tmp_path / "chair.ply") == 0
+@pytest.mark.parametrize(("ending", "name"), [(".glb", "glb"), (".PLY", "ply"), (".npz", "npz"), (".vox", "vox")])
+def test_the_ending_chooses_the_format(ending: str, name: str, server: Server, folder: Path) -> None:
+    assert run(server, "-o", f"chair{ending}") == 0
+    assert (folder / f"chair{ending}").read_bytes() == f"a file with format={name}".encode()
+
+
+def test_a_file_without_a_name_is_called_after_prompt_and_seed(server: Server, folder: Path) -> None:
+    assert run(server, "--format", "stl") == 0
+    assert run(server, "--format", "glb-points", "--seed", -3) == 0
+    assert names(folder) == ["a-chair--3-points.glb", "a-chair-42.stl"]
+
+
+def test_several_shapes_have_numbered_files_and_seeds_that_count_up(
+    server: Server, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(server, "-o", "chair.ply", "--count", 10, "--seed", 5) == 0
+    assert names(folder) == [f"chair-{number:02}.ply" for number in range(1, 11)]
+    assert [request["seed"] for request in server.requests] == list(range(5, 15))
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == names(folder)
+
+
+def test_several_shapes_without_a_seed_have_one_of_the_service_s_choice_each(server: Server) -> None:
+    assert run(server, "-o", "chair.ply", "--count", 2) == 0
+    assert server.requests == [{"prompt": "a chair"}, {"prompt": "a chair"}]
+
+
+def test_a_seed_without_a_shape_does_not_keep_the_others_from_being_made(server: Server, folder: Path) -> None:
+    done = [*WAY, ("completed", dict(POINTS))]
+    server.events = [done, [*WAY, ("failed", EMPTY)], done]
+    message = run(server, "-o", "chair.ply", "--count", 3, "--seed", 1)
+    assert message == "1 of 3 shapes were not made: The model produced no voxels: take another seed."
+    assert names(folder) == ["chair-1.ply", "chair-3.ply"]
+
+
+def test_an_error_that_every_seed_would_have_stops_at_once(server: Server, folder: Path) -> None:
+    server.statuses, server.answer = [400], ERROR
+    assert run(server, "-o", "chair.ply", "--count", 3) == ERROR["error"]
+    assert len(server.requests) == 1
+
+
+def test_what_the_user_leaves_out_is_the_service_s_to_choose(server: Server) -> None:
+    assert run(server, "-o", "chair.ply") == 0
     options = ["--steps", 20, "--guidance-scale", 3.5, "--seed", -7, "--no-fine"]
-    assert run(server, "-o", tmp_path / "chair.ply", *options) == 0
+    assert run(server, "-o", "chair.ply", *options) == 0
     assert server.requests == [
         {"prompt": "a chair"},
         {"prompt": "a chair", "ddim_steps": 20, "guidance_scale": 3.5, "seed": -7, "use_fine": False},
     ]
 
 
-def test_it_waits_while_the_models_load(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_in_the_environment_is_sent(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run(server, "-o", "chair.ply") == 0
+    monkeypatch.setenv("XCUBE_API_KEY", "correct horse")
+    assert run(server, "-o", "chair.ply") == 0
+    assert server.keys == [None, None, "Bearer correct horse", "Bearer correct horse"]
+
+
+# Pictures
+
+
+def test_the_preview_is_a_picture_of_the_finest_stage(server: Server, folder: Path) -> None:
+    assert run(server, "-o", "chair.ply", "--preview", "chair.png") == 0
+    with Image.open(folder / "chair.png") as picture:
+        assert picture.size == (512, 512)
+        assert len(picture.getcolors(512 * 512) or []) > 2
+
+
+def test_several_shapes_are_one_picture(server: Server, folder: Path) -> None:
+    assert run(server, "--count", 4, "--seed", 1, "--preview", "chairs.png") == 0
+    assert names(folder) == ["chairs.png"]
+    with Image.open(folder / "chairs.png") as picture:
+        assert picture.size[0] == 2 * program.SHEET_SIDE
+        tiles = np.asarray(picture)[: 2 * program.SHEET_SIDE].reshape(2, program.SHEET_SIDE, 2, -1, 3)
+        assert (tiles < 250).any(axis=(1, 3, 4)).all(), "something is drawn in each of the four places"
+
+
+def test_a_drawing_where_nobody_looks_has_no_escape_codes(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(server, "--preview") == 0
+    said = capsys.readouterr()
+    assert "\x1b" not in said.err
+    assert len(said.err.strip()) > 3
+    assert said.out.startswith("a chair: 3 fine points")
+    assert run(server, "--preview", "chair.png") == 0
+    assert capsys.readouterr().err == "", "the picture is in its file"
+
+
+# Waiting, and what goes wrong
+
+
+def test_it_waits_while_the_models_load(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(generate.time, "sleep", pauses.append)
+    monkeypatch.setattr(client.time, "sleep", pauses.append)
     server.health = [{"status": "loading"}, {"status": "loading"}, READY]
-    assert run(server, "-o", tmp_path / "chair.ply") == 0
+    assert run(server, "-o", "chair.ply") == 0
     assert pauses == [1.0, 1.0], "a client that asks without a pause would keep the server busy"
 
 
-def test_it_stops_waiting_at_the_timeout(server: Server, tmp_path: Path) -> None:
+def test_it_stops_waiting_at_the_timeout(server: Server) -> None:
     server.health = [{"status": "loading"}]
-    assert "was still loading after 0.1 s" in str(run(server, "-o", tmp_path / "chair.ply", "--timeout", 0.1))
+    assert "was still loading after 0.1 s" in str(run(server, "-o", "chair.ply", "--timeout", 0.1))
 
 
-def test_a_warning_of_the_service_is_shown(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    server.headers["X-XCube-Warning"] = "the fine model is missing"
-    assert run(server, "-o", tmp_path / "chair.ply") == 0
-    assert "Note: the fine model is missing" in capsys.readouterr().err
+def test_a_full_service_is_asked_again_when_it_says_so(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(client.time, "sleep", pauses.append)
+    server.statuses, server.answer, server.headers = [429, 200], ERROR, {"Retry-After": "3", "X-Seed": "42"}
+    assert run(server, "-o", "chair.ply") == 0
+    assert pauses == [3.0]
 
 
-ERROR = {"error": "prompt should not be blank: correct the request.", "code": "invalid_request", "retryable": False}
+def test_a_service_that_stays_full_for_too_long_is_an_error(server: Server) -> None:
+    server.statuses, server.answer, server.headers = [429], ERROR, {"Retry-After": "30"}
+    assert run(server, "-o", "chair.ply", "--timeout", 5) == ERROR["error"]
+
+
+def test_a_warning_of_the_service_is_shown(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    warning = ("warning", {"warnings": ["the fine model is missing"]})
+    server.events = [[*WAY, warning, ("completed", {**POINTS, "fine_xyz": None, "fine_normal": None})]]
+    assert run(server, "-o", "chair.ply") == 0
+    said = capsys.readouterr()
+    assert "Note: the fine model is missing" in said.err
+    assert "chair.ply: 2 coarse points" in said.out
 
 
 @pytest.mark.parametrize(
@@ -171,54 +188,114 @@ ERROR = {"error": "prompt should not be blank: correct the request.", "code": "i
     ],
 )
 def test_an_error_of_the_service_is_one_sentence_and_leaves_no_file(
-    server: Server, tmp_path: Path, status: int, answer: Any, message: str
+    server: Server, folder: Path, status: int, answer: Any, message: str
 ) -> None:
-    server.status, server.answer = status, answer
-    assert run(server, "-o", tmp_path / "chair.ply") == message
-    assert list(tmp_path.iterdir()) == []
+    server.statuses, server.answer = [status], answer
+    assert run(server, "-o", "chair.ply") == message
+    assert names(folder) == []
 
 
-def test_failed_models_are_explained(server: Server, tmp_path: Path) -> None:
+def test_a_failure_on_the_way_is_one_sentence_and_leaves_no_file(server: Server, folder: Path) -> None:
+    server.events = [[*WAY, ("failed", EMPTY)]]
+    assert run(server, "-o", "chair.ply") == EMPTY["error"]
+    assert names(folder) == []
+
+
+def test_a_stream_that_breaks_off_is_an_error(server: Server, folder: Path) -> None:
+    server.events = [WAY]
+    assert run(server, "-o", "chair.ply") == (
+        f"The connection to {server.url} broke (it ended early): see the service's log."
+    )
+    assert names(folder) == []
+
+
+def test_failed_models_are_explained(server: Server) -> None:
     server.health = [{"status": "error", "error": "No checkpoint was found: put one into checkpoints/."}]
-    assert run(server, "-o", tmp_path / "a.ply") == (
+    assert run(server, "-o", "a.ply") == (
         "The service has no models: No checkpoint was found: put one into checkpoints/."
     )
 
 
-def test_no_service_says_how_to_start_one(tmp_path: Path) -> None:
+def test_no_service_says_how_to_start_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    message = str(run(Server(url=f"http://127.0.0.1:{port}"), "-o", tmp_path / "a.ply"))
+    message = str(run(Server(url=f"http://127.0.0.1:{port}"), "-o", "a.ply"))
     assert message == f"No service answers at http://127.0.0.1:{port}: start scripts/serve or give another --url."
 
 
 @pytest.mark.parametrize("health", [["ready"], {"ok": True}, None])
-def test_another_server_is_not_taken_for_the_service(server: Server, tmp_path: Path, health: Any) -> None:
+def test_another_server_is_not_taken_for_the_service(server: Server, health: Any) -> None:
     server.health = [health]
-    assert "is not this service" in str(run(server, "-o", tmp_path / "a.ply"))
+    assert "is not this service" in str(run(server, "-o", "a.ply"))
 
 
-def test_a_slow_answer_ends_at_the_timeout(server: Server, tmp_path: Path) -> None:
+def test_an_answer_that_is_no_stream_is_not_taken_for_one(server: Server) -> None:
+    server.content_type = "text/html"
+    assert "is not this service" in str(run(server, "-o", "a.ply"))
+
+
+def test_a_slow_answer_ends_at_the_timeout(server: Server) -> None:
     done = threading.Event()
     server.delay = lambda: done.wait(10)
     try:
-        assert "No answer in 0.3 s" in str(run(server, "-o", tmp_path / "a.ply", "--timeout", 0.3))
+        assert "No answer in 0.3 s" in str(run(server, "-o", "a.ply", "--timeout", 0.3))
     finally:
         done.set()
+
+
+def test_a_stream_that_only_stays_alive_ends_at_the_timeout() -> None:
+    service = client.Service("http://unused", timeout=5.0, key=None)
+    late = service._in_time([b": alive\n\n"], end=0.0)
+    with pytest.raises(client.GenerateError, match="No answer in 5 s"):
+        list(late)
+
+
+def test_events_are_read_however_they_are_cut() -> None:
+    events = [*WAY, ("completed", {"text": "a: b\u2028c"})]
+    content = stream(events)
+    for size in (1, 2, 3, 7, len(content)):
+        chunks = [content[start : start + size] for start in range(0, len(content), size)]
+        assert [(name, json.loads(data)) for name, data in client.read_events(chunks)] == events
+    assert len(list(client.read_events([content[:-1]]))) == len(events) - 1, "the last one is not whole"
+
+
+# Options
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-o", "chair.obj"], "has to end in one of .ply, .npz, .json"),
+        (["-o", "chair.fbx"], "chair.fbx ends in none of .json, .npz"),
         (["-o", "chair.ply", "--preview", "chair.jpg"], "has to end in .png"),
         (["-o", "no/such/folder/chair.ply"], "there is no folder no/such/folder"),
-        ([], "the following arguments are required: -o/--output"),
+        (["--preview", "no/such/folder/chair.png"], "there is no folder no/such/folder"),
+        (["-o", "chair.ply", "--count", "0"], "'0' is not a number of shapes"),
+        (["-o", "chair.ply", "--count", "many"], "'many' is not a number of shapes"),
+        (["--format", "fbx"], "invalid choice: 'fbx'"),
+        ([], "there is nothing to make: add -o FILE, --format or --preview"),
     ],
 )
 def test_a_wrong_option_stops_before_anything_is_generated(
     server: Server, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(server, *arguments) == 2
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1, "one sentence"
     assert server.requests == []
+
+
+def test_a_prompt_taken_for_the_picture_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--preview", "a chair", "-o", "chair.ply"])
+    assert "put the prompt first" in capsys.readouterr().err
+
+
+def test_the_help_names_every_format_and_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    text = capsys.readouterr().out
+    for format_ in FORMATS:
+        assert re.search(
+            rf"^  {format_.name} +\{format_.suffix} +{re.escape(format_.description)}$", text, re.MULTILINE
+        )

@@ -1,0 +1,117 @@
+"""The run: shapes one after the other, each written and shown when it is made."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console
+
+from api import formats, preview
+from cli.generate.drawing import drawing
+from cli.generate.options import Options, parse
+from cli.generate.progress import Bar
+from cli.generate.service import OF_THE_SEED, GenerateError, Service, Shape
+
+PICTURE_SIDE = 512
+SHEET_SIDE = 320
+
+
+def run(options: Options, console: Console) -> None:
+    """Makes the shapes: prints a line for each, shows progress, notes and drawings on `console`.
+
+    Raises:
+        GenerateError: a shape could not be made; with several, those that another seed may give are made first.
+        OSError: a file could not be written.
+    """
+    pictures: dict[int, NDArray[np.uint8]] = {}
+    failed: list[GenerateError] = []
+    service = Service(options.url, options.timeout, os.environ.get("XCUBE_API_KEY"))
+    with Bar(console, options.prompt, options.count) as bar:
+        service.wait_until_ready()
+        for index in range(options.count):
+            bar.begin(index)
+            start = time.monotonic()
+            try:
+                shape = service.generate(options.request(index), bar.event)
+            except GenerateError as error:
+                if options.count == 1 or error.code not in OF_THE_SEED:
+                    raise
+                failed.append(error)
+                continue
+            seconds = time.monotonic() - start
+            bar.writing()
+            path = write(options, index, shape, service)
+            picture = show(options, shape, path, seconds, console)
+            if picture is not None:
+                pictures[shape.seed] = picture
+    if options.picture is not None and pictures:
+        preview.save_png(sheet(pictures), options.picture)
+    if failed:
+        raise GenerateError(f"{len(failed)} of {options.count} shapes were not made: {failed[0]}")
+
+
+def write(options: Options, index: int, shape: Shape, service: Service) -> Path | None:
+    """Writes the file of a shape, if one is wanted; returns where."""
+    path = options.path(index, shape.seed)
+    if path is None or options.format is None:
+        return None
+    if options.format is formats.FORMATS[0]:
+        content = shape.body
+    else:
+        content = service.file({**options.request(index), "seed": shape.seed}, options.format.name)
+    # All or nothing: an interrupted write leaves no half file under the name.
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    os.replace(part, path)
+    return path
+
+
+def show(
+    options: Options, shape: Shape, path: Path | None, seconds: float, console: Console
+) -> NDArray[np.uint8] | None:
+    """Tells about a shape; returns its picture if one is to be written."""
+    stages = shape.stages()
+    xyz, normal = next(iter(stages.values()))
+    # Who asked for a picture alone, and looks at no terminal, needs no drawing.
+    if options.drawn and (console.is_terminal or options.picture is None):
+        console.print(drawing(formats.voxel_indices(xyz), normal, console), highlight=False)
+    for warning in shape.warnings:
+        console.print(f"Note: {warning}", highlight=False, markup=False)
+    counts = ", ".join(f"{len(positions):,} {stage} points" for stage, (positions, _) in stages.items())
+    print(f"{path or options.prompt}: {counts}, seed {shape.seed}, {seconds:.1f} s", flush=True)
+    if options.picture is None:
+        return None
+    size = PICTURE_SIDE if options.count == 1 else SHEET_SIDE
+    return preview.render(formats.voxel_indices(xyz), normal, size=size)
+
+
+def sheet(pictures: dict[int, NDArray[np.uint8]]) -> Image.Image | NDArray[np.uint8]:
+    """Seed → picture, as one picture: itself, or a sheet of all with their seeds."""
+    if len(pictures) == 1:
+        return next(iter(pictures.values()))
+    columns = int(np.ceil(np.sqrt(len(pictures))))
+    return preview.contact_sheet(list(pictures.values()), [f"seed {seed}" for seed in pictures], columns)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    options = parse(arguments)
+    try:
+        run(options, Console(stderr=True))
+    except GenerateError as failure:
+        sys.exit(str(failure))
+    except OSError as error:
+        sys.exit(f"The file could not be written: {error}.")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

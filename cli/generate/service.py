@@ -1,0 +1,171 @@
+"""The service as scripts/generate talks to it: health, a shape with progress, the same shape as a file."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+HEALTH_SECONDS = 5.0
+EVENTS = "text/event-stream"
+OF_THE_SEED = ("empty_result", "too_many_voxels", "not_finite")
+"""Codes of errors that another seed may not have."""
+
+Points = tuple[NDArray[np.float32], NDArray[np.float32]]
+Report = Callable[[str, dict[str, Any]], None]
+
+
+class GenerateError(Exception):
+    """Something that the user has to know, in one sentence; `code` is the service's, where the service said it."""
+
+    def __init__(self, text: str, code: str | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A shape as the service tells it. body: what POST /generate answers, as JSON."""
+
+    body: bytes
+    seed: int
+    warnings: tuple[str, ...]
+
+    def stages(self) -> dict[str, Points]:
+        """Positions and normals float32 [N, 3] of the stages that are there, finest first."""
+        answer = json.loads(self.body)
+        return {
+            stage: (np.asarray(answer[f"{stage}_xyz"], np.float32), np.asarray(answer[f"{stage}_normal"], np.float32))
+            for stage in ("fine", "coarse")
+            if answer[f"{stage}_xyz"] is not None
+        }
+
+
+class Service:
+    """A running service. `timeout` is the longest time for its start, and for a shape, in seconds."""
+
+    def __init__(self, url: str, timeout: float, key: str | None) -> None:
+        self._url, self._timeout = url, timeout
+        self._http = httpx.Client(timeout=timeout, headers={"Authorization": f"Bearer {key}"} if key else {})
+
+    def wait_until_ready(self) -> None:
+        """Returns when the service can generate; asks its /health once a second while the models load."""
+        end = time.monotonic() + self._timeout
+        while True:
+            try:
+                health = self._http.get(f"{self._url}/health", timeout=HEALTH_SECONDS).json()
+                status = health["status"]
+            except httpx.TransportError:
+                raise GenerateError(
+                    f"No service answers at {self._url}: start scripts/serve or give another --url."
+                ) from None
+            except (ValueError, TypeError, KeyError, httpx.InvalidURL):
+                raise self._stranger() from None
+            if status == "ready":
+                return
+            if status == "error":
+                raise GenerateError(f"The service has no models: {health.get('error')}")
+            if time.monotonic() > end:
+                raise GenerateError(
+                    f"The service at {self._url} was still loading after {self._timeout:g} s: try again later."
+                )
+            time.sleep(1.0)
+
+    def generate(self, request: dict[str, Any], report: Report) -> Shape:
+        """One shape; `report` gets the events on the way, by name, with their data.
+
+        A service that is full is asked again when it says so.
+        """
+        end = time.monotonic() + self._timeout
+        while True:
+            try:
+                with self._http.stream(
+                    "POST", f"{self._url}/generate", json=request, headers={"Accept": EVENTS}
+                ) as answer:
+                    if answer.status_code != 429:
+                        return self._shape(answer, report, end)
+                    answer.read()
+                    pause = float(answer.headers.get("Retry-After", "1"))
+                    if time.monotonic() + pause > end:
+                        raise _refusal(answer)
+            except httpx.TimeoutException:
+                raise self._late() from None
+            except httpx.TransportError as error:
+                raise self._broken(type(error).__name__) from None
+            report("full", {"seconds": pause})
+            time.sleep(pause)
+
+    def file(self, request: dict[str, Any], format_: str) -> bytes:
+        """The shape of a request in a format. The service still has it if it made it a moment ago."""
+        try:
+            answer = self._http.post(f"{self._url}/generate", params={"format": format_}, json=request)
+        except httpx.TimeoutException:
+            raise self._late() from None
+        except httpx.TransportError as error:
+            raise self._broken(type(error).__name__) from None
+        if not answer.is_success:
+            raise _refusal(answer)
+        return answer.content
+
+    def _shape(self, answer: httpx.Response, report: Report, end: float) -> Shape:
+        if not answer.is_success:
+            answer.read()
+            raise _refusal(answer)
+        if not answer.headers.get("Content-Type", "").startswith(EVENTS):
+            raise self._stranger()
+        warnings: tuple[str, ...] = ()
+        for name, data in read_events(self._in_time(answer.iter_bytes(), end)):
+            if name == "completed":
+                return Shape(data, int(answer.headers["X-Seed"]), warnings)
+            content = json.loads(data)
+            if name == "failed":
+                raise GenerateError(content["error"], content["code"])
+            if name == "warning":
+                warnings = tuple(content["warnings"])
+            report(name, content)
+        raise self._broken("it ended early")
+
+    def _in_time(self, chunks: Iterable[bytes], end: float) -> Iterator[bytes]:
+        for chunk in chunks:
+            if time.monotonic() > end:
+                raise self._late()
+            yield chunk
+
+    def _late(self) -> GenerateError:
+        return GenerateError(f"No answer in {self._timeout:g} s: use fewer --steps, --no-fine or more --timeout.")
+
+    def _broken(self, why: str) -> GenerateError:
+        return GenerateError(f"The connection to {self._url} broke ({why}): see the service's log.")
+
+    def _stranger(self) -> GenerateError:
+        return GenerateError(f"What answers at {self._url} is not this service: give the right --url.")
+
+
+def _refusal(answer: httpx.Response) -> GenerateError:
+    """The sentence in the service's error body, or the body itself where something else answered."""
+    try:
+        body = answer.json()
+        return GenerateError(str(body["error"]), str(body["code"]))
+    except (ValueError, TypeError, KeyError):
+        return GenerateError(f"The service answered {answer.status_code}: {answer.text.strip() or 'nothing'}")
+
+
+def read_events(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Server-sent events: name and data of each. Comments are left out, and an event that did not arrive whole."""
+    buffer = bytearray()
+    for chunk in chunks:
+        start = max(0, len(buffer) - 1)
+        buffer += chunk
+        while (end := buffer.find(b"\n\n", start)) >= 0:
+            lines = bytes(buffer[:end]).split(b"\n")
+            del buffer[: end + 2]
+            start = 0
+            fields = dict(line.split(b": ", 1) for line in lines if line and not line.startswith(b":"))
+            if b"event" in fields:
+                yield fields[b"event"].decode(), fields[b"data"]
