@@ -138,7 +138,7 @@ def test_the_rust_program_has_the_fields_of_the_api() -> None:
 )
 def test_what_a_user_may_see_is_what_the_code_says(text: str) -> None:
     assert f"`{text}" in README or f'"{text}"' in README
-    files = [*ROOT.glob("api/*.py"), *ROOT.glob("cli/*.py"), *ROOT.glob("models/*.py"), *ROOT.glob("scripts/_env.*")]
+    files = [*ROOT.glob("api/*.py"), *ROOT.glob("cli/**/*.py"), *ROOT.glob("models/*.py"), *ROOT.glob("scripts/_env.*")]
     assert any(text in file.read_text() for file in files)
 
 
