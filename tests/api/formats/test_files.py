@@ -1,4 +1,4 @@
-"""Files of a result, opened with the libraries that people open them with."""
+"""Files of a result, opened with the libraries that people open them with (Open3D: test_open3d.py)."""
 
 from __future__ import annotations
 
@@ -121,19 +121,6 @@ def test_glb_points_hold_their_normals_in_the_bytes_that_the_tree_names(files: d
 def test_a_glb_tells_its_seed_and_version(name: str, files: dict[str, Path], result: Result) -> None:
     extras = asset_of(files[name].read_bytes())["extras"]
     assert (extras["seed"], extras["version"]) == (str(result.seed), VERSION)
-
-
-@pytest.mark.parametrize("name", ["ply", *SURFACES])
-def test_files_open_in_open3d(name: str, files: dict[str, Path], ball: Voxels) -> None:
-    open3d = pytest.importorskip("open3d", reason="open3d is not installed", exc_type=ImportError)
-    if name in SURFACES:
-        opened = open3d.io.read_triangle_mesh(str(files[name]))
-        opened.merge_close_vertices(1e-7)
-        assert opened.is_watertight()
-    else:
-        opened = open3d.io.read_point_cloud(str(files[name]))
-        np.testing.assert_allclose(np.asarray(opened.points), ball.xyz, atol=1e-7)
-        np.testing.assert_allclose(np.asarray(opened.normals), ball.normal, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
