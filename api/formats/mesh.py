@@ -12,6 +12,9 @@ from trimesh.exchange.stl import export_stl
 from api.formats.surface import surface
 from models.result import Voxels
 
+_VERTICES, _INDICES = 34962, 34963
+"""Kinds of buffer in glTF."""
+
 
 def glb(voxels: Voxels, about: dict[str, Any]) -> bytes:
     """A binary glTF of the surface with normals; `about` becomes the extras of its asset."""
@@ -31,10 +34,19 @@ def glb(voxels: Voxels, about: dict[str, Any]) -> bytes:
         for mesh in tree["meshes"]:
             for primitive in mesh["primitives"]:
                 primitive["material"] = 0
+                _views(tree, *primitive["attributes"].values(), target=_VERTICES)
+                _views(tree, primitive["indices"], target=_INDICES)
 
-    scene = trimesh.Scene(_mesh(voxels))
+    scene = trimesh.Scene()
+    scene.add_geometry(_mesh(voxels), node_name="shape", geom_name="shape")
     content: bytes = export_glb(scene, include_normals=True, tree_postprocessor=describe)
     return content
+
+
+def _views(tree: dict[str, Any], *accessors: int, target: int) -> None:
+    """Says what the bytes of some accessors are for, which trimesh leaves to the reader to find out."""
+    for accessor in accessors:
+        tree["bufferViews"][tree["accessors"][accessor]["bufferView"]]["target"] = target
 
 
 def obj(voxels: Voxels, about: dict[str, Any]) -> bytes:

@@ -69,7 +69,7 @@ FORMATS = (
         lambda r, v: glb(r.finest, _about(r, v)), surface=True,
     ),
     Format(
-        "glb-points", ".glb", "model/gltf-binary; primitives=points", "binary glTF: points with normals",
+        "glb-points", ".glb", "model/gltf-binary; primitives=points", "binary glTF: points, coloured by their normals",
         lambda r, v: glb_points(r.finest, _about(r, v)),
     ),
     Format(

@@ -38,9 +38,10 @@ def angle_deg(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.degrees(np.arctan2(np.linalg.norm(np.cross(one, other), axis=1), (one * other).sum(axis=1)))
 
 
-def asset_of(content: bytes) -> Any:
+def tree_of(content: bytes) -> Any:
+    """The JSON of a binary glTF."""
     (length,) = struct.unpack("<I", content[12:16])
-    return json.loads(content[20 : 20 + length])["asset"]
+    return json.loads(content[20 : 20 + length])
 
 
 def test_json_is_what_the_service_always_wrote(files: dict[str, Path], result: Result) -> None:
@@ -103,6 +104,9 @@ def test_glb_points_open_in_trimesh(files: dict[str, Path], ball: Voxels) -> Non
     (points,) = trimesh.load(files["glb-points"], force="scene").geometry.values()
     assert isinstance(points, trimesh.PointCloud)
     np.testing.assert_allclose(points.vertices, ball.xyz, atol=1e-7)
+    # Viewers light no points, so the colours have to show the shape.
+    np.testing.assert_allclose(points.colors[:, :3], 127.5 * (ball.normal + 1.0), atol=0.51)
+    assert (points.colors[:, 3] == 255).all()
 
 
 def test_glb_points_hold_their_normals_in_the_bytes_that_the_tree_names(files: dict[str, Path], ball: Voxels) -> None:
@@ -119,8 +123,25 @@ def test_glb_points_hold_their_normals_in_the_bytes_that_the_tree_names(files: d
 
 @pytest.mark.parametrize("name", ["glb", "glb-points"])
 def test_a_glb_tells_its_seed_and_version(name: str, files: dict[str, Path], result: Result) -> None:
-    extras = asset_of(files[name].read_bytes())["extras"]
+    extras = tree_of(files[name].read_bytes())["asset"]["extras"]
     assert (extras["seed"], extras["version"]) == (str(result.seed), VERSION)
+
+
+@pytest.mark.parametrize(("name", "node"), [("glb", "shape"), ("glb-points", "points")])
+def test_a_glb_names_what_it_holds_and_says_what_its_bytes_are_for(
+    name: str, node: str, files: dict[str, Path]
+) -> None:
+    """The Khronos validator has hints for a file that does not."""
+    tree = tree_of(files[name].read_bytes())
+    assert node in [each.get("name") for each in tree["nodes"]]
+    (primitive,) = tree["meshes"][0]["primitives"]
+    targets = [view["target"] for view in tree["bufferViews"]]
+    view_of = {accessor: each["bufferView"] for accessor, each in enumerate(tree["accessors"])}
+    assert [targets[view_of[accessor]] for accessor in primitive["attributes"].values()] == [34962] * len(
+        primitive["attributes"]
+    )
+    if name == "glb":
+        assert targets[view_of[primitive["indices"]]] == 34963
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
