@@ -11,8 +11,9 @@ import hashlib
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -165,9 +166,16 @@ def _stamped(folder: Path) -> tuple[str, str]:
 
 
 def _stamp(folder: Path, models: SetName, fingerprint: str) -> None:
-    """Marks a version as imported last. A store that is read-only, as in a container, keeps its order."""
+    """Marks a version as imported last, in one step: other processes read the mark at the same time.
+
+    A store that is read-only, as in a container, keeps its order.
+    """
+    made = folder / f".{STAMP}-{uuid.uuid4().hex}"
     try:
-        (folder / STAMP).write_text(f"{models}\n{fingerprint}\n", encoding="utf-8")
+        made.write_text(f"{models}\n{fingerprint}\n", encoding="utf-8")
+        made.replace(folder / STAMP)
     except OSError:
+        with suppress(OSError):
+            made.unlink(missing_ok=True)
         if os.access(folder, os.W_OK):
             raise

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -282,3 +283,24 @@ def test_the_folder_comes_from_the_environment_by_default(tmp_path: Path, demo: 
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     assert len(list((tmp_path / "home" / "models").glob("xcube-*/*/model.safetensors"))) == 3
+
+
+def test_models_are_found_while_other_processes_import_them_again(demo: Path) -> None:
+    ensure_imported(demo)
+    expected, over = find("demo"), threading.Event()
+
+    def again() -> None:
+        while not over.is_set():
+            ensure_imported(demo)
+
+    others = [threading.Thread(target=again) for _ in range(2)]
+    for other in others:
+        other.start()
+    try:
+        assert [find("demo") for _ in range(100)] == [expected] * 100
+    finally:
+        over.set()
+        for other in others:
+            other.join()
+    assert expected.coarse is not None
+    assert not list(expected.coarse.parents[1].rglob(".imported*"))

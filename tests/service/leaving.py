@@ -12,6 +12,8 @@ from tests.service.conftest import Server
 
 LONG = {"prompt": "a chair", "ddim_steps": 1000, "seed": 1}
 """Takes so long on any machine that it is still under way when a test has looked; nobody waits for its end."""
+ONE_STEP_SLICES = {"XCUBE_SLICE_SECONDS": "0.0001"}
+"""Settings with which every step takes a way between processes, so that no machine is too fast for a test."""
 
 
 @contextmanager

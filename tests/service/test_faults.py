@@ -14,14 +14,16 @@ import pytest
 
 from tests.service.conftest import Server, StartServer
 from tests.service.figures import running, steps, wait_for, wait_idle, waiting
-from tests.service.leaving import LONG, sent
+from tests.service.leaving import LONG, ONE_STEP_SLICES, sent
 from tests.service.test_contract import assert_error
 
 
 @pytest.fixture(scope="module")
 def narrow(start_server: StartServer, tiny_models: Any) -> Server:
     """A service that runs two generations at a time and lets one wait."""
-    server = start_server(tiny_models, XCUBE_MAX_RUNNING="2", XCUBE_MAX_QUEUE="1", XCUBE_DRAIN_SECONDS="200")
+    server = start_server(
+        tiny_models, XCUBE_MAX_RUNNING="2", XCUBE_MAX_QUEUE="1", XCUBE_DRAIN_SECONDS="200", **ONE_STEP_SLICES
+    )
     server.wait_until("ready")
     return server
 
@@ -61,7 +63,7 @@ def test_sigterm_lets_a_running_request_end_refuses_others_and_exits_with_zero(n
 
 @pytest.mark.timeout(300)
 def test_what_does_not_end_in_the_time_to_drain_is_handed_back(start_server: StartServer, tiny_models: Any) -> None:
-    hasty = start_server(tiny_models, XCUBE_DRAIN_SECONDS="1", XCUBE_SLICE_SECONDS="0.01")
+    hasty = start_server(tiny_models, XCUBE_DRAIN_SECONDS="1", **ONE_STEP_SLICES)
     hasty.wait_until("ready")
     with ThreadPoolExecutor(8) as pool:
         answers = [pool.submit(hasty.generate, **{**LONG, "seed": seed}) for seed in range(8)]
@@ -74,15 +76,16 @@ def test_what_does_not_end_in_the_time_to_drain_is_handed_back(start_server: Sta
 @pytest.fixture(scope="module")
 def wide(start_server: StartServer, tiny_models: Any) -> Server:
     """Two processes that speak HTTP and two that hold models."""
-    server = start_server(tiny_models, XCUBE_WORKERS="2", XCUBE_GPUS="2", XCUBE_SLICE_SECONDS="0.02")
+    server = start_server(tiny_models, XCUBE_WORKERS="2", XCUBE_GPUS="2", **ONE_STEP_SLICES)
     server.wait_until("ready")
     return server
 
 
 @pytest.mark.timeout(300)
 def test_samplers_killed_in_the_middle_of_eight_generations_cost_none_and_change_no_bit(wide: Server) -> None:
-    requests = [{"seed": seed, "ddim_steps": 40, "prompt": f"chair {seed}", "use_fine": seed < 4} for seed in range(8)]
-    undisturbed = [wide.generate(**request).content for request in requests]
+    requests = [{"seed": seed, "ddim_steps": 100, "prompt": f"chair {seed}", "use_fine": seed < 2} for seed in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        undisturbed = list(pool.map(lambda request: wide.generate(**request).content, requests))
     assert len(wide.samplers()) == 2
     before = steps(wide)
     with ThreadPoolExecutor(8) as pool:

@@ -12,11 +12,19 @@ import pytest
 
 from tests.service.conftest import Server, StartServer
 from tests.service.figures import wait_for
+from tests.service.leaving import LONG, ONE_STEP_SLICES
 from tests.service.test_contract import assert_error
 from tests.service.tiny import save_models
 
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
-LONG = {**REQUEST, "ddim_steps": 1000}
+
+
+@pytest.fixture(scope="module")
+def server(start_server: StartServer, tiny_models: Path) -> Server:
+    """A service whose long jobs are under way for longer than the second after which a job is saved."""
+    running = start_server(tiny_models, **ONE_STEP_SLICES)
+    running.wait_until("ready")
+    return running
 
 
 def add(server: Server, headers: dict[str, str] | None = None, **fields: Any) -> dict[str, Any]:
@@ -106,8 +114,7 @@ def test_a_wrong_job_is_refused(server: Server, body: Any, status: int, code: st
 def test_a_job_outlives_the_service_and_has_the_same_result(
     start_server: StartServer, tiny_models: Path, tmp_path: Path, server: Server
 ) -> None:
-    # Slices of one step: each takes a way between processes, so that no machine is too fast to be interrupted twice.
-    settings = {"XCUBE_JOBS_DIR": str(tmp_path), "XCUBE_SLICE_SECONDS": "0.0001"}
+    settings = {"XCUBE_JOBS_DIR": str(tmp_path), **ONE_STEP_SLICES}
     killed = start_server(tiny_models, **settings)
     killed.wait_until("ready")
     job = add(killed, **LONG)
@@ -134,9 +141,7 @@ def test_a_job_outlives_the_service_and_has_the_same_result(
 def test_a_job_that_meets_other_models_after_a_restart_begins_anew_with_them(
     start_server: StartServer, tiny_models: Path, tmp_path: Path
 ) -> None:
-    settings = {
-        "XCUBE_JOBS_DIR": str(tmp_path / "jobs"), "BENTOML_HOME": str(tmp_path), "XCUBE_SLICE_SECONDS": "0.0001"
-    }  # fmt: skip
+    settings = {"XCUBE_JOBS_DIR": str(tmp_path / "jobs"), "BENTOML_HOME": str(tmp_path), **ONE_STEP_SLICES}
     request = {**LONG, "use_fine": False}
     before = start_server(tiny_models, **settings)
     before.wait_until("ready")
