@@ -14,7 +14,6 @@ from tests.service.figures import cancelled, running, slices, steps, value, wait
 from tests.service.leaving import LONG, sent
 from tests.service.tiny import save_models
 
-pytestmark = pytest.mark.timeout(300)
 SHORT = {**LONG, "ddim_steps": 1}
 
 

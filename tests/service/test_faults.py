@@ -40,7 +40,6 @@ def test_a_full_queue_is_429_with_a_time_to_come_back_and_health_still_answers(n
     wait_idle(narrow)
 
 
-@pytest.mark.timeout(300)
 def test_sigterm_lets_a_running_request_end_refuses_others_and_exits_with_zero(narrow: Server) -> None:
     answers: list[httpx.Response] = []
     request = threading.Thread(target=lambda: answers.append(narrow.generate(**LONG, use_fine=False)))
@@ -61,7 +60,6 @@ def test_sigterm_lets_a_running_request_end_refuses_others_and_exits_with_zero(n
     assert narrow.process.wait(60) == 0
 
 
-@pytest.mark.timeout(300)
 def test_what_does_not_end_in_the_time_to_drain_is_handed_back(start_server: StartServer, tiny_models: Any) -> None:
     hasty = start_server(tiny_models, XCUBE_DRAIN_SECONDS="1", **ONE_STEP_SLICES)
     hasty.wait_until("ready")
@@ -81,7 +79,6 @@ def wide(start_server: StartServer, tiny_models: Any) -> Server:
     return server
 
 
-@pytest.mark.timeout(300)
 def test_samplers_killed_in_the_middle_of_eight_generations_cost_none_and_change_no_bit(wide: Server) -> None:
     requests = [{"seed": seed, "ddim_steps": 100, "prompt": f"chair {seed}", "use_fine": seed < 2} for seed in range(8)]
     with ThreadPoolExecutor(8) as pool:
