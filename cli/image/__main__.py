@@ -27,11 +27,11 @@ PROBE_SECONDS = 3
 def main() -> int:
     """Builds the image that the arguments ask for; 1 if that fails."""
     options = _arguments()
-    if options.lock:
-        return lock.main()
     device: Device = "cpu" if options.cpu else "cuda"
     tag = options.tag or f"{IMAGE_NAMES[device]}:{_version()}"
     try:
+        if options.lock:
+            return lock.main()
         name = options.engine or engine.find()
         engine.runner(name)
         bento = options.bento or build_bento(device, options.models)

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from cli.image.engine import EngineError
 from cli.image.variant import ROOT
 from models.importer import import_models
 
@@ -65,8 +67,15 @@ def write_cpu() -> None:
 
 
 def compile_lock(sources: list[str], options: list[str]) -> str:
-    """A resolution by uv with hashes, as text."""
-    command = ["uv", "pip", "compile", *sources, *options, *TARGET, "--generate-hashes"]
+    """A resolution by uv with hashes, as text.
+
+    Raises:
+        EngineError: uv is neither beside this Python nor on the PATH.
+    """
+    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if uv is None:
+        raise EngineError("uv, which writes the locks, is not installed: .venv/bin/python -m pip install uv")
+    command = [uv, "pip", "compile", *sources, *options, *TARGET, "--generate-hashes"]
     command += ["--no-annotate", "--no-header", "--quiet"]
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
 

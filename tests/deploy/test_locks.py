@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 
 from cli import audit
 from cli.audit import LOCKS, PERMISSIVE, licences, normal, packages
+from cli.image import __main__ as image
+from cli.image import lock
 
 ROOT = Path(__file__).resolve().parents[2]
 # fvdb-core has no hash where its index could not be reached; PyTorch's CPU wheels come from one of two places.
@@ -69,6 +72,18 @@ def test_the_cpu_image_has_the_versions_that_the_tests_ran_with() -> None:
     """Some have two versions in requirements/lock-cpu.txt, for older and newer Pythons."""
     tested = set(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements/lock-cpu.txt").read_text(), re.MULTILINE))
     assert set(packages("cpu").items()) - tested == set()
+
+
+def test_without_uv_the_text_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(lock.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["scripts/image", "--lock"])
+    before = LOCKS["cuda"].read_bytes()
+    assert image.main() == 1
+    assert "pip install uv" in capsys.readouterr().err
+    assert LOCKS["cuda"].read_bytes() == before
 
 
 def test_bentoml_is_one_without_known_holes() -> None:
