@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
+from api.formats import FORMATS, Format
 from tests.service.conftest import Server, StartServer
 from tests.service.figures import wait_for
 
@@ -101,6 +103,35 @@ def test_without_fine_its_fields_are_null(server: Server) -> None:
     assert body["fine_xyz"] is None
     assert body["fine_normal"] is None
     assert body["coarse_xyz"] == server.generate().json()["coarse_xyz"]
+
+
+@pytest.mark.parametrize("format_", FORMATS, ids=lambda format_: format_.name)
+def test_every_format_is_had_by_name_and_by_accept(server: Server, format_: Format) -> None:
+    body = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
+    by_name = server.post("/generate", params={"format": format_.name}, json=body)
+    by_accept = server.post("/generate", headers={"Accept": format_.media_type}, json=body)
+    assert by_name.status_code == by_accept.status_code == 200
+    assert by_name.content == by_accept.content
+    for answer in (by_name, by_accept):
+        assert answer.headers["content-type"] == format_.media_type
+        assert answer.headers["vary"] == "Accept"
+        assert answer.headers["x-seed"] == "1"
+        named = None if format_.name == "json" else f'attachment; filename="xcube-1{format_.suffix}"'
+        assert answer.headers.get("content-disposition") == named
+
+
+def test_npz_is_json_with_exact_voxels_and_normals_within_a_degree(server: Server) -> None:
+    told = server.generate().json()
+    body = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
+    with np.load(io.BytesIO(server.post("/generate?format=npz", json=body).content), allow_pickle=False) as loaded:
+        for stage in ("coarse", "fine"):
+            ijk, normal = loaded[f"{stage}_ijk"], loaded[f"{stage}_normal"].astype(np.float64)
+            assert ijk.dtype == np.int16
+            xyz = ((ijk.astype(np.float64) + 0.5) * loaded[f"{stage}_voxel_size"]).astype(np.float32)
+            np.testing.assert_array_equal(xyz, np.array(told[f"{stage}_xyz"], np.float32))
+            off = np.cross(normal, told[f"{stage}_normal"])
+            assert np.degrees(np.arcsin(np.linalg.norm(off, axis=1).clip(0, 1))).max() < 1.0
+            assert ((normal * told[f"{stage}_normal"]).sum(axis=1) > 0).all()
 
 
 @pytest.mark.parametrize("seed", [-(2**63), -1, 0, 2**31, 2**64 - 1])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from api.errors import InvalidRequest, NotAcceptable, problem_of
-from api.formats import FORMATS, negotiate
+from api.formats import FORMATS, Format, negotiate
 
 
 @pytest.mark.parametrize("accept", [None, "", "*/*", "application/*", "application/json", "text/html, */*;q=0.1"])
@@ -12,9 +12,9 @@ def test_who_does_not_choose_gets_json(accept: str | None) -> None:
 
 
 @pytest.mark.parametrize("format_", FORMATS, ids=lambda format_: format_.name)
-def test_every_format_can_be_asked_for_by_name(format_: object) -> None:
-    assert negotiate("application/json", format_.name) is format_  # type: ignore[attr-defined]
-    assert negotiate(None, format_.name.upper()) is format_  # type: ignore[attr-defined]
+def test_every_format_can_be_asked_for_by_name(format_: Format) -> None:
+    assert negotiate("application/json", format_.name) is format_
+    assert negotiate(None, format_.name.upper()) is format_
 
 
 @pytest.mark.parametrize(
@@ -28,11 +28,22 @@ def test_every_format_can_be_asked_for_by_name(format_: object) -> None:
         ("model/obj;q=0.5, model/stl;q=0.9", "stl"),
         ("*/*;q=0.8, application/json;q=0", "npz"),
         ("model/*;q=0.9, model/ply;q=0.1, application/json;q=0.5", "glb"),
+        ("model/gltf-binary; primitives=points", "glb-points"),
+        ("model/gltf-binary;primitives=POINTS;q=0.9, model/stl;q=0.8", "glb-points"),
+        ("model/gltf-binary; primitives=lines", "glb"),
+        ("application/json; charset=utf-8", "json"),
         ("nonsense, model/x-vox;q=0.3;level=1, model/stl;q=many", "vox"),
     ],
 )
 def test_accept_chooses_by_weight_and_the_more_specific_part_counts(accept: str, name: str) -> None:
     assert negotiate(accept, None).name == name
+
+
+@pytest.mark.parametrize("format_", FORMATS, ids=lambda format_: format_.name)
+def test_every_format_can_be_asked_for_by_its_media_type(format_: Format) -> None:
+    assert negotiate(format_.media_type, None) is format_
+    for alias in format_.aliases:
+        assert negotiate(alias, None) is format_
 
 
 @pytest.mark.parametrize("query", ["", "fbx", "glb\n", "x" * 10_000])
