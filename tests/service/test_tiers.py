@@ -17,6 +17,7 @@ import pytest
 from tests.service.conftest import Server, StartServer
 from tests.service.gpu_tier import TOKEN, Balancer, SamplerProcess, balancer, sampler
 
+pytestmark = pytest.mark.timeout(300)
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 11}
 
 
@@ -41,9 +42,7 @@ def samplers(
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(sampler(tiny_models, model_store, folder / "first.log"))
         first.wait_until_ready()  # it imports the models; the other finds them
-        second = stack.enter_context(sampler(tiny_models, model_store, folder / "second.log"))
-        second.wait_until_ready()
-        yield [first, second]
+        yield [first, stack.enter_context(sampler(tiny_models, model_store, folder / "second.log"))]
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +54,8 @@ def tiers(
         server = start_server(
             nothing, XCUBE_SAMPLER_URL=spread.url, XCUBE_SAMPLER_TOKEN=TOKEN, BENTOML_HOME=str(nothing / "bentoml")
         )
+        for each in samplers:
+            each.wait_until_ready()
         assert server.wait_until("ready", "error")["status"] == "ready"
         yield Tiers(server, samplers, spread)
 
@@ -107,7 +108,6 @@ def test_a_wrong_token_in_the_http_tier_shows_as_not_ready(
     assert server.get("/livez").status_code == 200
 
 
-@pytest.mark.timeout(300)
 def test_a_sampler_that_is_taken_away_costs_no_request_and_no_byte(tiers: Tiers) -> None:
     """A pod that is deleted leaves the Service first, and gets SIGTERM after its preStop."""
     request = {**REQUEST, "ddim_steps": 300, "use_fine": False}
