@@ -91,7 +91,7 @@ class Service:
                     if answer.status_code != 429:
                         return self._shape(answer, report, end)
                     answer.read()
-                    pause = float(answer.headers.get("Retry-After", "1"))
+                    pause = _pause(answer)
                     if time.monotonic() + pause > end:
                         raise _refusal(answer)
             except httpx.TimeoutException:
@@ -145,6 +145,12 @@ class Service:
 
     def _stranger(self) -> GenerateError:
         return GenerateError(f"What answers at {self._url} is not this service: give the right --url.")
+
+
+def _pause(answer: httpx.Response) -> float:
+    """Seconds until the service wants to be asked again; a second where it does not say, or says it as a date."""
+    told = answer.headers.get("Retry-After", "")
+    return float(told) if told.isascii() and told.isdigit() else 1.0
 
 
 def _refusal(answer: httpx.Response) -> GenerateError:

@@ -156,12 +156,15 @@ def test_it_stops_waiting_at_the_timeout(server: Server) -> None:
     assert "was still loading after 0.1 s" in str(run(server, "-o", "chair.ply", "--timeout", 0.1))
 
 
-def test_a_full_service_is_asked_again_when_it_says_so(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("told", "pause"), [("3", 3.0), ("Tue, 24 Nov 2026 07:00:00 GMT", 1.0)])
+def test_a_full_service_is_asked_again_when_it_says_so(
+    server: Server, monkeypatch: pytest.MonkeyPatch, told: str, pause: float
+) -> None:
     pauses: list[float] = []
     monkeypatch.setattr(client.time, "sleep", pauses.append)
-    server.statuses, server.answer, server.headers = [429, 200], ERROR, {"Retry-After": "3", "X-Seed": "42"}
+    server.statuses, server.answer, server.headers = [429, 200], ERROR, {"Retry-After": told, "X-Seed": "42"}
     assert run(server, "-o", "chair.ply") == 0
-    assert pauses == [3.0]
+    assert pauses == [pause]
 
 
 def test_a_service_that_stays_full_for_too_long_is_an_error(server: Server) -> None:
