@@ -12,12 +12,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal, get_args, get_origin
 
 import pytest
 
 from api.schemas import GenerateRequest
-from api.settings import PREFIX, Settings
+from cli.docs.tables import settings
 from tests.running import Running, own_environment, serve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,15 +87,9 @@ def test_every_link_into_the_project_leads_somewhere() -> None:
 def settings_table() -> str:
     """The configuration table as it has to be: copy it from the failed test's message."""
     lines = []
-    for name, field in Settings.model_fields.items():
-        if field.default_factory is not None:
-            default = "usable cores - 1"
-        elif field.default is None:
-            default = ""
-        else:
-            default = f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
-        choices = f": {', '.join(get_args(field.annotation))}" if get_origin(field.annotation) is Literal else ""
-        lines.append(f"| `{PREFIX}{name.upper()}` | {default} | {field.description}{choices} |")
+    for one in settings():
+        choices = f": {', '.join(one.choices)}" if one.choices else ""
+        lines.append(f"| `{one.variable}` | {one.default} | {one.meaning}{choices} |")
     return "\n".join(lines)
 
 

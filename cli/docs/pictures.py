@@ -1,0 +1,51 @@
+"""The pictures of docs/concepts.md and docs/seeds.md, made by the demo models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from api.preview import contact_sheet, render
+from models import Pipeline, Voxels
+
+FOLDER = Path(__file__).parents[2] / "docs" / "images"
+STEPS = 20
+MUG, CHAIR, SEED = "a mug", "a tall chair", 1
+COLOURS = 128
+"""Of a palette: the pictures are shades of grey with a tint, and a third of the size this way."""
+
+
+def draw(folder: Path = FOLDER, steps: int = STEPS) -> Iterator[Path]:
+    """Draws each picture and gives its path."""
+    demo = Pipeline.from_store("demo", device="cpu")
+    mug = demo.generate(MUG, seed=SEED, steps=steps)
+    yield _write(folder / "concept-stages.png", {"coarse": mug.coarse, "fine": mug.finest}, 256)
+    yield _write(folder / "concept-steps.png", guesses(demo, steps))
+    chairs = {
+        f"s = {scale:g}": demo.generate(CHAIR, seed=2, steps=steps, guidance_scale=scale, use_fine=False).coarse
+        for scale in (1.0, 2.0, 7.5, 20.0)
+    }
+    yield _write(folder / "concept-guidance.png", chairs)
+    houses = {f"seed {seed}": demo.generate("a house", seed=seed, steps=steps).finest for seed in (1, 2, 3, 4)}
+    yield _write(folder / "concept-seeds.png", houses)
+
+
+def guesses(demo: Pipeline, steps: int) -> dict[str, Voxels]:
+    """What the coarse stage would make of its guess of the clean latent, after some of its steps."""
+    state = demo.coarse.start(demo.text.encode([MUG])[0], seed=SEED, steps=steps, sampler="dpm++")
+    shown: dict[str, Voxels] = {}
+    wanted = {1, steps // 4, steps // 2, steps - 1}
+    while not state.done:
+        state = demo.coarse.denoise([state], 1)[0]
+        if state.step in wanted and state.previous is not None:
+            shown[f"step {state.step}"] = demo.coarse.decode([replace(state, x=state.previous)])[0]
+    return shown | {f"step {steps}": demo.coarse.decode([state])[0]}
+
+
+def _write(path: Path, shapes: Mapping[str, Voxels], size: int = 176) -> Path:
+    pictures = [
+        render(voxels.ijk, voxels.normal, round(1 / voxels.voxel_size), size=size) for voxels in shapes.values()
+    ]
+    contact_sheet(pictures, list(shapes), len(shapes)).quantize(COLOURS).save(path, optimize=True)
+    return path

@@ -1,0 +1,111 @@
+"""Tables of the documentation that are made from the code they describe, so that they cannot drift from it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from api.errors import TABLE
+from api.formats import FORMATS
+from api.settings import PREFIX, Settings
+
+MARK = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
+DOCSTRING = re.compile(r"^<!-- docstring: ([\w.]+) ([\w.]+) -->$", re.MULTILINE)
+CORES = "usable cores - 1"
+"""The one default that depends on the machine."""
+_BOUNDS = (("ge", "from {}"), ("gt", "above {}"), ("le", "to {}"), ("min_length", "{} character or more"))
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One environment variable in words: Markdown for each column of a table."""
+
+    variable: str
+    default: str
+    values: str
+    meaning: str
+    choices: tuple[str, ...] = ()
+
+
+def settings() -> list[Setting]:
+    """The settings in the order of the class."""
+    return [_setting(name, field) for name, field in Settings.model_fields.items()]
+
+
+def _setting(name: str, field: FieldInfo) -> Setting:
+    if field.default_factory is not None:
+        default = CORES
+    elif field.default is None:
+        default = ""
+    else:
+        default = f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    return Setting(f"{PREFIX}{name.upper()}", default, _values(field, choices), field.description or "", choices)
+
+
+def _values(field: FieldInfo, choices: tuple[str, ...]) -> str:
+    if choices:
+        return ", ".join(f"`{choice}`" for choice in choices)
+    if field.annotation is bool:
+        return "`true`, `false`"
+    limits = {name: value for item in field.metadata for name, value in _limits(item).items()}
+    return " ".join(words.format(_number(limits[name])) for name, words in _BOUNDS if name in limits)
+
+
+def _limits(constraint: Any) -> dict[str, Any]:
+    names = [name for name, _ in _BOUNDS]
+    return {name: value for name in names if (value := getattr(constraint, name, None)) is not None}
+
+
+def _number(value: float) -> str:
+    return f"{value:,}"
+
+
+def _settings_table() -> str:
+    rows = ([f"`{one.variable}`", one.default, one.values, one.meaning] for one in settings())
+    return table(["variable", "default", "values", "meaning"], rows)
+
+
+def _errors_table() -> str:
+    rules = {rule.code: rule for rule in reversed(TABLE)}.values()
+    rows = sorted((rule.status, rule.code, "yes" if rule.retryable else "no") for rule in rules)
+    return table(["status", "`code`", "`retryable`"], ([str(s), f"`{code}`", retry] for s, code, retry in rows))
+
+
+def _formats_table() -> str:
+    rows = ([f"`{f.name}`", f"`{f.media_type}`", f.description, f"`{f.suffix}`"] for f in FORMATS)
+    return table(["`format=`", "`Accept`", "what is in it", "file"], rows)
+
+
+def table(head: list[str], rows: Iterable[list[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": _settings_table, "errors": _errors_table, "formats": _formats_table,
+}  # fmt: skip
+
+
+def docstring(module: str, name: str) -> str:
+    """A docstring as a block of text. Raises AttributeError where there is no such thing, or no docstring."""
+    text = inspect.getdoc(attrgetter(name)(importlib.import_module(module)))
+    if text is None:
+        raise AttributeError(f"{module}.{name} has no docstring")
+    return f"```text\n{text}\n```"
+
+
+def fill(markdown: str) -> str:
+    """A page with what its marks stand for, each on a line of its own: `<!-- table: NAME -->`, of `TABLES`, and
+    `<!-- docstring: MODULE NAME -->`.
+    """
+    markdown = MARK.sub(lambda mark: TABLES[mark[1]](), markdown)
+    return DOCSTRING.sub(lambda mark: docstring(mark[1], mark[2]), markdown)
