@@ -112,7 +112,7 @@ def test_a_wrong_job_is_refused(server: Server, body: Any, status: int, code: st
 
 @pytest.mark.timeout(900)
 def test_a_job_outlives_the_service_and_has_the_same_result(
-    start_server: StartServer, tiny_models: Path, tmp_path: Path, server: Server
+    start_server: StartServer, tiny_models: Path, tmp_path: Path
 ) -> None:
     settings = {"XCUBE_JOBS_DIR": str(tmp_path), **ONE_STEP_SLICES}
     killed = start_server(tiny_models, **settings)
@@ -127,13 +127,13 @@ def test_a_job_outlives_the_service_and_has_the_same_result(
     assert stopped.stop() == 0
     assert list(tmp_path.glob("*.state")), "nothing was saved for the next service"
 
-    last = start_server(tiny_models, **settings)
+    last = start_server(tiny_models, XCUBE_JOBS_DIR=str(tmp_path))
     last.wait_until("ready")
     resumed = wait(last, job, "in_progress", "completed", step=1)
     assert (resumed["stage"], resumed["step"]) >= (later["stage"], later["step"])
     wait(last, job, "completed")
     result = last.get(f"/jobs/{job['id']}/result")
-    assert result.content == server.generate(**LONG).content
+    assert result.content == last.generate(**LONG).content
     assert not list(tmp_path.glob("*.state"))
 
 
@@ -141,9 +141,9 @@ def test_a_job_outlives_the_service_and_has_the_same_result(
 def test_a_job_that_meets_other_models_after_a_restart_begins_anew_with_them(
     start_server: StartServer, tiny_models: Path, tmp_path: Path
 ) -> None:
-    settings = {"XCUBE_JOBS_DIR": str(tmp_path / "jobs"), "BENTOML_HOME": str(tmp_path), **ONE_STEP_SLICES}
+    settings = {"XCUBE_JOBS_DIR": str(tmp_path / "jobs"), "BENTOML_HOME": str(tmp_path)}
     request = {**LONG, "use_fine": False}
-    before = start_server(tiny_models, **settings)
+    before = start_server(tiny_models, **settings, **ONE_STEP_SLICES)
     before.wait_until("ready")
     job = add(before, **request)
     wait(before, job, "in_progress", step=10)
