@@ -36,7 +36,7 @@ def test_without_a_fine_shape_its_fields_are_null() -> None:
 
 
 def test_writing_is_much_faster_than_through_lists() -> None:
-    result = Result(shape(100_000), None, seed=1)
+    result = Result(shape(30_000), None, seed=1)
     arrays = {"coarse_xyz": result.coarse.xyz, "coarse_normal": result.coarse.normal}
     direct = cpu_seconds(lambda: write_json(result))
     assert 3 * direct < cpu_seconds(lambda: json.dumps({name: array.tolist() for name, array in arrays.items()}))
