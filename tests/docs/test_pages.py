@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 from functools import cache
 
@@ -15,6 +16,7 @@ from cli.docs.openapi import SNAPSHOT, changes
 from tests.docs.examples import DOCS, ROOT, Example, Reader, assert_as_shown, examples
 from tests.service.conftest import Server
 
+NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 START = "scripts/serve\n"
 RUN = ("quickstart.md", "http.md", "configuration.md", "seeds.md", "python.md", "faq.md")
 ELSEWHERE = {"deploy.md": "tests/deploy/test_docs.py", "operations.md": "tests/service/test_operations.py"}
@@ -30,6 +32,7 @@ def test_every_page_with_examples_is_tested_somewhere() -> None:
         assert (ROOT / test).is_file()
 
 
+@NEEDS_CURL
 @pytest.mark.parametrize(
     "example", [one for page in RUN for one in examples(page) if one.source != START], ids=str
 )  # fmt: skip
@@ -37,6 +40,7 @@ def test_an_example_prints_what_is_shown(example: Example, reader: Reader) -> No
     reader.check(example)
 
 
+@NEEDS_CURL
 def test_the_files_that_the_examples_have_written_can_be_read(reader: Reader) -> None:
     """After the examples above."""
     assert trimesh.load_mesh(reader.folder / "chair.glb").is_watertight
