@@ -57,7 +57,7 @@ def test_every_command_and_program_is_run_by_a_test() -> None:
     commands = {line for block in blocks("bash") for line in block.splitlines()}
     assert commands == {SERVE, GENERATE, HEALTH, CURL, IMPORT, *RUN_BY_CI}
     assert {block.splitlines()[0] for block in blocks("python")} == PROGRAMS
-    assert set(re.findall(r"```(\w+)", README)) == {"bash", "python", "rust"}
+    assert set(re.findall(r"```(\w+)", README)) == {"bash", "python"}
 
 
 def test_ci_runs_the_checks_and_the_tests() -> None:
@@ -105,15 +105,6 @@ def test_the_fields_of_a_request_match_the_schema() -> None:
         for name, field in GenerateRequest.model_fields.items()
     }
     assert table == defaults
-
-
-def test_the_rust_program_has_the_fields_of_the_api() -> None:
-    (source,) = blocks("rust")
-    structs = {
-        name: re.findall(r"(\w+): ", body) for name, body in re.findall(r"struct (\w+).*?{(.*?)}", source, re.DOTALL)
-    }
-    assert structs["Request"] == list(GenerateRequest.model_fields)
-    assert structs["Shape"] == ["coarse_xyz", "coarse_normal", "fine_xyz", "fine_normal"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+"""A shape with requests: wait until the service is ready, ask, say what is wrong, take the shape along as a file."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import requests
+
+URL = os.environ.get("XCUBE_URL", "http://localhost:8000")
+SECONDS = 300
+
+request = {"prompt": "a round table", "seed": 7}
+with requests.Session() as session:
+    while session.get(f"{URL}/health", timeout=5).json()["status"] == "loading":
+        time.sleep(1)
+
+    answer = session.post(f"{URL}/generate", json=request, timeout=SECONDS)
+    if not answer.ok:
+        sys.exit(answer.json()["error"])
+    shape = answer.json()
+    print(len(shape["coarse_xyz"]), "coarse points, seed", answer.headers["X-Seed"])
+
+    # The service still has the shape that it made a moment ago, so this takes no second generation.
+    file = session.post(f"{URL}/generate", params={"format": "glb"}, json=request, timeout=SECONDS)
+    file.raise_for_status()
+    Path("table.glb").write_bytes(file.content)

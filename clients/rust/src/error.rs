@@ -1,0 +1,53 @@
+//! What may go wrong, by what a caller can do about it.
+
+use std::fmt;
+
+/// Why there is no answer. The texts of the service say what is wrong and what to do.
+#[derive(Debug)]
+pub enum Error {
+    /// Nothing answers at the address, or the connection broke.
+    Unreachable(reqwest::Error),
+    /// The answer took too long. The service stops the work when the connection is closed.
+    TimedOut(reqwest::Error),
+    /// 503: the models are still loading, after every retry.
+    StillLoading(String),
+    /// Another 503: models failed to load, or the GPU is out of memory.
+    Unavailable(String),
+    /// A status of 400 to 499: the request has to change. `code` is for programs.
+    Refused { status: u16, code: Option<String>, text: String },
+    /// Another status of 500 or more, after every retry.
+    Failed { status: u16, text: String },
+    /// A success that is not what the service promises.
+    Unreadable(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Unreachable(error) => write!(out, "the service does not answer: {error}"),
+            Error::TimedOut(_) => write!(out, "the service took too long"),
+            Error::StillLoading(text) | Error::Unavailable(text) => write!(out, "{text}"),
+            Error::Refused { status, text, .. } | Error::Failed { status, text } => write!(out, "{text} ({status})"),
+            Error::Unreadable(why) => write!(out, "the answer cannot be read: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Unreachable(error) | Error::TimedOut(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<reqwest::Error> for Error {
+    fn from(error: reqwest::Error) -> Self {
+        if error.is_timeout() {
+            Error::TimedOut(error)
+        } else {
+            Error::Unreachable(error)
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What goes to the service and what comes back, field by field.
+
+use serde::{Deserialize, Serialize};
+
+/// Three numbers: a position in world units, or a normal of unit length.
+pub type Point = [f32; 3];
+
+/// The answer of `GET /health`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Health {
+    /// `ready`, `loading` or `error`.
+    pub status: String,
+    pub xcube_available: bool,
+    pub gpu_available: bool,
+    #[serde(default)]
+    pub gpu_name: Option<String>,
+    pub model_loaded: bool,
+    /// Why loading failed, and what to do.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+impl Health {
+    /// Whether `POST /generate` will be answered with a shape.
+    pub fn is_ready(&self) -> bool {
+        self.status == "ready" && self.model_loaded
+    }
+}
+
+/// The body of `POST /generate`. Seeds are any integers of 64 bits, with or without a sign: `S` is `i32`, `u64` and so on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct GenerateRequest<S = i32> {
+    pub prompt: String,
+    /// Denoising steps of each stage, 1 to 1000.
+    pub ddim_steps: u32,
+    /// 1.0 to 20.0; exactly 1.0 switches guidance off.
+    pub guidance_scale: f32,
+    /// The same seed gives the same shape; without one the service draws one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seed: Option<S>,
+    /// Whether the fine stage runs after the coarse one.
+    pub use_fine: bool,
+}
+
+impl GenerateRequest {
+    /// A request with the service's defaults and a random seed.
+    pub fn new(prompt: impl Into<String>) -> Self {
+        Self { prompt: prompt.into(), ddim_steps: 100, guidance_scale: 7.5, seed: None, use_fine: true }
+    }
+}
+
+impl<S> GenerateRequest<S> {
+    /// The same request with a seed.
+    pub fn with_seed<T>(self, seed: T) -> GenerateRequest<T> {
+        GenerateRequest {
+            prompt: self.prompt,
+            ddim_steps: self.ddim_steps,
+            guidance_scale: self.guidance_scale,
+            seed: Some(seed),
+            use_fine: self.use_fine,
+        }
+    }
+}
+
+/// The answer of `POST /generate`. Positions and normals of a stage are equally many, sorted by voxel.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Shape {
+    pub coarse_xyz: Vec<Point>,
+    pub coarse_normal: Vec<Point>,
+    /// None without a fine stage.
+    #[serde(default)]
+    pub fine_xyz: Option<Vec<Point>>,
+    #[serde(default)]
+    pub fine_normal: Option<Vec<Point>>,
+}
+
+/// A shape, and what the headers say about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Generated {
+    pub shape: Shape,
+    /// The seed that was used; None where the header is missing.
+    pub seed: Option<i128>,
+    /// What is worth knowing, such as a prompt that was cut.
+    pub warning: Option<String>,
+}

@@ -1,0 +1,73 @@
+//! A server that gives recorded answers in order, one a connection, and keeps what it was asked.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+#[derive(Clone, Copy)]
+pub enum Step {
+    /// The answer in tests/answers/NAME.http.
+    Answer(&'static str),
+    /// No answer at all; the connection stays open.
+    Silence,
+}
+
+pub struct Replay {
+    pub url: String,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Replay {
+    pub fn of(steps: &[Step]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (steps, asked) = (steps.to_vec(), Arc::clone(&requests));
+        thread::spawn(move || {
+            let mut open = Vec::new();
+            for step in steps {
+                let (mut stream, _) = listener.accept().unwrap();
+                asked.lock().unwrap().push(read_request(&mut stream));
+                match step {
+                    Step::Answer(name) => stream.write_all(&recorded(name)).unwrap(),
+                    Step::Silence => open.push(stream),
+                }
+            }
+            // Until the test is over, or else the silent connections would end.
+            thread::park();
+        });
+        Self { url, requests }
+    }
+
+    pub fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+/// The bytes of an answer; its connection is not used again.
+fn recorded(name: &str) -> Vec<u8> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/answers").join(format!("{name}.http"));
+    let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    text.replacen("\r\n", "\r\nconnection: close\r\n", 1).into_bytes()
+}
+
+/// A request's head and body as text.
+fn read_request(stream: &mut TcpStream) -> String {
+    let mut request = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length =
+                head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            if body.len() >= length.unwrap_or(0) {
+                return text;
+            }
+        }
+        let read = stream.read(&mut chunk).unwrap();
+        assert!(read > 0, "the request broke off: {text}");
+        request.extend_from_slice(&chunk[..read]);
+    }
+}

@@ -1,0 +1,158 @@
+"""The programs in clients/, each as a user starts it, against the real service."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trimesh
+
+from api.schemas import GenerateRequest, Health
+from tests.service.conftest import ROOT, Server
+
+pytestmark = pytest.mark.timeout(300)
+
+CLIENTS = ROOT / "clients"
+README = (CLIENTS / "README.md").read_text()
+DEBIAN = Path("/usr/share/cargo/registry")
+CARGO = "cargo run --manifest-path clients/rust/Cargo.toml --example generate -- "
+
+
+def run(command: list[str | Path], server: Server, folder: Path) -> str:
+    """What a program says that must end well; it runs in a folder of its own."""
+    environment = {**os.environ, "XCUBE_URL": server.url, "NO_PROXY": "127.0.0.1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_every_command_of_the_clients_readme_is_run_here() -> None:
+    (block,) = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    programs = [path.relative_to(CLIENTS) for path in sorted(CLIENTS.glob("python/*.py"))]
+    assert block.splitlines()[:-1] == [
+        "clients/curl.sh",
+        *sorted((f".venv/bin/python clients/{path}" for path in programs), key=lambda line: "requests" not in line),
+    ]
+    assert block.splitlines()[-1] == CARGO + '"a round table" 7 table.ply'
+
+
+def test_every_file_of_the_clients_is_named_in_their_readme() -> None:
+    links = set(re.findall(r"\]\(([^)#]+)\)", README))
+    assert links == {"curl.sh", "rust", *(str(path.relative_to(CLIENTS)) for path in CLIENTS.glob("python/*.py"))}
+    assert all((CLIENTS / link).exists() for link in links)
+
+
+def test_curl(server: Server, tmp_path: Path) -> None:
+    said = run([CLIENTS / "curl.sh"], server, tmp_path)
+    assert said.startswith('{"status":"ready"')
+    assert re.search(r'event: progress\ndata: {"stage":"fine"', said)
+    assert said.endswith('"code":"invalid_request","retryable":false}')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["table.glb", "table.json", "table.stl"]
+    assert trimesh.load(tmp_path / "table.glb", force="mesh").is_watertight
+    assert trimesh.load(tmp_path / "table.stl", force="mesh").is_watertight
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("with_requests", r"\d+ coarse points, seed 7\n"),
+        ("with_bentoml", r"The service is ready\n\(\d+, 3\) coarse points as float32\n"),
+        (
+            "with_bentoml_async",
+            r"\d+ coarse points, fine stage: True\n\d+ coarse points, fine stage: False\n"
+            r'({"stage":"(coarse|fine)","step":\d+,"steps":20,"seconds_left":[\d.]+}\n)+',
+        ),
+    ],
+)
+def test_a_python_program(name: str, said: str, server: Server, tmp_path: Path) -> None:
+    assert re.fullmatch(said, run([sys.executable, CLIENTS / "python" / f"{name}.py"], server, tmp_path))
+    files = [path.name for path in tmp_path.iterdir()]
+    assert files == (["table.glb"] if name == "with_requests" else [])
+
+
+@pytest.mark.parametrize("name", ["with_requests", "with_bentoml"])
+def test_a_python_program_says_what_is_wrong_in_one_sentence(name: str, server: Server, tmp_path: Path) -> None:
+    source = (CLIENTS / "python" / f"{name}.py").read_text()
+    assert source.count('"a round table"') == 1
+    (tmp_path / "wrong.py").write_text(source.replace('"a round table"', '" "'))
+    environment = {**os.environ, "XCUBE_URL": server.url}
+    done = subprocess.run([sys.executable, "wrong.py"], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert re.fullmatch(r"prompt .*\n", done.stderr)
+
+
+# Rust
+
+
+def test_the_structs_of_the_crate_have_the_fields_of_the_api() -> None:
+    source = (CLIENTS / "rust" / "src" / "types.rs").read_text()
+    fields = {
+        name: re.findall(r"pub (\w+):", body)
+        for name, body in re.findall(r"pub struct (\w+).*?\{\n(.*?)\n\}", source, re.DOTALL)
+    }
+    assert fields["GenerateRequest"] == list(GenerateRequest.model_fields)
+    assert fields["Health"] == list(Health.model_fields)
+    assert fields["Shape"] == ["coarse_xyz", "coarse_normal", "fine_xyz", "fine_normal"]
+
+
+@pytest.fixture(scope="module")
+def cargo() -> Iterator[tuple[list[str | Path], Path]]:
+    """The command with the options that find crates, and a copy of the crate; skips where it cannot be built."""
+    command = shutil.which("cargo", path=f"{os.environ['PATH']}:{Path.home() / '.cargo' / 'bin'}")
+    if command is None:
+        pytest.skip("cargo is not installed")
+    options: list[str | Path] = [command]
+    if list(DEBIAN.glob("reqwest-0.*")):
+        options += ["--offline", "--config", 'source.crates-io.replace-with="debian"']
+        options += ["--config", f'source.debian.directory="{DEBIAN}"']
+    with tempfile.TemporaryDirectory() as folder:
+        crate = Path(folder) / "rust"
+        shutil.copytree(CLIENTS / "rust", crate, ignore=shutil.ignore_patterns("target", "Cargo.lock"))
+        locked = subprocess.run([*options, "generate-lockfile"], cwd=crate, capture_output=True, text=True, timeout=120)
+        if locked.returncode != 0:
+            pytest.skip(f"no crates: neither Debian's librust-reqwest-dev nor crates.io ({locked.stderr[-300:]})")
+        yield options, crate
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_rust_crate_reads_the_recorded_answers(cargo: tuple[list[str | Path], Path]) -> None:
+    options, crate = cargo
+    environment = {**os.environ, "RUSTFLAGS": "-D warnings"}
+    done = subprocess.run([*options, "test"], cwd=crate, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"test result: ok. 1[0-9] passed; 0 failed", done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_rust_example_gets_a_shape_and_a_file(
+    cargo: tuple[list[str | Path], Path], server: Server, tmp_path: Path
+) -> None:
+    options, crate = cargo
+    environment = {**os.environ, "RUSTFLAGS": "-D warnings"}
+    build = subprocess.run(
+        [*options, "build", "--example", "generate"], cwd=crate, env=environment, capture_output=True, text=True
+    )
+    assert build.returncode == 0, build.stderr
+    program = crate / "target" / "debug" / "examples" / "generate"
+    for seed in ("-7", "7"):
+        said = run([program, "a round table", seed, "table.ply"], server, tmp_path)
+        assert re.fullmatch(
+            rf"the service is ready, on a GPU: false\n\d+ coarse points\n\d+ fine points\nseed {seed}\n", said
+        )
+        fine = re.search(r"(\d+) fine points", said)
+        assert fine is not None
+        assert f"element vertex {fine[1]}\n".encode() in (tmp_path / "table.ply").read_bytes()
+    wrong = subprocess.run(
+        [program, " "], cwd=tmp_path, env={**os.environ, "XCUBE_URL": server.url}, capture_output=True, text=True
+    )
+    assert wrong.returncode == 1
+    assert re.fullmatch(r"prompt .* \(400\)\n", wrong.stderr)

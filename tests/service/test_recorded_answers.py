@@ -1,0 +1,121 @@
+"""The answers that clients/rust is tested with are those of the service: same statuses, headers, fields and types.
+
+`scripts/test tests/service/test_recorded_answers.py --slow --record` records them anew.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.service.conftest import ROOT, Server, StartServer
+from tests.service.tiny import save_models
+
+pytestmark = pytest.mark.timeout(300)
+
+FOLDER = ROOT / "clients" / "rust" / "tests" / "answers"
+HEADERS = ("content-type", "content-length", "x-seed", "retry-after", "x-xcube-warning")
+
+
+def compare(name: str, live: httpx.Response | None, config: pytest.Config) -> None:
+    """Fails where a recorded answer differs from a live one in more than its numbers and words."""
+    assert live is not None
+    headers = {header: live.headers[header] for header in HEADERS if header in live.headers}
+    if config.getoption("--record"):
+        # Where the project lies is of no interest to anybody.
+        content = live.content.replace(str(ROOT).encode(), b"/xcube")
+        headers["content-length"] = str(len(content))
+        head = [f"HTTP/1.1 {live.status_code} {live.reason_phrase}", *(f"{k}: {v}" for k, v in headers.items())]
+        (FOLDER / f"{name}.http").write_bytes("\r\n".join([*head, "", ""]).encode() + content)
+    status, recorded, body = read(name)
+    assert status == live.status_code
+    assert recorded.keys() == headers.keys()
+    assert int(recorded["content-length"]) == len(body)
+    assert kind(json.loads(body)) == kind(live.json())
+
+
+def read(name: str) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of a recorded answer."""
+    head, body = (FOLDER / f"{name}.http").read_bytes().split(b"\r\n\r\n", 1)
+    first, *lines = head.decode().split("\r\n")
+    return int(first.split()[1]), dict(line.split(": ", 1) for line in lines), body
+
+
+def kind(value: Any) -> Any:
+    """Fields and types of a JSON value; the lists of a kind are alike, but points have three numbers."""
+    if isinstance(value, dict):
+        return {name: kind(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        if all(isinstance(inner, float | int) for inner in value):
+            return f"{len(value)} numbers"
+        return {str(kind(inner)) for inner in value}
+    return type(value).__name__
+
+
+def test_kinds_tell_fields_types_and_points_apart() -> None:
+    shape = {"xyz": [[0.5, 1, 2], [3, 4, 5]], "fine": None}
+    assert kind(shape) == kind({"xyz": [[1.5, 0, 0]], "fine": None})
+    for other in (
+        {"xyz": [[1, 2]], "fine": None},
+        {"xyz": [], "fine": None},
+        {"xyz": [[0, 0, 0]]},
+        {**shape, "fine": 1},
+    ):
+        assert kind(shape) != kind(other)
+
+
+@pytest.mark.parametrize("name", ["health", "shape", "coarse", "refused", "loading"])
+def test_a_recorded_answer_is_what_the_service_says(name: str, server: Server, request: pytest.FixtureRequest) -> None:
+    answers = {
+        "health": lambda: server.get("/health"),
+        "shape": lambda: server.generate(),
+        "coarse": lambda: server.generate(use_fine=False),
+        "refused": lambda: server.generate(ddim_steps=0),
+        "loading": lambda: server.loading_answer,
+    }
+    compare(name, answers[name](), request.config)
+
+
+@pytest.mark.slow
+def test_what_is_recorded_of_missing_models_is_what_the_service_says(
+    start_server: StartServer, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    without_text = start_server(ROOT / "tests" / "golden", BENTOML_HOME=str(tmp_path))
+    without_text.wait_until("error")
+    compare("health_failed", without_text.get("/health"), request.config)
+    compare("unavailable", without_text.generate(), request.config)
+
+
+@pytest.mark.slow
+def test_what_is_recorded_of_an_empty_shape_is_what_the_service_says(
+    start_server: StartServer, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    save_models(tmp_path / "checkpoints", keep=-9)
+    empty = start_server(tmp_path / "checkpoints", BENTOML_HOME=str(tmp_path / "bentoml"))
+    empty.wait_until("ready")
+    compare("empty", empty.generate(), request.config)
+
+
+@pytest.mark.slow
+def test_what_is_recorded_of_a_deadline_is_what_the_service_says(
+    start_server: StartServer, tiny_models: Path, request: pytest.FixtureRequest
+) -> None:
+    hurried = start_server(tiny_models, XCUBE_DEADLINE_SECONDS="3", XCUBE_MAX_RUNNING="16")
+    hurried.wait_until("ready")
+    most = re.search(r"at most (\d+) steps", hurried.generate(ddim_steps=1000).text)
+    assert most is not None
+    # Each could end in time alone, all together cannot.
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(lambda seed: hurried.generate(ddim_steps=int(most[1]), seed=seed), range(16)))
+    compare("deadline", next(answer for answer in answers if answer.status_code == 504), request.config)
+
+
+def test_every_recorded_answer_is_compared() -> None:
+    compared = {"health", "shape", "coarse", "refused", "loading", "health_failed", "unavailable", "empty", "deadline"}
+    assert {path.stem for path in FOLDER.iterdir()} == compared
