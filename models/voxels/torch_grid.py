@@ -21,7 +21,7 @@ CENTRE = TAPS // 2
 GATHER_BYTES = 2 << 30
 """The largest gathered block [rows, 27 * Cin] a convolution makes at once: larger grids are taken in chunks."""
 CPU_ROWS = 512
-"""Rows of a chunk on a CPU, where it is multiplied before it leaves the cache (1.4 to 2.3 times as fast as without)."""
+"""Rows of a chunk on a CPU: multiplied before it leaves the cache, 1.4 to 2.3 times as fast on 10,000 voxels."""
 
 
 class TorchGrid:
