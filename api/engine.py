@@ -23,7 +23,7 @@ from api.loading import Models
 from api.pacing import StepTimes
 from api.schemas import Health
 from api.settings import Settings
-from api.wire import Decoded, Order, Outcome, Progress, Slice, Status, failure, pack_voxels
+from api.wire import Decoded, Order, Outcome, Progress, Slice, Status, failure, for_strangers, pack_voxels
 from models.errors import NumericError, XCubeError
 from models.pipeline import FINE_EMPTY, NO_FINE_MODEL, TRUNCATED
 from models.stages import DiffusionStage
@@ -75,7 +75,8 @@ class Engine:
             metrics.ready(True)
         except Exception as error:
             known = isinstance(error, XCubeError)
-            self._error = str(error) if known else f"Loading failed ({type(error).__name__}): see the service's log."
+            told = str(error) if known else f"Loading failed ({type(error).__name__}): see the service's log."
+            self._error = for_strangers(told)
             log.error("models failed to load: %s", error, exc_info=None if known else error)
 
     def begin(self, order: Order) -> Progress:

@@ -71,7 +71,7 @@ class Models:
             folders: dict[str, Any] = {**read_model_set(self.settings.config)}
             found = replace(found, **folders)
         if found.text is None or found.coarse is None:
-            raise ModelsUnavailable(" ".join([*faults, _missing(self.settings, found)]))
+            raise ModelsUnavailable(" ".join([*faults, _missing(found)]))
         self.name = found.name if self.settings.config is None else "own"
         with metrics.loading("text"):
             self._text = load_text(found.text).to(self.device)
@@ -166,12 +166,12 @@ class Models:
         return False
 
 
-def _missing(settings: Settings, found: ModelSet) -> str:
+def _missing(found: ModelSet) -> str:
     names = " and no ".join(name for name in ("text", "coarse") if getattr(found, name) is None)
     return (
         f"There is no {names} model of the {found.name} set: put demo_text and demo_coarse (config.yaml, "
-        "model.safetensors) or objaverse_coarse (config.yaml, last.ckpt) and a text tower into "
-        f"{settings.checkpoint_dir} and start again."
+        "model.safetensors) or objaverse_coarse (config.yaml, last.ckpt) and a text tower into the folder of "
+        "XCUBE_CHECKPOINT_DIR (checkpoints) and start again."
     )
 
 

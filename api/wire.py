@@ -5,6 +5,7 @@ The same messages work over the private socket and over a URL, where BentoML spe
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,8 @@ from safetensors.numpy import load, save
 from api.errors import error_of_code, rule_of
 from api.schemas import GenerateRequest, Health
 from models.result import Voxels
+
+_FOLDERS = re.compile(r"(?<![\w.:/])(?:/[\w.@+-]+)+/(?=[\w.@+-]+/[\w.@+-]+)")
 
 
 class Message(BaseModel):
@@ -107,7 +110,12 @@ class Status(Message):
 def failure(error: Exception) -> tuple[str, str]:
     """Code and text of an exception for an outcome; one that is not in the table of errors becomes `internal`."""
     rule = rule_of(error)
-    return (rule.code, str(error)) if rule else ("internal", "")
+    return (rule.code, for_strangers(str(error))) if rule else ("internal", "")
+
+
+def for_strangers(text: str) -> str:
+    """A text without the folders of this machine: of a long path the file and its folder stay, of a shorter one all."""
+    return _FOLDERS.sub("", text)
 
 
 def pack_voxels(voxels: Voxels) -> bytes:
