@@ -24,7 +24,7 @@ from api.pacing import StepTimes
 from api.schemas import Health
 from api.settings import Settings
 from api.wire import Decoded, Order, Outcome, Progress, Slice, Status, failure, for_strangers, pack_voxels
-from models.errors import NumericError, XCubeError
+from models.errors import CheckpointError, ConfigError, NumericError, XCubeError
 from models.pipeline import FINE_EMPTY, NO_FINE_MODEL, TRUNCATED
 from models.stages import DiffusionStage
 from models.state import DiffusionState
@@ -247,5 +247,7 @@ def _failed(kind: type[AnyOutcome], error: Exception) -> AnyOutcome:
         error = OutOfMemory("The GPU's memory does not suffice for this shape now: set use_fine=false or try later.")
     elif not isinstance(error, XCubeError):
         log.error("a bug in the models' code", exc_info=error)
+    elif isinstance(error, CheckpointError | ConfigError):
+        log.error("a model cannot be read: %s", error)  # with the folders that clients are not told
     code, text = failure(error)
     return kind(code=code, error=text)

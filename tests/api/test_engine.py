@@ -11,6 +11,7 @@ import pytest
 from api.engine import Engine
 from api.wire import Slice, unpack_voxels
 from models.cache import LRUCache
+from models.errors import CheckpointError
 from models.pipeline import NO_FINE_MODEL, Pipeline
 from models.stages import CoarseStage
 from models.state import DiffusionState
@@ -174,6 +175,19 @@ def test_without_models_the_status_says_what_to_do_and_work_is_refused(tmp_path:
     for outcome in (engine.begin(ORDER), *engine.denoise([Slice(state=b"")]), engine.decode(b"", refine=False)):
         assert outcome.code == "models_unavailable"
         assert outcome.error == health.error
+
+
+def test_a_model_that_cannot_be_read_is_named_in_full_in_the_log_alone(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unreadable() -> None:
+        raise CheckpointError("/srv/models/xcube-fine/ab12/model.safetensors: not a readable safetensors file")
+
+    coarse = finish(engine, engine.begin(ORDER))
+    monkeypatch.setattr(engine.models, "fine", unreadable)
+    outcome = engine.decode(coarse.state, refine=True)
+    assert outcome.error == "ab12/model.safetensors: not a readable safetensors file"
+    assert "/srv/models/xcube-fine/ab12/model.safetensors" in caplog.text
 
 
 def test_a_configuration_file_overrides_models_of_the_store(checkpoints: Path, tmp_path: Path) -> None:
