@@ -46,7 +46,14 @@ def run(folder: Path, path: Path = NOTEBOOK, steps: int | None = None) -> Notebo
         if steps is not None and cell.cell_type == "code":
             cell.source = STEPS.sub(f"STEPS = {steps}", cell.source)
     place = {"metadata": {"path": str(folder)}}
-    client = NotebookClient(notebook, km=ThisPython(), timeout=CELL_SECONDS, record_timing=False, resources=place)
+    client = NotebookClient(
+        notebook,
+        km=ThisPython(),
+        timeout=CELL_SECONDS,
+        record_timing=False,
+        coalesce_streams=True,  # a kernel sends what is printed in as many pieces as its clock makes of it
+        resources=place,
+    )
     client.execute()
     return notebook
 
