@@ -14,6 +14,7 @@ from api import metrics
 from api.errors import ModelsUnavailable
 from api.modelset import read_model_set
 from api.settings import Settings
+from models import threads
 from models.cache import LRUCache
 from models.importer import ensure_imported
 from models.loading import load_coarse, load_fine, load_text
@@ -63,7 +64,7 @@ class Models:
             ModelsUnavailable: a model or the GPU that was asked for is missing; the text says what to do.
             CheckpointError, ConfigError: a model cannot be read.
         """
-        torch.set_num_threads(self.settings.threads)
+        threads.use(self.settings.threads)
         self.device = self._find_device()
         faults = ensure_imported(self.settings.checkpoint_dir)
         found = find(self.settings.model)
@@ -98,7 +99,7 @@ class Models:
     def arithmetic(self) -> str:
         """What changes the last bits of results besides the weights: device, number format, grids, threads."""
         dtype = str(self._dtype).removeprefix("torch.")
-        return f"{self.gpu_name or 'cpu'}, {dtype}, {name_of(self._backend)}, {self.settings.threads} threads"
+        return f"{self.gpu_name or 'cpu'}, {dtype}, {name_of(self._backend)}, {torch.get_num_threads()} threads"
 
     def coarse(self) -> CoarseStage:
         """The coarse stage, loaded again now if it had to make room."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
@@ -11,15 +10,17 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from api.cores import usable_cores
 from api.modelset import read_model_set
 from models.errors import ConfigError
 
 PREFIX = "XCUBE_"
 
 
-def usable_cores() -> int:
-    """Number of CPU cores this process may use."""
-    return len(os.sched_getaffinity(0))
+def default_threads() -> int:
+    """All cores but one, which is left to HTTP; two of two, since what uses them there makes way."""
+    cores = usable_cores()
+    return max(min(cores, 2), cores - 1)
 
 
 class Settings(BaseSettings):
@@ -42,9 +43,7 @@ class Settings(BaseSettings):
         default="auto", description="library of sparse grids; auto is fvdb on a GPU where it imports and is faster"
     )
     gpus: int = Field(default=1, ge=1, le=64, description="Sampler processes, one GPU each")
-    threads: int = Field(
-        default_factory=lambda: max(1, usable_cores() - 1), ge=1, le=1024, description="CPU threads of a Sampler"
-    )
+    threads: int = Field(default_factory=default_threads, ge=1, le=1024, description="CPU threads of a Sampler")
 
     sampler_url: str | None = Field(
         default=None, pattern=r"^https?://", description="address of Samplers that run elsewhere, in place of own ones"

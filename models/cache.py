@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from hashlib import blake2b
@@ -13,23 +14,25 @@ V = TypeVar("V")
 
 
 class LRUCache(Generic[V]):
-    """Keeps the `capacity` values used last."""
+    """Keeps the `capacity` values used last. Threads may share one: each value is built once."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._values: OrderedDict[Hashable, V] = OrderedDict()
+        self._lock = threading.RLock()
 
     def __len__(self) -> int:
         return len(self._values)
 
     def get(self, key: Hashable, build: Callable[[], V]) -> V:
         """The value of `key`, built now if it is not kept."""
-        if key not in self._values:
-            self._values[key] = build()
-            while len(self._values) > self.capacity:
-                self._values.popitem(last=False)
-        self._values.move_to_end(key)
-        return self._values[key]
+        with self._lock:
+            if key not in self._values:
+                self._values[key] = build()
+                while len(self._values) > self.capacity:
+                    self._values.popitem(last=False)
+            self._values.move_to_end(key)
+            return self._values[key]
 
     def clear(self) -> None:
         """Forgets everything."""

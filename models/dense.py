@@ -6,6 +6,9 @@ the spatial transformer of Rombach et al., 2022), written from its published des
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -56,6 +59,15 @@ class DenseTransformer(SpatialTransformer):
         rows = to_rows(self.norm(x))
         batch = x.shape[0]
         return to_cube(self.transform(rows, (rows.shape[0] // batch,) * batch, context), x) + x
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """What `DenseUNet` has computed where the text comes in: x, activated embedding, skips of the blocks done."""
+
+    x: Tensor
+    embedding: Tensor
+    skips: tuple[Tensor, ...]
 
 
 class DenseUNet(nn.Module):
@@ -109,30 +121,47 @@ class DenseUNet(nn.Module):
         self.out_conv = DenseConv(channels, config.out_channels, 3)
 
     def forward(self, x: Tensor, timesteps: Tensor, context: TextContext) -> Tensor:
-        """x [B, C, X, Y, Z], timesteps [B], context of B texts -> v [B, C', X, Y, Z].
+        """x [B, C, X, Y, Z], timesteps [B], context of B texts -> v [B, C', X, Y, Z]."""
+        return self.after_text(self.before_text(x, timesteps), context)
 
-        One x and one timestep for several texts, as guidance wants it, are computed once up to where the first text
-        comes in, and for each text from there on.
-        """
+    def before_text(self, x: Tensor, timesteps: Tensor) -> Trunk:
+        """What does not depend on the text, so that guidance computes it once for both of its texts."""
         x = x.to(self.out_conv.weight.dtype)
         embedding = functional.silu(self.time_embedding(timesteps)).to(x.dtype)
-        skips = []
-        for layers in self.encoder:
-            x = _run(layers, x, embedding, context)
+        skips: list[Tensor] = []
+        for block in self.encoder:
+            before, rest = _split_at_text(block)
+            x = _run(before, x, embedding)
+            if rest:
+                break
             skips.append(x)
-        x = _run(self.middle, x, embedding, context)
-        for layers in self.decoder:
-            skip = skips.pop()
-            x = _run(layers, torch.cat((x, skip.expand(len(x), *skip.shape[1:])), dim=1), embedding, context)
+        return Trunk(x, embedding, tuple(skips))
+
+    def after_text(self, trunk: Trunk, context: TextContext) -> Tensor:
+        """The rest of `forward`; one trunk may serve several contexts."""
+        x, embedding, skips = trunk.x, trunk.embedding, list(trunk.skips)
+        for index, block in enumerate(list(self.encoder)[len(skips) :]):
+            x = _run(block.children() if index else _split_at_text(block)[1], x, embedding, context)
+            skips.append(x)
+        x = _run(self.middle.children(), x, embedding, context)
+        for block in self.decoder:
+            x = _run(block.children(), torch.cat((x, skips.pop()), dim=1), embedding, context)
         return self.out_conv(self.out_norm(x, silu=True))  # type: ignore[no-any-return]
 
 
-def _run(layers: nn.Module, x: Tensor, embedding: Tensor, context: TextContext) -> Tensor:
-    for layer in layers.children():
+def _split_at_text(block: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
+    """The layers of a block before its first transformer, and the others."""
+    layers = list(block.children())
+    split = next((index for index, layer in enumerate(layers) if isinstance(layer, DenseTransformer)), len(layers))
+    return layers[:split], layers[split:]
+
+
+def _run(layers: Iterable[nn.Module], x: Tensor, embedding: Tensor, context: TextContext | None = None) -> Tensor:
+    for layer in layers:
         if isinstance(layer, ResBlock):
             x = layer(x, embedding)
         elif isinstance(layer, DenseTransformer):
-            x = layer(x.expand(len(context.tokens), *x.shape[1:]), context)
+            x = layer(x, context)
         else:
             x = layer(x)
     return x

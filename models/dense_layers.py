@@ -16,6 +16,9 @@ from torch.nn import functional
 from models import kernels
 from models.voxels import TorchGrid
 
+REORDERED = 1 << 20
+"""Numbers in a weight that is kept in a second order. Large ones would cost much memory, and gain little time."""
+
 
 def to_rows(x: Tensor) -> Tensor:
     """[B, C, X, Y, Z] -> [B * X * Y * Z, C]; no copy if x is in the channels-last layout."""
@@ -37,12 +40,19 @@ class DenseConv(nn.Conv3d):
     def __init__(self, channels: int, out_channels: int, kernel_size: int) -> None:
         super().__init__(channels, out_channels, kernel_size, padding=kernel_size // 2)
         self.packed = False
+        self._fixed = False
+        self._reordered: Tensor | None = None
 
     def pack(self) -> None:
         """Works on rows from now on, and puts the weight into the memory order of the matrix this takes."""
         self.packed = True
         with torch.no_grad():
             self.weight.data = self.weight.permute(2, 3, 4, 1, 0).contiguous().permute(4, 3, 0, 1, 2)
+
+    def fix(self) -> None:
+        """For a CPU: the weight changes no more, so that oneDNN's order of it may be kept from the first call on."""
+        self._fixed = self.weight.numel() <= REORDERED
+        self.weight.data = self.weight.contiguous(memory_format=torch.channels_last_3d)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.kernel_size[0] == 1:
@@ -54,12 +64,18 @@ class DenseConv(nn.Conv3d):
 
     def _convolve(self, x: Tensor) -> Tensor:
         onednn = x.device.type == "cpu" and x.dtype is torch.float32 and torch.backends.mkldnn.is_available()
-        if onednn and not torch.is_grad_enabled():
-            # By itself PyTorch takes a way several times as slow for a small single sample on one thread.
-            return torch.mkldnn_convolution(
-                x, self.weight, self.bias, (self.kernel_size[0] // 2,) * 3, self.stride, self.dilation, self.groups
-            )
-        return super().forward(x)
+        if not onednn or torch.is_grad_enabled():
+            return super().forward(x)
+        # By itself PyTorch takes a way several times as slow for a small single sample on one thread.
+        geometry = ((self.kernel_size[0] // 2,) * 3, self.stride, self.dilation, self.groups)
+        if not self._fixed:
+            return torch.mkldnn_convolution(x, self.weight, self.bias, *geometry)
+        if self._reordered is None:
+            self._reordered = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *geometry, x.shape)
+        result: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, self._reordered, self.bias, *geometry, "none", [], None
+        )
+        return result
 
 
 class DenseGroupNorm(nn.GroupNorm):

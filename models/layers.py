@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models import kernels
+from models.threads import block_size, share
 
 
 def timestep_embedding(timesteps: Tensor, dim: int) -> Tensor:
@@ -189,6 +190,12 @@ class SpatialTransformer(nn.Module):
 
     def transform(self, x: Tensor, counts: Sequence[int], context: TextContext) -> Tensor:
         """Normalised rows [N, C] -> the residual [N, C]."""
+        if self.self_attention is not None or len(counts) > 1 or x.device.type != "cpu" or torch.is_grad_enabled():
+            return self._transform(x, counts, context)
+        blocks = x.split(block_size(len(x)))  # rows that do not look at each other
+        return torch.cat(share(lambda rows: self._transform(rows, (len(rows),), context), blocks))
+
+    def _transform(self, x: Tensor, counts: Sequence[int], context: TextContext) -> Tensor:
         x = self.proj_in(x)
         if self.self_attention is not None and self.norm1 is not None:
             attended = self.self_attention.attend_self(self.norm1(x), counts)

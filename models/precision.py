@@ -40,8 +40,8 @@ def prepare(unet: UNet, device: torch.device, dtype: torch.dtype) -> UNet:
             module.to(device, dtype)
             if isinstance(module, DenseConv) and dtype != torch.float32:
                 module.pack()
-            elif isinstance(module, DenseConv):  # the layout of its input, else every call copies the weight
-                module.weight.data = module.weight.contiguous(memory_format=torch.channels_last_3d)
+            elif isinstance(module, DenseConv):
+                module.fix()
     for module in unet.modules():
         if isinstance(module, SpatialTransformer) and module.self_attention is not None and dtype != torch.float32:
             module.self_attention.join()

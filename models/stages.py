@@ -30,6 +30,7 @@ from models.samplers import SAMPLERS, timesteps
 from models.sparse import SparseUNet
 from models.state import DiffusionState
 from models.text import TextEmbedding, pad
+from models.threads import share
 from models.vae import Decoded, Decoder
 from models.voxels import FvdbGrid, Grid, GridClass, TorchGrid
 
@@ -47,6 +48,8 @@ class DiffusionStage:
     """What both stages share: denoising by slices and decoding."""
 
     stage: Stage
+    batch_size = 1
+    """States of a GPU batch at most."""
 
     def __init__(
         self, config: StageConfig, decoder: Decoder, scale_factor: float,
@@ -83,16 +86,23 @@ class DiffusionStage:
         return results
 
     def _denoise(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
-        results = [state.to(self.device) for state in states]
-        for group in self._groups(results):
-            for _ in range(steps):
-                active = [index for index in group if not results[index].done]
-                if not active:
-                    break
-                running = [results[index] for index in active]
-                predictions = self.predict(running, [self.timestep(state) for state in running])
-                for index, prediction in zip(active, predictions, strict=True):
-                    results[index] = self._step(results[index], prediction)
+        moved = [state.to(self.device) for state in states]
+        size = self.batch_size if self.batched else 1
+        groups = [moved[start : start + size] for start in range(0, len(moved), size)]
+        advance = partial(self._advance, steps=steps)
+        advanced = map(advance, groups) if self.batched else share(advance, groups)
+        return [state for group in advanced for state in group]
+
+    def _advance(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
+        results = list(states)
+        for _ in range(steps):
+            active = [index for index, state in enumerate(results) if not state.done]
+            if not active:
+                break
+            running = [results[index] for index in active]
+            predictions = self.predict(running, [self.timestep(state) for state in running])
+            for index, prediction in zip(active, predictions, strict=True):
+                results[index] = self._step(results[index], prediction)
         return results
 
     def release(self) -> None:
@@ -141,10 +151,6 @@ class DiffusionStage:
         """The latent grid of the states as one batch."""
         raise NotImplementedError
 
-    def _groups(self, states: Sequence[DiffusionState]) -> list[list[int]]:
-        """Which states are computed together."""
-        return [[index] for index in range(len(states))]
-
     def _timesteps(self, steps: int) -> list[int]:
         return _timesteps(steps, self.config.schedule.num_train_timesteps)
 
@@ -152,12 +158,8 @@ class DiffusionStage:
         """The digest of a tensor that does not change, computed once while the tensor is in use."""
         return self._names.get(id(tensor), lambda: (tensor, digest(tensor)))[1]
 
-    def _context(self, texts: Sequence[Tensor]) -> TextContext:
-        def build() -> TextContext:
-            tokens, mask = pad([TextEmbedding(text.cpu()) for text in texts], max(len(text) for text in texts))
-            return TextContext(tokens.to(self.device), mask.to(self.device))
-
-        return self._contexts.get(tuple(self._name(text) for text in texts), build)
+    def _context(self, text: Tensor) -> TextContext:
+        return self._contexts.get(self._name(text), lambda: TextContext(text[None].to(self.device)))
 
     def _tokens(self, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Tokens and additive mask of a fixed length, on the device."""
@@ -195,6 +197,7 @@ class CoarseStage(DiffusionStage):
     """Text -> coarse voxels, by dense diffusion on a full cube of latents."""
 
     stage: Stage = "coarse"
+    batch_size = BUCKETS[-1] // 2  # a guided state takes two rows
 
     def __init__(
         self, config: StageConfig, unet: DenseUNet, decoder: Decoder, scale_factor: float, null: TextEmbedding,
@@ -240,21 +243,25 @@ class CoarseStage(DiffusionStage):
     def _predict_alone(self, state: DiffusionState, time: int) -> Tensor:
         guided = state.guidance_scale != 1.0
         texts = [state.text, self.null] if guided else [state.text]
-        v = self._forward(state.x[None], torch.tensor([time]), self._context(texts))
-        return _guide(v[0], v[1], state) if guided else v[0]
+        trunk = self.unet.before_text(self._cube(state.x[None]), torch.tensor([time]))
+        rows = share(lambda text: self._rows(self.unet.after_text(trunk, self._context(text)))[0], texts)
+        return _guide(rows[0], rows[1], state) if guided else rows[0]
 
     def _rebuilt(self) -> Sequence[LRUCache[Any]]:
         return (self._slots,)
 
     def _forward(self, x: Tensor, times: Tensor, context: TextContext) -> Tensor:
         """Rows of latents [R, V, C], timesteps [R] and R texts -> v, float32 [R, V, C]."""
-        cube = x.transpose(1, 2).unflatten(2, (self.resolution,) * 3)
-        v: Tensor = self.unet(cube, times, context)
-        return v.float().flatten(2).transpose(1, 2)
+        return self._rows(self.unet(self._cube(x), times, context))
 
-    def _groups(self, states: Sequence[DiffusionState]) -> list[list[int]]:
-        size = 1 if not self.batched else BUCKETS[-1] // 2  # a guided state takes two rows
-        return [list(range(start, min(start + size, len(states)))) for start in range(0, len(states), size)]
+    def _cube(self, x: Tensor) -> Tensor:
+        """[R, V, C] -> [R, C, X, Y, Z]."""
+        cube: Tensor = x.transpose(1, 2).unflatten(2, (self.resolution,) * 3)
+        return cube
+
+    def _rows(self, v: Tensor) -> Tensor:
+        """[R, C, X, Y, Z] -> float32 [R, V, C]."""
+        return v.float().flatten(2).transpose(1, 2)
 
 
 class FineStage(DiffusionStage):
@@ -307,7 +314,7 @@ class FineStage(DiffusionStage):
         assert state.ijk is not None
         inputs = (state.x, state.normal, self._upload(torch.tensor([time])))
         if not self.batched:
-            return self._forward(*inputs, grid=self.grid([state]), context=self._context([state.text]))
+            return self._forward(*inputs, grid=self.grid([state]), context=self._context(state.text))
         slot = self._slot(self._slots, self._name(state.ijk), [state.text], lambda: self.grid([state]))
         forward = partial(self._forward, grid=slot.layout, context=slot.context)
         # fvdb allocates and waits as it likes, which a graph cannot record

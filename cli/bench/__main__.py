@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -17,8 +16,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from api.cores import usable_cores
+from api.settings import read_settings
 from cli.bench import generation, memory, service, speed
 from cli.bench.subjects import demo_is_there
+from models import threads
 from models.presets import SIZES
 
 
@@ -30,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     repetitions = options.repetitions or (3 if options.service else 10)
     size = options.size or ("official" if device.type == "cuda" else "demo" if demo_is_there() else "tiny")
     batches = options.batch or ([1, 4, 8] if device.type == "cuda" else [1])
+    threads.use(read_settings().threads)
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     machine = describe(device)
     subject = "a service" if options.service else f"{size} size"
@@ -61,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def describe(device: torch.device) -> dict[str, str]:
     """Hardware and versions."""
-    found = {"device": "CPU", "cores": str(len(os.sched_getaffinity(0))), "threads": str(torch.get_num_threads())}
+    found = {"device": "CPU", "cores": str(usable_cores()), "threads": str(read_settings().threads)}
     if device.type == "cuda":
         found = {"GPU": torch.cuda.get_device_name(device), "CUDA": str(torch.version.cuda)}
     return {**found, "torch": torch.__version__, "python": sys.version.split()[0]}

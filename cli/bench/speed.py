@@ -5,13 +5,13 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
 
 from cli.bench.subjects import coarse_samples, coarse_stage, fine_samples, fine_stage
-from models import kernels
+from models import kernels, threads
 from models.kernels import Switches
 from models.stages import DiffusionStage
 from models.state import DiffusionState
@@ -27,6 +27,7 @@ class Variant:
     dtype: torch.dtype
     graphs: bool
     switches: Switches
+    lanes: bool = True
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,11 @@ def variants(device: torch.device) -> list[Variant]:
     """The reference first, then everything on, then everything but one thing."""
     bf16, fp32, on = torch.bfloat16, torch.float32, Switches()
     if device.type == "cpu":
-        return [Variant("fp32", fp32, False, OFF), Variant("bf16", bf16, False, OFF)]
+        return [
+            Variant("fp32, one lane", fp32, False, OFF, lanes=False),
+            Variant("fp32", fp32, False, OFF),
+            Variant("bf16", bf16, False, OFF),
+        ]
     return [
         Variant("fp32, nothing else", fp32, False, OFF),
         Variant("bf16, nothing else", bf16, False, OFF),
@@ -103,7 +108,8 @@ def _as(stage: DiffusionStage, way: Variant) -> Iterator[None]:
     stage.release()
     stage.graphs, kernels.switches = way.graphs, way.switches
     try:
-        yield
+        with nullcontext() if way.lanes else threads.alone():
+            yield
     finally:
         stage.release()
         stage.graphs, kernels.switches = True, before

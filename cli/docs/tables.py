@@ -18,7 +18,7 @@ from api.settings import PREFIX, Settings
 
 MARK = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
 DOCSTRING = re.compile(r"^<!-- docstring: ([\w.]+) ([\w.]+) -->$", re.MULTILINE)
-CORES = "usable cores - 1"
+CORES = "usable cores - 1, but 2 of 2"
 """The one default that depends on the machine."""
 _BOUNDS = (("ge", "from {}"), ("gt", "above {}"), ("le", "to {}"), ("min_length", "{} character or more"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,15 @@ import torch
 from cli.bench import speed
 from cli.bench.__main__ import main
 from cli.bench.subjects import sphere
-from models import kernels
+from models import kernels, threads
 from models.presets import OFFICIAL
 from tests.service.tiny import save_models
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before() -> Iterator[None]:
+    yield
+    threads.use(1)
 
 
 def test_every_variant_of_both_stages_is_measured_and_written(
@@ -23,7 +30,7 @@ def test_every_variant_of_both_stages_is_measured_and_written(
     assert main(["--device", "cpu", "--size", "tiny", "--repetitions", "2", "--steps", "1", "--json", str(path)]) == 0
     measured = json.loads(path.read_text())
     assert {(row["stage"], row["variant"]) for row in measured["rows"]} == {
-        (stage, variant) for stage in ("coarse", "fine") for variant in ("fp32", "bf16")
+        (stage, variant) for stage in ("coarse", "fine") for variant in ("fp32, one lane", "fp32", "bf16")
     }
     assert all(0 < row["fastest"] <= row["median"] <= row["slowest"] for row in measured["rows"])
     assert torch.__version__ in capsys.readouterr().out

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from models.dense_layers import DenseConv
 from models.errors import ConfigError
 from models.precision import choose_dtype, prepare
 from models.stages import CoarseStage, DiffusionStage, FineStage
@@ -70,6 +71,16 @@ def test_layers_on_rows_equal_those_on_cubes() -> None:
         packed = layer(x.contiguous(memory_format=torch.channels_last_3d))
         torch.testing.assert_close(packed, plain)
         assert packed.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+@torch.inference_mode()
+def test_a_weight_kept_in_the_order_of_onednn_serves_cubes_of_any_size() -> None:
+    conv = DenseConv(32, 48, 3)
+    cubes = [torch.randn(rows, 32, side, side, side) for rows, side in ((1, 8), (1, 4), (3, 8))]
+    plain = [conv(cube) for cube in cubes]
+    conv.fix()
+    for cube, expected in zip(cubes, plain, strict=True):
+        torch.testing.assert_close(conv(cube), expected)
 
 
 def test_the_number_format_is_chosen_by_name() -> None:

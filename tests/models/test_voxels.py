@@ -62,11 +62,11 @@ def test_convolution_equals_a_dense_one_on_the_same_voxels(backend: GridClass, c
     torch.testing.assert_close(grid.conv3(features, weight, bias), from_dense(grid, dense))
 
 
-def test_convolution_in_chunks_equals_one_in_a_single_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_convolution_in_many_blocks_equals_one_in_few(monkeypatch: pytest.MonkeyPatch) -> None:
     grid = scattered(TorchGrid, 2, (500, 100))
     features, weight = torch.randn(600, 8, dtype=torch.float64), torch.randn(4, 8, 3, 3, 3, dtype=torch.float64)
     whole = grid.conv3(features, weight)
-    monkeypatch.setattr("models.voxels.torch_grid.CPU_ROWS", 37)
+    monkeypatch.setattr("models.threads.MOST_ROWS", 37)
     torch.testing.assert_close(grid.conv3(features, weight), whole)
 
 
