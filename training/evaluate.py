@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from api.preview import contact_sheet, render, save_png
+from models import threads
 from models.config import to_dict
 from models.loading import load_coarse, load_fine, load_text
 from models.pipeline import Generation, Pipeline
@@ -181,6 +182,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     options = _parser().parse_args(arguments)
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    threads.use(torch.get_num_threads())
     root: Path = options.checkpoint_dir
     text = load_text(root / "demo_text")
     pipeline = Pipeline(
