@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig, VAEConfig
+from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig, TextConfig, VAEConfig
+from models.text import VIT_H_14
 
 OFFICIAL: dict[Stage, StageConfig] = {
     "coarse": StageConfig(
@@ -33,3 +34,4 @@ TINY: dict[Stage, StageConfig] = {
     ),
 }
 SIZES = {"official": OFFICIAL, "tiny": TINY}
+TEXT_SIZES = {"official": VIT_H_14, "tiny": TextConfig(width=64, heads=4, layers=3)}

@@ -1,4 +1,5 @@
-"""scripts/make_checkpoint: random weights in the layout of the official checkpoints, written as they are drawn.
+"""scripts/make_checkpoint: random weights in the layout of the official checkpoints, written as they are drawn, and a
+random text tower that fits them.
 
 The shapes that such models make are noise; import, store, loading, memory and speed are those of the real ones.
 """
@@ -10,16 +11,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from rich.console import Console
 from rich.progress import Progress
 
 from cli.make_checkpoint.archive import write
 from cli.make_checkpoint.weights import state_dict
-from models.config import DenseUNetConfig, StageConfig
-from models.presets import SIZES
+from models.checkpoint.official import CHECKPOINT_FILE
+from models.checkpoint.own import write_own
+from models.config import DenseUNetConfig, StageConfig, TextConfig
+from models.loading import WEIGHTS_FILE
+from models.presets import SIZES, TEXT_SIZES
+from models.text import TextEncoder
 
 TRIALS = Path("checkpoints-random")
+TEXT = "random_text"
 
 
 def make(folder: Path, config: StageConfig, seed: int, progress: Progress | None = None) -> Path:
@@ -47,7 +54,19 @@ def make(folder: Path, config: StageConfig, seed: int, progress: Progress | None
         if progress is not None and bar is not None:
             progress.update(bar, completed=number, total=total)
 
-    write(place / "last.ckpt", contents, done)
+    write(place / CHECKPOINT_FILE, contents, done)
+    return place
+
+
+def make_text(folder: Path, config: TextConfig, seed: int) -> Path:
+    """Writes a text tower into random_text, in our own format: the official files hold none, nor may one be passed off
+    as open_clip's, whose embedding of the empty prompt is known."""
+    place = folder / TEXT
+    place.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = TextEncoder(config)
+    write_own(place, config, encoder.state_dict())
     return place
 
 
@@ -90,17 +109,22 @@ def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="scripts/make_checkpoint", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=TRIALS, help="where to write (%(default)s)")
-    parser.add_argument("--size", choices=sorted(SIZES), default="tiny", help="official: 13.6 GB (%(default)s)")
-    parser.add_argument("--stage", choices=("both", "coarse", "fine"), default="both", help="what (%(default)s)")
+    parser.add_argument("--size", choices=sorted(SIZES), default="tiny", help="official: 15.0 GB (%(default)s)")
+    parser.add_argument("--stage", choices=("all", "text", "coarse", "fine"), default="all", help="what (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the weights (%(default)s)")
     options = parser.parse_args(arguments)
     console = Console(stderr=True, highlight=False)
+    if options.stage in ("all", "text"):
+        _tell(console, make_text(options.folder, TEXT_SIZES[options.size], options.seed) / WEIGHTS_FILE)
     with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as progress:
         for stage, config in SIZES[options.size].items():
-            if options.stage in ("both", stage):
-                place = make(options.folder, config, options.seed, progress)
-                console.print(f"{place}: {(place / 'last.ckpt').stat().st_size / 1e9:.2f} GB of random weights")
+            if options.stage in ("all", stage):
+                _tell(console, make(options.folder, config, options.seed, progress) / CHECKPOINT_FILE)
     return 0
+
+
+def _tell(console: Console, file: Path) -> None:
+    console.print(f"{file.parent}: {file.stat().st_size / 1e9:.2f} GB of random weights")
 
 
 if __name__ == "__main__":

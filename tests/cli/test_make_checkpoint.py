@@ -11,8 +11,9 @@ import torch
 from cli.make_checkpoint.__main__ import main
 from cli.make_checkpoint.weights import state_dict
 from models.checkpoint.official import open_official
-from models.config import Stage, StageConfig
-from models.presets import OFFICIAL, TINY
+from models.config import Stage, StageConfig, TextConfig
+from models.importer import candidates
+from models.presets import OFFICIAL, TEXT_SIZES, TINY
 
 MANIFEST = Path(__file__).parents[1] / "golden" / "manifest_objaverse.json"
 
@@ -40,6 +41,17 @@ def test_the_importer_reads_it_and_finds_the_architecture(folder: Path, stage: S
     assert source.config == TINY[stage]
     assert source.warnings == ()
     assert all(source.tensor(name).isfinite().all() for name in source.keys)
+
+
+def test_a_text_tower_fits_them_so_that_they_can_be_served(folder: Path) -> None:
+    found = {candidate.folder.name: candidate for candidate in candidates(folder)}
+    assert {name: candidate.models for name, candidate in found.items()} == dict.fromkeys(
+        ("random_text", "objaverse_coarse", "objaverse_fine"), "official"
+    )
+    config = found["random_text"].open().config
+    assert isinstance(config, TextConfig)
+    assert config.width == TINY["coarse"].unet.context_dim
+    assert TEXT_SIZES["official"].width == OFFICIAL["coarse"].unet.context_dim
 
 
 def test_torch_reads_it_and_training_weights_differ_from_the_moving_average(folder: Path) -> None:
