@@ -98,8 +98,11 @@ class FvdbGrid:
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         if not len(self):
             return features.new_zeros(0, weight.shape[0])
-        output = self._from_library(self._plan.execute(self._to_library(features), weight.contiguous()))
-        return output if bias is None else output + bias
+        # The library rounds the sum to the format of the features after every tap: in half precision 27 times.
+        wide = torch.promote_types(features.dtype, torch.float32)
+        rows = self._to_library(features.to(wide))
+        output = self._from_library(self._plan.execute(rows, weight.to(wide).contiguous()))
+        return (output if bias is None else output + bias).to(features.dtype)
 
     @cached_property
     def _coarse(self) -> Self:

@@ -1,8 +1,9 @@
 """A stand-in for the library fvdb, for machines where it cannot be installed: as much as the adapter calls, on lists.
 
-It keeps what its documentation and measurements on the real library say: voxels in the order of tree leaves (8^3
-blocks) and not of indices, averages over eight cells, coarsening by floor, a convolution that wants its target grid.
-That the adapter fits the real library is for the same tests where that imports.
+It does what the real library was seen to do: voxels in the order of its tree and not of indices, averages over eight
+cells, coarsening by floor, a convolution that wants its target grid and contiguous features and rounds its sum after
+every tap, grids without voxels everywhere. Where the real library imports, test_voxels.py compares the two and runs
+every test on it as well.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from models.voxels import TorchGrid, sort_voxels
 
@@ -32,7 +34,7 @@ class GridBatch:
     """Voxels of each sample, leaf by leaf."""
 
     def __init__(self, voxels: Sequence[Tensor]) -> None:
-        self.voxels = [_by_leaves(torch.unique(ijk, dim=0)) if len(ijk) else ijk for ijk in voxels]
+        self.voxels = [_in_tree_order(torch.unique(ijk, dim=0)) if len(ijk) else ijk for ijk in voxels]
 
     @classmethod
     def from_ijk(cls, ijk: JaggedTensor) -> GridBatch:
@@ -51,7 +53,6 @@ class GridBatch:
         return JaggedTensor(data.split([len(ijk) for ijk in self.voxels]))
 
     def coarsened_grid(self, factor: int) -> GridBatch:
-        assert len(self.ijk.jdata), "the library refuses grids without voxels here"
         return GridBatch([ijk.div(factor, rounding_mode="floor").int() for ijk in self.voxels])
 
     def avg_pool(self, factor: int, data: JaggedTensor, coarse_grid: GridBatch) -> tuple[JaggedTensor, GridBatch]:
@@ -62,11 +63,13 @@ class GridBatch:
         return JaggedTensor(pooled), coarse_grid
 
     def refined_grid(self, factor: int, mask: JaggedTensor) -> GridBatch:
+        assert mask.jdata.dtype is torch.bool
         corner = torch.cartesian_prod(*(torch.arange(factor, dtype=torch.int32),) * 3)
         kept = [ijk[keep] for ijk, keep in zip(self.voxels, mask.parts, strict=True)]
         return GridBatch([(factor * ijk[:, None] + corner).view(-1, 3) for ijk in kept])
 
     def pruned_grid(self, mask: JaggedTensor) -> GridBatch:
+        assert mask.jdata.dtype is torch.bool
         return GridBatch([ijk[keep] for ijk, keep in zip(self.voxels, mask.parts, strict=True)])
 
 
@@ -88,18 +91,22 @@ class ConvolutionPlan:
     def execute(self, data: JaggedTensor, weights: Tensor) -> JaggedTensor:
         results = []
         for ijk, values in zip(self.grid.voxels, data.parts, strict=True):
+            assert values.is_contiguous()
             order = sort_voxels(ijk)
-            result = torch.empty(len(ijk), weights.shape[0], dtype=values.dtype)
-            result[order] = TorchGrid.from_ijk(ijk[order]).conv3(values[order], weights)
+            padded = functional.pad(values[order], (0, 0, 0, 1))
+            result = torch.zeros(len(ijk), weights.shape[0], dtype=values.dtype)
+            neighbours = TorchGrid.from_ijk(ijk[order]).neighbours
+            for rows, kernel in zip(neighbours.T, weights.flatten(2).unbind(2), strict=True):
+                result[order] += padded[rows] @ kernel.T
             results.append(result)
         return JaggedTensor(results)
 
 
-def _by_leaves(ijk: Tensor) -> Tensor:
-    """Blocks of 8^3 in order, and voxels in order within a block."""
-    ijk = ijk[sort_voxels(ijk)]
-    leaf = torch.unique(ijk >> 3, dim=0, return_inverse=True)[1]
-    return ijk[torch.argsort(leaf, stable=True)]
+def _in_tree_order(ijk: Tensor) -> Tensor:
+    """Tiles of 4096^3, in them blocks of 128^3, in those leaves of 8^3; ascending at every level."""
+    for bits in (0, 3, 7, 12):
+        ijk = ijk[sort_voxels(ijk >> bits)]
+    return ijk
 
 
 MODULE: Any = SimpleNamespace(GridBatch=GridBatch, JaggedTensor=JaggedTensor, ConvolutionPlan=ConvolutionPlan)

@@ -77,6 +77,11 @@ def test_auto_takes_fvdb_where_it_is_right_and_faster(
     assert backends._wins(torch.device("cpu"), torch.float32) is taken
 
 
+def test_auto_is_torch_where_the_gpu_cannot_be_used(stand_in: None, caplog: pytest.LogCaptureFixture) -> None:
+    assert choose_backend("auto", torch.device("cuda", 99)) is TorchGrid
+    assert "fvdb failed its test" in caplog.text
+
+
 def test_a_fine_generation_is_the_same_on_both_backends_and_plans_once_a_grid(stand_in: None) -> None:
     ours = fine_stage()
     theirs = FineStage(ours.config, ours.unet, ours.decoder, ours.scale_factor, backend=FvdbGrid)

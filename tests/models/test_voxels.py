@@ -39,6 +39,20 @@ def scattered(backend: GridClass, seed: int, counts: tuple[int, ...]) -> AnyGrid
     return backend.from_ijk(ijk, torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)), len(counts))
 
 
+def spread(seed: int) -> tuple[Tensor, Tensor, int]:
+    """Voxels, samples and batch size: five samples, some without a voxel or with one, in clusters far from another."""
+    generator = torch.Generator().manual_seed(seed)
+    parts = []
+    for _ in range(5):
+        count = (0, 1, 90)[int(torch.randint(3, (), generator=generator))]
+        corners = torch.tensor([-8192, -4097, -130, -3, 0, 120, 4090])[
+            torch.randint(7, (count, 3), generator=generator)
+        ]
+        parts.append(torch.unique(corners + torch.randint(6, (count, 3), generator=generator), dim=0))
+    counts = torch.tensor([len(part) for part in parts])
+    return torch.cat(parts), torch.arange(5).repeat_interleave(counts), 5
+
+
 def to_dense(grid: AnyGrid, features: Tensor) -> Tensor:
     """[N, C] -> [B, C, 10, 10, 10], zero where there is no voxel."""
     cube = torch.zeros(len(grid.counts), features.shape[1], SIDE, SIDE, SIDE, dtype=features.dtype)
@@ -68,6 +82,61 @@ def test_convolution_in_many_blocks_equals_one_in_few(monkeypatch: pytest.Monkey
     whole = grid.conv3(features, weight)
     monkeypatch.setattr("models.threads.MOST_ROWS", 37)
     torch.testing.assert_close(grid.conv3(features, weight), whole)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_stays_half_and_is_rounded_once(backend: GridClass, dtype: torch.dtype) -> None:
+    grid = scattered(backend, 7, (700, 60))
+    torch.manual_seed(8)
+    features, weight = torch.randn(len(grid), 16).to(dtype), torch.randn(8, 16, 3, 3, 3).to(dtype)
+    bias = torch.randn(8).to(dtype)
+    dense = functional.conv3d(to_dense(grid, features.double()), weight.double(), bias.double(), padding=1)
+    exact = from_dense(grid, dense), grid.average_pool(features.double())
+    for output, expected in zip((grid.conv3(features, weight, bias), grid.average_pool(features)), exact, strict=True):
+        assert output.dtype is dtype
+        assert float((output - expected).norm() / expected.norm()) < 0.3 * torch.finfo(dtype).eps
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_backends_agree_on_scattered_batches_and_on_what_is_derived_from_them(backend: GridClass, seed: int) -> None:
+    """Across the tiles of fvdb's tree, with transposed weights and with every other channel of wider features."""
+    ours, theirs = TorchGrid.from_ijk(*spread(seed)), backend.from_ijk(*spread(seed))
+    torch.manual_seed(seed)
+    for step in ("coarse", "refine", "prune", "end"):
+        assert theirs.counts == ours.counts
+        assert torch.equal(theirs.ijk, ours.ijk)
+        assert torch.equal(theirs.batch, ours.batch)
+        features = torch.randn(len(ours), 8, dtype=torch.float64)[:, ::2]
+        weight = torch.randn(4, 3, 3, 3, 3, dtype=torch.float64).transpose(0, 1)
+        torch.testing.assert_close(theirs.conv3(features, weight), ours.conv3(features, weight))
+        torch.testing.assert_close(theirs.average_pool(features), ours.average_pool(features))
+        keep = torch.rand(len(ours)) < 0.4
+        if step == "refine":
+            (ours, parents), (theirs, their_parents) = ours.refine(keep), theirs.refine(keep)
+            assert torch.equal(their_parents, parents)
+        elif step == "prune":
+            ours, theirs = ours.prune(keep), theirs.prune(keep)
+        elif step == "coarse":
+            ours, theirs = ours.coarse(), theirs.coarse()
+
+
+def test_the_stand_in_orders_voxels_and_rounds_as_the_library_does() -> None:
+    try:
+        modules = library(), stand_in_fvdb.MODULE
+    except BackendError as error:
+        pytest.skip(str(error))
+    torch.manual_seed(9)
+    ijk, batch, samples = spread(10)
+    parts = [ijk[batch == sample].int()[torch.randperm(int((batch == sample).sum()))] for sample in range(samples)]
+    features, weight = torch.randn(len(ijk), 6).bfloat16(), torch.randn(4, 6, 3, 3, 3).bfloat16()
+    orders, outputs = [], []
+    for module in modules:
+        grid = module.GridBatch.from_ijk(module.JaggedTensor(parts))
+        orders.append(grid.ijk.jdata)
+        plan = module.ConvolutionPlan.from_grid_batch(3, 1, grid, grid)
+        outputs.append(plan.execute(grid.jagged_like(features), weight).jdata)
+    assert torch.equal(*orders)
+    torch.testing.assert_close(*outputs, atol=2e-2, rtol=2**-7)
 
 
 def test_average_pool_divides_by_eight_even_where_children_are_missing(backend: GridClass) -> None:
