@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,7 +28,7 @@ class ConvBlock(nn.Module):
         self.conv = SparseConv3(channels, out_channels, bias=False)
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
-        return functional.relu(self.conv(self.norm(x, grid), grid))
+        return functional.relu(self.conv(self.norm(x, grid), grid), inplace=not torch.is_grad_enabled())
 
 
 class DoubleConv(nn.Module):

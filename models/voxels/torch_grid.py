@@ -109,14 +109,22 @@ class TorchGrid:
         cpu = features.device.type == "cpu"
         chunk = block_size(len(self)) if cpu else max(1, GATHER_BYTES // row_bytes)
 
-        def block(rows: Tensor) -> Tensor:
+        def product(rows: Tensor, out: Tensor | None = None) -> Tensor:
             # index_select, because indexing by a tensor takes several times as long on a CPU
             gathered = padded.index_select(0, rows.reshape(-1)).view(rows.shape[0], packed.shape[0])
-            return gathered @ packed if bias is None else torch.addmm(bias, gathered, packed)
+            return torch.mm(gathered, packed, out=out) if bias is None else torch.addmm(bias, gathered, packed, out=out)
 
         chunks = self.neighbours.split(chunk)
-        blocks = share(block, chunks) if cpu else [block(rows) for rows in chunks]
-        return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+        if torch.is_grad_enabled():
+            return torch.cat([product(rows) for rows in chunks])
+        result = features.new_empty(len(self), packed.shape[1])
+        pairs = list(zip(chunks, result.split(chunk), strict=True))
+        if cpu:
+            share(lambda pair: product(*pair), pairs)
+        else:
+            for pair in pairs:
+                product(*pair)
+        return result
 
     @cached_property
     def _coarse(self) -> tuple[Self, Tensor, Tensor]:
