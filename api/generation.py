@@ -26,7 +26,8 @@ from api.version import service_version
 from api.wire import Decoded, Order, Progress, unpack_voxels
 
 T = TypeVar("T")
-RECENT_BYTES = 256 * 2**20
+RECENT_BYTES = 64 * 2**20
+"""A hundred shapes of the demo models, six of 512³; each HTTP process grows by as much before its memory is level."""
 RETRY_DRAINING = 5.0
 
 
