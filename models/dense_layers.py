@@ -50,7 +50,10 @@ class DenseConv(nn.Conv3d):
             self.weight.data = self.weight.permute(2, 3, 4, 1, 0).contiguous().permute(4, 3, 0, 1, 2)
 
     def fix(self) -> None:
-        """For a CPU: the weight changes no more, so that oneDNN's order of it may be kept from the first call on."""
+        """Puts the weight into the layout of its input, else every call copies it; it must not change any more.
+
+        On a CPU oneDNN's own order of it is kept from the first call on, where it is small.
+        """
         self._fixed = self.weight.numel() <= REORDERED
         self.weight.data = self.weight.contiguous(memory_format=torch.channels_last_3d)
 
