@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import bentoml
 import numpy as np
 from bentoml.validators import DType
-from numpy.typing import NDArray
 from pydantic import WithJsonSchema
 from starlette.responses import Response, StreamingResponse
 
@@ -22,7 +21,9 @@ from api.streaming import EventStream, wants_events
 from models.errors import XCubeError
 
 _POINTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
-Array = Annotated[NDArray[np.float32], DType("float32")]
+# Spelled out, because BentoML reads the annotation itself and knows `np.ndarray` alone: from numpy 2.5 on, `NDArray` is a
+# lazy alias (PEP 695) on Python 3.12 and newer, which hides what it stands for.
+Array = Annotated[np.ndarray[tuple[Any, ...], np.dtype[np.float32]], DType("float32")]
 # BentoML's client reads the first type of a union. As "array or null" a null would come as NaN, and lists would be
 # walked number by number; as "null or array" None and lists come as they are.
 ListsOrNone = Annotated[list[list[float]] | None, WithJsonSchema({"anyOf": [{"type": "null"}, _POINTS]})]
