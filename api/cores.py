@@ -10,9 +10,16 @@ CGROUP = Path("/sys/fs/cgroup")
 
 def usable_cores(cgroup: Path = CGROUP) -> int:
     """CPU cores that this process may use: those that it may run on, or what its container grants if that is less."""
-    allowed = len(os.sched_getaffinity(0))
+    allowed = _allowed()
     granted = _granted(cgroup)
     return allowed if granted is None else max(1, min(allowed, int(granted)))
+
+
+def _allowed() -> int:
+    """Cores that this process may run on; all of them where the system cannot say, as macOS cannot."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _granted(cgroup: Path) -> float | None:

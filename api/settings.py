@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,6 +16,7 @@ from api.modelset import read_model_set
 from models.errors import ConfigError
 
 PREFIX = "XCUBE_"
+_HEADER_VALUE = re.compile(r"[ -~]*")
 
 
 def default_threads() -> int:
@@ -49,7 +51,7 @@ class Settings(BaseSettings):
         default=None, pattern=r"^https?://", description="address of Samplers that run elsewhere, in place of own ones"
     )
     sampler_token: SecretStr | None = Field(
-        default=None, description="secret that this process and Samplers elsewhere share"
+        default=None, min_length=1, description="secret that this process and Samplers elsewhere share"
     )
 
     deadline_seconds: float = Field(default=290.0, gt=0, le=86_400, description="longest time for one request")
@@ -72,6 +74,19 @@ class Settings(BaseSettings):
 
     log_prompts: bool = Field(default=False, description="write prompts into the log")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _without_blanks_around(cls, value: object) -> object:
+        """A variable that is filled from a file ends with the file's line break."""
+        return value.strip() if isinstance(value, str) else value
+
+    @field_validator("api_key", "sampler_token")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _HEADER_VALUE.fullmatch(value.get_secret_value()):
+            raise ValueError("should be of printable ASCII characters, since clients send it in an HTTP header")
+        return value
+
     @field_validator("host")
     @classmethod
     def _numeric_host(cls, value: str) -> str:
@@ -91,11 +106,14 @@ class Settings(BaseSettings):
         return value
 
 
+SECRETS = frozenset(name for name, field in Settings.model_fields.items() if field.annotation == SecretStr | None)
+
+
 def read_settings() -> Settings:
     """Settings from the environment as it is now.
 
     Raises:
-        ConfigError: a value is wrong; one sentence that names the variable, its value and the fault.
+        ConfigError: a value is wrong; one sentence that names the variable, its value (of a secret: not) and the fault.
     """
     try:
         return Settings()
@@ -103,7 +121,9 @@ def read_settings() -> Settings:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
         fault = first["msg"].removeprefix("Value error, ").removeprefix("Input ").split(", unable to")[0]
-        raise ConfigError(f"{name} is {str(first['input'])!r} but {fault}: correct it or unset it.") from None
+        secret = first["loc"][0] in SECRETS
+        value = "set" if secret else repr(str(first["input"]))
+        raise ConfigError(f"{name} is {value} but {fault}: correct it or unset it.") from None
 
 
 @lru_cache(maxsize=1)

@@ -48,11 +48,14 @@ class Shape:
 
 
 class Service:
-    """A running service. `timeout` is the longest time for its start, and for a shape, in seconds."""
+    """A running service. `timeout` is the longest time for its start, and for a shape, in seconds.
+
+    Raises GenerateError if the key is none that a header can carry.
+    """
 
     def __init__(self, url: str, timeout: float, key: str | None) -> None:
         self._url, self._timeout = url, timeout
-        self._http = httpx.Client(timeout=timeout, headers={"Authorization": f"Bearer {key}"} if key else {})
+        self._http = httpx.Client(timeout=timeout, headers=_authorization(key.strip()) if key else {})
 
     def wait_until_ready(self) -> None:
         """Returns when the service can generate; asks its /health once a second while the models load."""
@@ -175,3 +178,9 @@ def read_events(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
             fields = dict(line.split(b": ", 1) for line in lines if line and not line.startswith(b":"))
             if b"event" in fields:
                 yield fields[b"event"].decode(), fields[b"data"]
+
+
+def _authorization(key: str) -> dict[str, str]:
+    if not (key.isascii() and key.isprintable()):
+        raise GenerateError("XCUBE_API_KEY has a character that no key has: set it to the service's key, or unset it.")
+    return {"Authorization": f"Bearer {key}"}

@@ -14,7 +14,7 @@ from api.settings import read_settings
 
 @pytest.fixture(autouse=True)
 def _sixteen_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,13 @@ def test_a_core_is_left_to_http_from_three_on(monkeypatch: pytest.MonkeyPatch, c
     monkeypatch.delenv("XCUBE_THREADS", raising=False)
     monkeypatch.setattr(settings, "usable_cores", lambda: cores)
     assert read_settings().threads == threads
+
+
+@pytest.mark.parametrize(("known", "cores"), [(10, 10), (None, 1)])
+def test_a_system_that_does_not_tell_which_cores_are_ours_counts_them_all(
+    known: int | None, cores: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As macOS, whose Python has no os.sched_getaffinity."""
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: known)
+    assert usable_cores(tmp_path) == cores

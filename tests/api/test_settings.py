@@ -85,3 +85,46 @@ def test_a_bad_value_ends_the_process_with_that_sentence(monkeypatch: pytest.Mon
     with pytest.raises(SystemExit) as caught:
         load_settings()
     assert str(caught.value) == "xcube: XCUBE_PORT is 'eighty' but should be a valid integer: correct it or unset it."
+
+
+SECRETS = ("XCUBE_API_KEY", "XCUBE_SAMPLER_TOKEN")
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("value", ["secret\n", "secret\r\n", " secret\t"])
+def test_a_secret_read_from_a_file_is_the_same_without_the_file_s_line_break(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    secret = getattr(read_settings(), name.removeprefix("XCUBE_").lower())
+    assert secret.get_secret_value() == "secret"
+
+
+@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("value", ["two\nlines", "geheimnisträger", "tab\tinside", "\x7f", "\n", "  "])
+def test_a_secret_that_no_client_could_send_is_refused_without_being_shown(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match=rf"^{name} is set but [^\n]+: correct it or unset it\.$") as caught:
+        read_settings()
+    assert value not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("XCUBE_PORT", "8123\n", 8123),
+        ("XCUBE_HOST", "127.0.0.1\n", "127.0.0.1"),
+        ("XCUBE_MODEL", "demo\n", "demo"),
+        ("XCUBE_SAMPLER_URL", "http://sampler:3000\r\n", "http://sampler:3000"),
+        ("XCUBE_CHECKPOINT_DIR", "models\n", Path("models")),
+        ("XCUBE_LOG_PROMPTS", "true\n", True),
+        ("XCUBE_CORS_ORIGINS", " https://one.example\n", "https://one.example"),
+    ],
+)
+def test_every_setting_is_read_without_the_blanks_around_it(
+    name: str, value: str, expected: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert getattr(read_settings(), name.removeprefix("XCUBE_").lower()) == expected

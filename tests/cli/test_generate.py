@@ -111,6 +111,22 @@ def test_the_key_in_the_environment_is_sent(server: Server, monkeypatch: pytest.
     assert server.keys == [None, None, "Bearer correct horse", "Bearer correct horse"]
 
 
+def test_a_key_from_a_file_is_sent_without_the_file_s_line_break(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XCUBE_API_KEY", "secret\r\n")
+    assert run(server, "-o", "chair.ply") == 0
+    assert set(server.keys) == {"Bearer secret"}
+
+
+@pytest.mark.parametrize("key", ["zwei\nzeilen", "schlüssel"])
+def test_a_key_that_no_header_can_carry_is_named_in_one_sentence(
+    key: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XCUBE_API_KEY", key)
+    assert "XCUBE_API_KEY has a character that no key has" in str(run(server, "-o", "chair.ply"))
+
+
 # Pictures
 
 

@@ -234,9 +234,10 @@ def test_the_health_check_sends_the_key() -> None:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         assert healthy(url, XCUBE_API_KEY="a key")
+        assert healthy(url, XCUBE_API_KEY="a key\n"), "as a secret that is read from a file ends"
         assert not healthy(url)
         server.shutdown()
-    assert keys == ["a key", ""]
+    assert keys == ["a key", "a key", ""]
 
 
 def test_the_gpu_tiers_command_serves_the_sampler_alone(bento: Built, tmp_path: Path) -> None:

@@ -56,9 +56,9 @@ impl Client {
         Ok(Self { http, url: url.trim_end_matches('/').to_owned(), key: None, settings })
     }
 
-    /// The same client with the key that the service asks for.
+    /// The same client with the key that the service asks for; blanks around it, as a file leaves them, do not count.
     pub fn with_key(self, key: impl Into<String>) -> Self {
-        Self { key: Some(key.into()), ..self }
+        Self { key: Some(key.into().trim().to_owned()), ..self }
     }
 
     /// What the service is doing. It answers while its models load, so nothing is repeated.
