@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from api import call as calls
-from api import exposition, logs, metrics, samplers
+from api import connections, exposition, logs, metrics, samplers
 from api.answers import GeneratedArrays, answer
 from api.batch import BatchItem, BatchRequest, BatchResults, answer_batch
 from api.drain import before_end, end_when_idle
@@ -35,6 +35,7 @@ from api.wire import Decoded, Finished, Order, Progress, Slice, Status
 from api.worker import Worker
 
 settings = load_settings()
+connections.use(settings.keep_alive_seconds)
 exposition.use_own_folder()
 logs.configure()
 pages = Pages()

@@ -56,6 +56,7 @@ class Settings(BaseSettings):
 
     deadline_seconds: float = Field(default=290.0, gt=0, le=86_400, description="longest time for one request")
     drain_seconds: int = Field(default=300, ge=1, le=86_400, description="time for running requests after SIGTERM")
+    keep_alive_seconds: int = Field(default=75, ge=1, le=86_400, description="time that an idle connection stays open")
     max_running: int = Field(default=8, ge=1, le=1024, description="generations that share the models at a time")
     max_queue: int = Field(default=32, ge=0, le=100_000, description="generations that may wait for their turn")
     max_batch: int = Field(default=8, ge=1, le=1024, description="most prompts of one batch")

@@ -101,7 +101,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory, model_store: Path) ->
     """Starts services; what still runs at the end of the module is killed."""
     servers: list[Server] = []
 
-    def start(checkpoints: Path, **settings: str) -> Server:
+    def start(checkpoints: Path, *options: str, **settings: str) -> Server:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -120,7 +120,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory, model_store: Path) ->
         }
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "cli.serve"], cwd=ROOT, env=environment, stdout=output, stderr=output
+                [sys.executable, "-m", "cli.serve", *options], cwd=ROOT, env=environment, stdout=output, stderr=output
             )
         servers.append(Server(f"http://127.0.0.1:{port}", process, log))
         return servers[-1]

@@ -61,6 +61,7 @@ def sampler(checkpoints: Path, model_store: Path, log: Path) -> Iterator[Sampler
         "XCUBE_THREADS": "1",
         "XCUBE_DEVICE": "cpu",
         "XCUBE_SAMPLER_TOKEN": TOKEN,
+        "XCUBE_KEEP_ALIVE_SECONDS": "2",
     }
     command = [sys.executable, "-m", "bentoml", "serve", "service:Sampler", "--host", "127.0.0.1", "--port", str(port)]
     with log.open("wb") as output:

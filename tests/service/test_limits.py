@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import httpx
 import pytest
 
 from tests.service.conftest import ROOT, Server, StartServer
+from tests.service.idling import seconds_kept_alive, seconds_open
 from tests.service.test_contract import assert_error
 
 REQUEST = {"prompt": "a chair", "ddim_steps": 1, "seed": 1}
@@ -22,9 +26,12 @@ ORIGIN = {"Origin": "https://example.org"}
 
 @pytest.fixture(scope="module")
 def guarded(start_server: StartServer, tiny_models: Any) -> Server:
-    """A service with a key, an origin that may call it, small shapes and short bodies."""
+    """A service with a key, an origin that may call it, small shapes, short bodies, and two times for idle clients."""
     running = start_server(
         tiny_models,
+        "--timeout-keep-alive",
+        "1",
+        XCUBE_KEEP_ALIVE_SECONDS="600",
         XCUBE_API_KEY=KEY,
         XCUBE_CORS_ORIGINS="https://example.org",
         XCUBE_MAX_VOXELS="10",
@@ -89,6 +96,22 @@ def test_every_answer_has_security_headers(server: Server, path: str) -> None:
     assert headers["x-frame-options"] == "DENY"
     if headers["content-type"] == "application/json":
         assert headers["cache-control"] == "no-store"
+
+
+def test_connections_that_bring_no_request_are_closed_while_others_are_served(server: Server) -> None:
+    flood = partial(seconds_open, server.url, silent=200, trickling=200, longest=40)
+    with ThreadPoolExecutor(1) as pool:
+        opened = pool.submit(flood)
+        assert server.generate().status_code == 200
+        while not opened.done():
+            assert server.get("/livez").elapsed.total_seconds() < 5
+            time.sleep(0.5)
+    assert min(opened.result()) > 9.5, "documented are 10 s"
+    assert max(opened.result()) < 20
+
+
+def test_bentoml_s_option_for_idle_connections_wins_over_the_setting(guarded: Server) -> None:
+    assert 0.8 < seconds_kept_alive(guarded.url) < 4, "uvicorn's default is 5 s"
 
 
 def test_a_port_in_use_ends_the_start_with_one_sentence(server: Server, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from tests.service.conftest import Server, StartServer
 from tests.service.gpu_tier import TOKEN, Balancer, SamplerProcess, balancer, sampler
+from tests.service.idling import seconds_kept_alive
 
 pytestmark = pytest.mark.timeout(300)
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 11}
@@ -88,6 +89,10 @@ def test_a_sampler_answers_nobody_without_the_token(tiers: Tiers, headers: dict[
 
 def test_a_sampler_shows_its_health_to_everybody(tiers: Tiers) -> None:
     assert {httpx.get(tiers.sampler + path).status_code for path in ("/livez", "/readyz")} == {200}
+
+
+def test_a_sampler_keeps_idle_connections_as_long_as_its_own_setting_says(tiers: Tiers) -> None:
+    assert 1.8 < seconds_kept_alive(tiers.sampler) < 4.5, "uvicorn's default is 5 s"
 
 
 def test_a_sampler_unpickles_nothing_even_with_the_token(tiers: Tiers) -> None:

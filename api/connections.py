@@ -1,0 +1,126 @@
+"""How long a connection may keep its process waiting: uvicorn's protocol on h11, with a limit for each phase.
+
+uvicorn by itself closes a connection only after an answer, and only if not a single byte follows. It has no option for
+anything else, and BentoML passes it no protocol: hence `use`, which replaces the one that uvicorn takes by default.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, ClassVar
+
+import h11
+from uvicorn.config import HTTP_PROTOCOLS
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+OPTION = "--timeout-keep-alive"
+"""BentoML's option, which wins over our setting where it is given."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Longest times in seconds."""
+
+    keep_alive: float | None = None
+    """From one request's end to the first byte of the next one; None: what uvicorn was told."""
+    header: float = 10.0
+    """For a whole header: from the connection's start, later from its first byte."""
+    body: float = 60.0
+    """For a whole body, from its header's end, whether or not somebody reads it: it may trickle in after the answer.
+
+    Longer than the gate's own limit (`api.call.BODY_SECONDS`), which has an answer for the client."""
+    stalled: float = 60.0
+    """For any progress of a client that has something to take in."""
+
+
+class Phase(Enum):
+    """What a connection is expected to bring next."""
+
+    HEADER = "header"
+    BODY = "body"
+    REQUEST = "another request, or none"
+
+
+class Connection(H11Protocol):
+    """One connection to uvicorn; `limits` are for all of this class.
+
+    A connection that is late is closed without an answer. A 408 would come before there is a request, and a proxy that
+    sends the next request at that moment would take it for the answer to that.
+    """
+
+    limits: ClassVar[Limits] = Limits()
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._awaited: tuple[Phase | None, object] = (None, None)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        _abort_when_stalled(transport, self.limits.stalled)
+        self._await(Phase.HEADER)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._await(self._phase())
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        # Any byte ends uvicorn's own timer, also one of a body that is still coming in.
+        self._unset_keepalive_if_required()
+        self._await(self._phase())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._await(None)
+
+    def _phase(self) -> Phase | None:
+        """What is awaited of the client; None while the service has its turn, or another protocol the connection."""
+        if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            return None
+        if self.conn.their_state is h11.SEND_BODY:
+            return Phase.BODY
+        if self.conn.our_state is h11.IDLE:
+            return Phase.HEADER if self.conn.trailing_data[0] else Phase.REQUEST
+        return None
+
+    def _await(self, phase: Phase | None) -> None:
+        """Starts the time of a phase when it begins, and lets it run while the phase of this request lasts."""
+        if self._awaited == (phase, self.cycle):
+            return
+        self._awaited = phase, self.cycle
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if phase is not None:
+            self._timer = self.loop.call_later(self._seconds(phase), self.transport.close)
+
+    def _seconds(self, phase: Phase) -> float:
+        match phase:
+            case Phase.HEADER:
+                return self.limits.header
+            case Phase.BODY:
+                return self.limits.body
+            case Phase.REQUEST:
+                return self.timeout_keep_alive if self.limits.keep_alive is None else self.limits.keep_alive
+
+
+def use(keep_alive: float) -> None:
+    """Makes every server that uvicorn starts later in this process take `Connection`.
+
+    Args:
+        keep_alive: seconds that a connection may be idle, unless `OPTION` is in this process's command line.
+    """
+    Connection.limits = Limits(keep_alive=None if OPTION in sys.argv else keep_alive)
+    HTTP_PROTOCOLS["auto"] = f"{__name__}:{Connection.__name__}"
+
+
+def _abort_when_stalled(transport: asyncio.Transport, seconds: float) -> None:
+    """Leaves it to the kernel: it alone sees each byte that a client takes in, and looks after closed sockets too."""
+    connection = transport.get_extra_info("socket")
+    if connection.family in (socket.AF_INET, socket.AF_INET6):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * seconds))
