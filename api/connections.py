@@ -17,6 +17,8 @@ import h11
 from uvicorn.config import HTTP_PROTOCOLS
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from api.errors import InvalidRequest, problem_of
+
 OPTION = "--timeout-keep-alive"
 """BentoML's option, which wins over our setting where it is given."""
 
@@ -77,6 +79,21 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._await(None)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is no HTTP with an error like any other. Once an answer has begun there is no place for one."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            problem = problem_of(InvalidRequest("This is no valid HTTP request: send HTTP/1.1."))
+            body = problem.body()
+            headers = [
+                ("Content-Type", "application/json"),
+                ("Content-Length", str(len(body))),
+                ("Connection", "close"),
+            ]
+            response = h11.Response(status_code=problem.status, headers=headers, reason=b"Bad Request")
+            for event in (response, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def _phase(self) -> Phase | None:
         """What is awaited of the client; None while the service has its turn, or another protocol the connection."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import logging
 import re
 import select
 import socket
@@ -203,6 +205,28 @@ def test_every_body_has_the_whole_time() -> None:
             time.sleep(PAUSE)
             connection.sendall(b"xx" + head)  # the next one begins with the end of this one
             read_answer(connection)
+
+
+# What is no HTTP
+
+
+def test_what_is_no_http_gets_an_error_like_any_other() -> None:
+    with served() as server, server.connect(b"no request\r\n\r\n") as connection:
+        head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"application/json" in head
+    assert json.loads(body)["code"] == "invalid_request"
+
+
+def test_a_body_that_breaks_after_the_answer_ends_the_connection_without_a_fault(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with served() as server:
+        connection = server.connect(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        read_answer(connection)
+        connection.sendall(b"no size\r\n")
+        assert seconds_open(connection) < LATE
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 # What must stay open
