@@ -11,18 +11,19 @@ from pathlib import Path
 from api.settings import PREFIX, load_settings
 
 ROOT = Path(__file__).parents[1]
+FOLDERS_AND_FILES = (f"{PREFIX}CHECKPOINT_DIR", f"{PREFIX}CONFIG", f"{PREFIX}JOBS_DIR", "BENTOML_HOME")
 
 
 def main(arguments: list[str]) -> None:
     """Replaces this process by `bentoml serve` with the settings of the environment; does not return.
 
-    Paths are relative to the folder the command is called from; the default checkpoint folder is the project's.
+    Paths are relative to the folder the command is called from; the default folders are the project's.
     """
     settings = load_settings()
-    if f"{PREFIX}CHECKPOINT_DIR" in os.environ:
-        os.environ[f"{PREFIX}CHECKPOINT_DIR"] = str(settings.checkpoint_dir.absolute())
-    if settings.config is not None:
-        os.environ[f"{PREFIX}CONFIG"] = str(settings.config.absolute())
+    for name in FOLDERS_AND_FILES:
+        path = os.environ.get(name)
+        if path and not path.startswith(("~", "$")):  # BentoML resolves these itself
+            os.environ[name] = str(Path(path).absolute())
     check_port(settings.host, settings.port)
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
     command = [sys.executable, "-m", "bentoml", "serve", "service:XCube"]

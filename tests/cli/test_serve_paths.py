@@ -1,0 +1,45 @@
+"""`cli.serve` changes into the project's folder: what a user meant relative to another one has to stay what it was."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from api.settings import load_settings
+from cli import serve
+
+NAMES = ("XCUBE_CHECKPOINT_DIR", "XCUBE_CONFIG", "XCUBE_JOBS_DIR", "BENTOML_HOME")
+
+
+def environment_of_the_service(monkeypatch: pytest.MonkeyPatch, folder: Path, settings: dict[str, str]) -> list[str]:
+    """The values of NAMES that `bentoml serve` would get if the service was started in `folder`."""
+    monkeypatch.setenv("BENTOML_DO_NOT_TRACK", "true")
+    for name in NAMES:
+        monkeypatch.setenv(name, settings.get(name, ""))
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(serve, "check_port", lambda host, port: None)
+    monkeypatch.setattr(os, "execv", lambda program, command: None)
+    load_settings.cache_clear()
+    try:
+        serve.main([])
+    finally:
+        load_settings.cache_clear()
+    return [os.environ[name] for name in NAMES]
+
+
+def test_a_relative_path_counts_from_the_folder_that_the_service_is_started_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "set.yaml").write_text("fine: null\n")
+    settings = dict(zip(NAMES, ("checkpoints", "set.yaml", "jobs", "store"), strict=True))
+    expected = [str(tmp_path / path) for path in settings.values()]
+    assert environment_of_the_service(monkeypatch, tmp_path, settings) == expected
+
+
+def test_an_empty_variable_stays_unset_and_a_home_is_left_to_bentoml(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = environment_of_the_service(monkeypatch, tmp_path, {"BENTOML_HOME": "~/store"})
+    assert given == ["", "", "", "~/store"]
