@@ -17,9 +17,9 @@ ROOT = Path(__file__).parents[1]
 DONE, FAILED, NOTHING_FOUND = 0, 1, 2
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None, program: str = "scripts/import") -> int:
     """Returns 0 if all models found are in the store, 1 if one could not be imported, 2 if there was none."""
-    options = _arguments(arguments)
+    options = _arguments(arguments, program)
     console = Console(stderr=True, highlight=False)
     results = []
     columns = (
@@ -70,8 +70,8 @@ def _report(result: Imported, console: Console) -> None:
         print(f"{result.folder.name}: {became} {result.stored.tag}")
 
 
-def _arguments(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/import", description="Put models into the BentoML model store.")
+def _arguments(arguments: list[str] | None, program: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=program, description="Put models into the BentoML model store.")
     default = Path(os.environ.get("XCUBE_CHECKPOINT_DIR") or ROOT / "checkpoints")
     parser.add_argument(
         "--checkpoint-dir", type=Path, default=default, metavar="DIR",

@@ -34,7 +34,7 @@ def fingerprint(root: Path) -> str:
     """Changes with anything that the environment depends on, the project's own place included."""
     pyproject = tomllib.loads((root / "pyproject.toml").read_text())
     # Settings of ruff, mypy and pytest need no install.
-    relevant = [pyproject.get("build-system"), pyproject["project"], pyproject.get("tool", {}).get("setuptools")]
+    relevant = [pyproject.get("build-system"), pyproject["project"], pyproject.get("tool", {}).get("hatch")]
     digest = hashlib.sha256(f"{root} {json.dumps(relevant)}".encode())
     for path in sorted((root / "requirements").glob("*.txt")):
         digest.update(path.read_bytes())

@@ -1,4 +1,4 @@
-"""`scripts/serve`, started and stopped for a test."""
+"""`scripts/serve`, or another command that serves, started and stopped for a test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ class Running:
     url: str
     environment: dict[str, str]
     seconds: float
+    process: subprocess.Popen[bytes]
 
 
 def own_environment(folder: Path) -> dict[str, str]:
@@ -36,28 +37,33 @@ def own_environment(folder: Path) -> dict[str, str]:
 @contextlib.contextmanager
 def serve(root: Path, folder: Path, ready_within: float = 90.0) -> Iterator[Running]:
     """The service of the project at `root` with its demo models; its store and log lie in `folder`."""
+    environment = own_environment(folder) | {"XCUBE_MODEL": "demo"}
+    with started(root / "scripts" / "serve", folder, environment, folder / "log", ready_within) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def started(
+    command: Path, folder: Path, environment: Mapping[str, str], log: Path, ready_within: float = 90.0
+) -> Iterator[Running]:
+    """A command that serves, called in `folder` with a free port of this machine."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    environment = own_environment(folder) | {
+    environment = {
+        **environment,
         "XCUBE_HOST": "127.0.0.1",
         "XCUBE_PORT": str(port),
-        "XCUBE_MODEL": "demo",
         "XCUBE_DRAIN_SECONDS": "5",
     }
-    log, start = folder / "log", time.monotonic()
+    start = time.monotonic()
     with log.open("w") as output:
         process = subprocess.Popen(
-            [root / "scripts" / "serve"],
-            cwd=folder,
-            env=environment,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
+            [command], cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True
         )
     try:
         url = f"http://127.0.0.1:{port}"
         _wait_until_ready(url, process, log, start + ready_within)
-        yield Running(url, environment, time.monotonic() - start)
+        yield Running(url, environment, time.monotonic() - start, process)
     finally:
         process.send_signal(signal.SIGTERM)
         try:

@@ -32,6 +32,7 @@ CURL = (
 )
 IMPORT = "scripts/import --checkpoint-dir checkpoints"
 RUN_BY_CI = {"scripts/check", "scripts/test"}
+RUN_BY_TEST_PACKAGING = {"pip install -c requirements/lock.txt .", "xcube-serve"}
 PROGRAMS = {"import requests", "import bentoml", "from models import Pipeline"}
 
 
@@ -55,7 +56,7 @@ def rows(heading: str) -> list[list[str]]:
 
 def test_every_command_and_program_is_run_by_a_test() -> None:
     commands = {line for block in blocks("bash") for line in block.splitlines()}
-    assert commands == {SERVE, GENERATE, HEALTH, CURL, IMPORT, *RUN_BY_CI}
+    assert commands == {SERVE, GENERATE, HEALTH, CURL, IMPORT, *RUN_BY_CI, *RUN_BY_TEST_PACKAGING}
     assert {block.splitlines()[0] for block in blocks("python")} == PROGRAMS
     assert set(re.findall(r"```(\w+)", README)) == {"bash", "python"}
 

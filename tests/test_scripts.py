@@ -197,6 +197,10 @@ def test_it_installs_once_and_again_after_a_change(project: Path) -> None:
     (project / "pyproject.toml").write_text("[project]\nname = 'changed'\n[tool.ruff]\nline-length = 100\n")
     env.ensure(project, calls.append)
     assert len(calls) == 3, "settings of the tools need no install"
+    with (project / "pyproject.toml").open("a") as file:
+        file.write("[tool.hatch.build.targets.wheel]\ndev-mode-dirs = ['.']\n")
+    env.ensure(project, calls.append)
+    assert len(calls) == 4, "what an editable install makes importable does"
 
 
 def test_an_environment_that_was_moved_is_installed_again(project: Path) -> None:
