@@ -8,7 +8,10 @@ import socket
 import sys
 from pathlib import Path
 
+from api import temporary
 from api.settings import PREFIX, load_settings
+from models.errors import ConfigError
+from models.home import check_home
 
 ROOT = Path(__file__).parents[1]
 FOLDERS_AND_FILES = (f"{PREFIX}CHECKPOINT_DIR", f"{PREFIX}CONFIG", f"{PREFIX}JOBS_DIR", "BENTOML_HOME")
@@ -21,14 +24,24 @@ def main(arguments: list[str]) -> None:
     """
     settings = load_settings()
     for name in FOLDERS_AND_FILES:
-        path = os.environ.get(name)
-        if path and not path.startswith(("~", "$")):  # BentoML resolves these itself
+        path = os.environ.get(name, "").strip()
+        if not path:
+            os.environ.pop(name, None)
+        elif not path.startswith(("~", "$")):  # BentoML resolves these itself
             os.environ[name] = str(Path(path).absolute())
+    if (fault := temporary.unusable()) is not None:
+        sys.exit(f"xcube: {fault}")
+    try:
+        check_home()
+    except ConfigError as error:
+        sys.exit(f"xcube: {error}")
     check_port(settings.host, settings.port)
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
     command = [sys.executable, "-m", "bentoml", "serve", "service:XCube"]
     command += ["--host", settings.host, "--port", str(settings.port)]
     command += ["--timeout-graceful-shutdown", str(settings.drain_seconds)]
+    if sys.stdout.isatty():
+        print("Starting: the models come next. Ctrl+C ends the service.", file=sys.stderr)
     os.chdir(ROOT)
     sys.stdout.flush()
     os.execv(sys.executable, command + arguments)

@@ -25,6 +25,7 @@ from bentoml._internal.models import ModelStore
 from models.checkpoint.convert import Progress, convert
 from models.checkpoint.source import Source
 from models.errors import CheckpointError
+from models.home import check_home
 from models.loading import CONFIG_FILE, WEIGHTS_FILE
 
 SetName = Literal["demo", "official"]
@@ -141,7 +142,12 @@ def _versions(kind: str, models: SetName) -> list[Path]:
 
 
 def _root() -> Path:
-    return Path(BentoMLContainer.model_store.get()._path)
+    """The folder of all models. Raises ConfigError if there can be none."""
+    try:
+        return Path(BentoMLContainer.model_store.get()._path)
+    except OSError:
+        check_home()  # says what to do about it
+        raise
 
 
 def name_of_weights(folder: Path) -> str:

@@ -164,6 +164,13 @@ def ensure(root: Path, install: Callable[[Path], None] = install) -> None:
 def main() -> int:
     try:
         ensure(ROOT)
+    except OSError as error:
+        print(
+            f"{ROOT / '.venv'} cannot be made or used ({error.strerror or error}): check who owns this folder and "
+            "whether the disk is full, then run the script again.",
+            file=sys.stderr,
+        )
+        return 1
     except InstallError as error:
         message = "The Python packages could not be installed: check the network and run the script again"
         print(f"\n{error}\n{message} (all output: .venv/install.log).", file=sys.stderr)

@@ -13,7 +13,9 @@ from cli import serve
 NAMES = ("XCUBE_CHECKPOINT_DIR", "XCUBE_CONFIG", "XCUBE_JOBS_DIR", "BENTOML_HOME")
 
 
-def environment_of_the_service(monkeypatch: pytest.MonkeyPatch, folder: Path, settings: dict[str, str]) -> list[str]:
+def environment_of_the_service(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, settings: dict[str, str]
+) -> list[str | None]:
     """The values of NAMES that `bentoml serve` would get if the service was started in `folder`."""
     monkeypatch.setenv("BENTOML_DO_NOT_TRACK", "true")
     for name in NAMES:
@@ -26,7 +28,7 @@ def environment_of_the_service(monkeypatch: pytest.MonkeyPatch, folder: Path, se
         serve.main([])
     finally:
         load_settings.cache_clear()
-    return [os.environ[name] for name in NAMES]
+    return [os.environ.get(name) for name in NAMES]
 
 
 def test_a_relative_path_counts_from_the_folder_that_the_service_is_started_in(
@@ -42,4 +44,12 @@ def test_an_empty_variable_stays_unset_and_a_home_is_left_to_bentoml(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = environment_of_the_service(monkeypatch, tmp_path, {"BENTOML_HOME": "~/store"})
-    assert given == ["", "", "", "~/store"]
+    assert given == [None, None, None, "~/store"]
+
+
+def test_an_empty_home_of_bentoml_counts_as_unset_and_a_line_break_at_the_end_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BentoML itself would keep models in the folder that it is started in."""
+    assert environment_of_the_service(monkeypatch, tmp_path, {"BENTOML_HOME": ""})[3] is None
+    assert environment_of_the_service(monkeypatch, tmp_path, {"BENTOML_HOME": "store\n"})[3] == str(tmp_path / "store")

@@ -170,6 +170,27 @@ def test_it_serves_without_network_as_nobody_special_and_stops_on_sigterm(image:
         engine.run("podman", "rm", "--force", "--time", "2", name, check=False)
 
 
+def test_it_serves_as_any_user_of_group_0_as_openshift_has_it(image: Image) -> None:
+    engine, name = image.engine, "xcube-any-user"
+    volume = "xcube-any-user:/var/cache/xcube"
+    engine.run(
+        "podman", "run", "--detach", "--name", name, "--user", "54321:0", "--volume", volume, *HARDENED, TAG
+    )  # fmt: skip
+    try:
+        (state,) = json.loads(engine.run("podman", "inspect", name))
+        pid = str(state["State"]["Pid"])
+        start = time.monotonic()
+        while call(pid, "/readyz")[0] != 200:
+            assert time.monotonic() < start + 180, engine.logs(name)
+            time.sleep(0.25)
+        assert "Uid:\t54321\t54321" in Path(f"/proc/{pid}/status").read_text()
+        request = {"prompt": "a chair", "ddim_steps": 2, "seed": 3}
+        assert call(pid, "/generate", request)[0] == 200
+        assert call(pid, "/jobs", request)[0] == 202, "its folder can be written"
+    finally:
+        engine.run("podman", "rm", "--force", "--time", "2", name, check=False)
+
+
 def project_version() -> str:
     return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
 
