@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from api import call as calls
-from api import connections, exposition, logs, metrics, samplers
+from api import connections, exposition, lifecycle, logs, metrics, samplers
 from api.answers import GeneratedArrays, answer
 from api.batch import BatchItem, BatchRequest, BatchResults, answer_batch
 from api.drain import before_end, end_when_idle
@@ -27,6 +27,7 @@ from api.middleware import Gate
 from api.remote import Remote
 from api.schemas import GenerateRequest, GuidanceScale, Health, NoParameters, Prompt, Seed, Steps
 from api.settings import load_settings
+from api.startup import StartUp
 from api.streaming import MEDIA_TYPE as EVENTS
 from api.streaming import EventStream
 from api.token import TokenGate, present
@@ -35,8 +36,8 @@ from api.wire import Decoded, Finished, Order, Progress, Slice, Status
 from api.worker import Worker
 
 settings = load_settings()
+lifecycle.begin()
 connections.use(settings.keep_alive_seconds)
-exposition.use_own_folder()
 logs.configure()
 pages = Pages()
 # BentoML's own limits stay out of the way: deadlines and queues are api/'s (see docs of the settings).
@@ -109,13 +110,14 @@ class XCube:
             present(self.sampler, settings.sampler_token.get_secret_value())
         metrics.start_http()
         remote = Remote(self.sampler, lanes=settings.gpus)
-        self.monitor = Monitor(remote)
+        self.monitor = Monitor(remote, StartUp())
         self.generator = Generator(settings, remote, self.monitor)
         pages.health = lambda: self.monitor.health
         pages.models = lambda: self.monitor.status.models
         pages.infrastructure = lambda: entry.openapi_spec.asdict()["paths"]
         self.jobs = pages.jobs.jobs = Jobs(settings, self.generator)
         before_end(self.drain)
+        lifecycle.keep_sockets()
         background = [self.monitor.run()]
         if settings.sampler_url is not None:
             samplers.choose_anew(self.sampler)

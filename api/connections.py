@@ -137,7 +137,11 @@ def use(keep_alive: float) -> None:
 
 
 def _abort_when_stalled(transport: asyncio.Transport, seconds: float) -> None:
-    """Leaves it to the kernel: it alone sees each byte that a client takes in, and looks after closed sockets too."""
+    """Leaves it to the kernel: it alone sees each byte that a client takes in, and looks after closed sockets too.
+
+    Linux can do that; on other systems a client that takes in nothing is waited for.
+    """
     connection = transport.get_extra_info("socket")
-    if connection.family in (socket.AF_INET, socket.AF_INET6):
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1000 * seconds))
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    if option is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+        connection.setsockopt(socket.IPPROTO_TCP, option, int(1000 * seconds))

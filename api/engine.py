@@ -70,6 +70,7 @@ class Engine:
         """Loads text tower and coarse stage and runs them once; a failure becomes the status `error`."""
         try:
             self.models.load()
+            log.info("warming up")
             self._warm_up()
             self._ready = True
             metrics.ready(True)

@@ -11,6 +11,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -22,34 +23,45 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+from api import figures
+
 _LIVE_GAUGES = "gauge_live*_*.db"
 
 
 def use_own_folder() -> None:
-    """Makes `bentoml serve` in this process give the service's processes a folder of their own; removed at its end."""
-    folder = Path(tempfile.gettempdir()) / f"xcube-metrics-{os.getuid()}-{os.getpid()}"
+    """Makes `bentoml serve` in this process give the service's processes a folder of their own; removed at its end.
+
+    What services left that were killed is removed too.
+    """
+    name = f"xcube-metrics-{os.getuid()}-"
+    for left in Path(tempfile.gettempdir()).glob(f"{name}*"):
+        pid = left.name.removeprefix(name)
+        if pid.isdigit() and not _lives(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.gettempdir()) / f"{name}{os.getpid()}"
     BentoMLContainer.prometheus_multiproc_dir.set(str(folder))
     atexit.register(partial(shutil.rmtree, folder, ignore_errors=True))
 
 
 def page() -> bytes:
     """All figures in Prometheus' text format; outside of `bentoml serve` those of this process alone."""
-    folder = os.environ.get(FOLDER_VARIABLE)
-    if folder is None:
-        return generate_latest(REGISTRY)
-    _forget_the_dead(Path(folder))
-    registry = CollectorRegistry()
-    MultiProcessCollector(registry, path=folder)  # type: ignore[no-untyped-call]  # it has no types
-    return generate_latest(registry)
+    while True:
+        folder = figures.folder()
+        if folder is None:
+            return generate_latest(REGISTRY)
+        _forget_the_dead(folder)
+        registry = CollectorRegistry()
+        with suppress(FileNotFoundError):  # a process gave its file another name just now
+            MultiProcessCollector(registry, path=str(folder))  # type: ignore[no-untyped-call]  # it has no types
+            return generate_latest(registry)
 
 
 def _forget_the_dead(folder: Path) -> None:
     """Drops what killed processes left: gauges that add up the living would count their requests for ever."""
     for path in folder.glob(_LIVE_GAUGES):
-        pid = int(path.stem.rpartition("_")[2])
+        name, pid = figures.owner(path)
         if not _lives(pid):
-            mark_process_dead(pid, path=str(folder))  # type: ignore[no-untyped-call]  # it has no types
+            mark_process_dead(name, path=str(folder))  # type: ignore[no-untyped-call]  # it has no types
 
 
 def _lives(pid: int) -> bool:

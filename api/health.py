@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from api import metrics
 from api.errors import ModelsUnavailable, StillLoading
@@ -20,10 +21,14 @@ LOADING = Health(status="loading", xcube_available=False, gpu_available=False, m
 
 
 class Monitor:
-    """Keeps the last status of the Sampler, so that no health check ever waits for it."""
+    """Keeps the last status of the Sampler, so that no health check ever waits for it.
 
-    def __init__(self, remote: Remote) -> None:
+    changed: is told the health when its status is another than before.
+    """
+
+    def __init__(self, remote: Remote, changed: Callable[[Health], None] = lambda _: None) -> None:
         self._remote = remote
+        self._changed = changed
         self._seen = time.monotonic()
         self.status = Status(health=LOADING)
 
@@ -41,8 +46,12 @@ class Monitor:
 
     async def run(self) -> None:
         """Asks again and again; ends when cancelled."""
+        told = self.health.status
         while True:
             await self.refresh()
+            if self.health.status != told:
+                told = self.health.status
+                self._changed(self.health)
             metrics.ready(self.health.status == "ready")
             await asyncio.sleep(_PERIOD[self.health.status])
 

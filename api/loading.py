@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +76,7 @@ class Models:
         if found.text is None or found.coarse is None:
             raise ModelsUnavailable(" ".join([*faults, _missing(found)]))
         self.name = found.name if self.settings.config is None else "own"
-        with metrics.loading("text"):
+        with self._loading("text"):
             self._text = load_text(found.text).to(self.device)
         self._dtype = choose_dtype(self.settings.dtype, self.device)
         self._backend = choose_backend(self.settings.backend, self.device, self._dtype)
@@ -106,7 +108,7 @@ class Models:
         if self._coarse is None:
             if self._text is None or self._coarse_folder is None:
                 raise ModelsUnavailable("The coarse model is not loaded.")
-            with metrics.loading("coarse"):
+            with self._loading("coarse"):
                 self._coarse = load_coarse(
                     self._coarse_folder, self._text.null, self.device, self._dtype, self._backend
                 )
@@ -115,7 +117,7 @@ class Models:
     def fine(self) -> FineStage | None:
         """The fine stage, loaded now if it is not yet; None if there is none."""
         if self._fine is None and self._fine_folder is not None:
-            with metrics.loading("fine"):
+            with self._loading("fine"):
                 self._fine = load_fine(self._fine_folder, self.device, self._dtype, self._backend)
         return self._fine
 
@@ -136,6 +138,12 @@ class Models:
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+    @contextmanager
+    def _loading(self, model: str) -> Iterator[None]:
+        log.info("loading the %s model", model)
+        with metrics.loading(model):
+            yield
 
     def show_memory(self) -> None:
         """Puts the GPU's memory into the metrics."""

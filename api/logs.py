@@ -1,8 +1,14 @@
-"""The log: one JSON object a line, one line a request, and no prompt unless XCUBE_LOG_PROMPTS is set."""
+"""The log: one JSON object a line, one line a request, and no prompt unless XCUBE_LOG_PROMPTS is set.
+
+Where a person reads along in a terminal, the lines are text instead.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
+import sys
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +23,9 @@ PROBES = frozenset({"/health", "/livez", "/readyz", "/healthz", "/metrics"})
 """Asked every few seconds by machines: logged only when they fail."""
 LONGEST_PATH = 200
 _BENTOML_HANDLERS = frozenset({"tracehandler", "bentomlhandler", "defaulthandler"})
+_SHOWN_FIELDS = frozenset({"code", "seconds", "request_id"})
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""What could make a second line, or move a terminal's cursor."""
 _CONFIGURED = ("", "bentoml", "uvicorn.error", "circus")
 
 
@@ -41,13 +50,34 @@ class JsonFormatter(logging.Formatter):
         return orjson.dumps(line, default=str).decode()
 
 
+class TextFormatter(JsonFormatter):
+    """The same for a terminal: the time, what is worth more attention than usual, the message, and its fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; a traceback follows on lines of its own."""
+        fields = getattr(record, "fields", {})
+        shown = " ".join(f"{name}={value}" for name, value in fields.items() if name in _SHOWN_FIELDS)
+        level = "" if record.levelno <= logging.INFO else f"{record.levelname} "
+        text = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {level}{record.getMessage()}"
+        text = _CONTROL.sub("?", f"{text}  {shown}" if shown else text)
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def formatter() -> logging.Formatter:
+    """The formatter that XCUBE_LOG_FORMAT names; `auto` is text where standard output is a terminal."""
+    wanted = load_settings().log_format
+    text = sys.stdout.isatty() if wanted == "auto" else wanted == "text"
+    return TextFormatter() if text else JsonFormatter()
+
+
 def configure() -> None:
-    """Makes the handlers that BentoML has set up in this process write JSON, each record once."""
+    """Makes the handlers that BentoML has set up in this process write our lines, each record once."""
+    ours = formatter()
     for name in _CONFIGURED:
         logger = logging.getLogger(name)
         for handler in logger.handlers:
             if handler.name in _BENTOML_HANDLERS:
-                handler.setFormatter(JsonFormatter())
+                handler.setFormatter(ours)
         if name and logger.handlers:  # else the root logger would write each record again
             logger.propagate = False
     logging.getLogger("xcube").setLevel(logging.INFO)

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from bentoml import server_context
 from prometheus_client import Counter, Gauge, Histogram
 
+from api import figures
 from api.errors import TABLE
 from api.version import service_version
 
@@ -27,6 +28,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60,
 _POINTS = (0, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000)
 _SAMPLES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
+figures.share()
 _running = Gauge("xcube_requests_running", "Generations under way", multiprocess_mode="livesum")
 _waiting = Gauge("xcube_requests_waiting", "Generations in the queue", multiprocess_mode="livesum")
 _queue_time = Histogram("xcube_request_queue_time_seconds", "Time in the queue", buckets=_SECONDS)

@@ -73,6 +73,9 @@ class Settings(BaseSettings):
         default="", description="origins whose pages may call the service, separated by commas; `*` for all"
     )
 
+    log_format: Literal["auto", "json", "text"] = Field(
+        default="auto", description="form of the log's lines; auto is text in a terminal, else JSON"
+    )
     log_prompts: bool = Field(default=False, description="write prompts into the log")
 
     @field_validator("*", mode="before")

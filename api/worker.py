@@ -63,6 +63,7 @@ class Worker:
         return work(self._engine)
 
     def _start(self, settings: Settings, number: int) -> None:
+        log.info("loading PyTorch")
         try:
             from api.engine import Engine
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,8 @@ log = logging.getLogger("xcube.import")
 
 OFFICIAL: dict[str, Stage] = {"objaverse_coarse": "coarse", "objaverse_fine": "fine"}
 DEMO_PREFIX = "demo_"
+TELL_SECONDS = 2.0
+"""Between two lines in the log about one import."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def ensure_imported(checkpoint_dir: Path) -> list[str]:
     not be imported; what happened else is logged.
     """
     errors = []
-    for result in import_models(checkpoint_dir):
+    for result in import_models(checkpoint_dir, _Told):
         for warning in result.warnings:
             log.warning("%s", warning)
         if result.error is not None:
@@ -107,3 +110,16 @@ def ensure_imported(checkpoint_dir: Path) -> list[str]:
         elif result.stored is not None and result.stored.added:
             log.info("imported %s as %s", result.folder, result.stored.tag)
     return errors
+
+
+class _Told:
+    """Writes into the log how far an import is, where it takes longer than a moment."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        self._name = candidate.folder.name
+        self._next = time.monotonic() + TELL_SECONDS
+
+    def __call__(self, done: int, total: int) -> None:
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + TELL_SECONDS
+            log.info("importing %s: %d %%", self._name, 100 * done // total)

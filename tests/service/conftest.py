@@ -122,7 +122,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory, model_store: Path) ->
             process = subprocess.Popen(
                 [sys.executable, "-m", "cli.serve", *options], cwd=ROOT, env=environment, stdout=output, stderr=output
             )
-        servers.append(Server(f"http://127.0.0.1:{port}", process, log))
+        servers.append(Server(f"http://127.0.0.1:{environment['XCUBE_PORT']}", process, log))
         return servers[-1]
 
     yield start

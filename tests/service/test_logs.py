@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
+import sys
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from api.logs import JsonFormatter
+from api import logs
+from api.logs import JsonFormatter, TextFormatter, formatter
+from api.settings import Settings
 from tests.service.conftest import Server, StartServer
 from tests.service.figures import wait_for
 
@@ -32,6 +36,22 @@ def lines(server: Server) -> list[dict[str, Any]]:
 
 def of_request(server: Server, request_id: str) -> list[dict[str, Any]]:
     return [line for line in lines(server) if line.get("request_id") == request_id]
+
+
+def test_a_start_tells_what_it_does_and_at_the_end_the_address(
+    start_server: StartServer, tiny_models: Path, tmp_path: Path
+) -> None:
+    """With a model store that is still empty, as at the first start."""
+    server = start_server(tiny_models, BENTOML_HOME=str(tmp_path / "bentoml"))
+    server.wait_until("ready")
+    end = "ready after "
+    wait_for(lambda: end in server.log.read_text())
+    told = [line["message"] for line in lines(server)]
+    told = told[: next(index for index, message in enumerate(told) if message.startswith(end)) + 1]
+    steps = ("loading PyTorch", "imported ", "loading the text model", "loading the coarse model", "warming up", end)
+    found = [next(index for index, message in enumerate(told) if message.startswith(step)) for step in steps]
+    assert found == sorted(found)
+    assert re.search(rf"ready after \d+ s: open {server.url}/ in a browser", told[-1])
 
 
 def test_a_request_is_one_line_with_its_id_and_parameters_but_without_its_prompt(server: Server) -> None:
@@ -115,3 +135,30 @@ def test_a_traceback_stays_in_one_line() -> None:
     text = JsonFormatter().format(record)
     assert "\n" not in text
     assert "ValueError" in json.loads(text)["exception"]
+
+
+# In a terminal
+
+
+def record(message: str, level: int = logging.INFO, **fields: object) -> logging.LogRecord:
+    made = logging.LogRecord("xcube.access", level, "", 0, message, None, None)
+    made.fields = fields
+    return made
+
+
+def test_in_a_terminal_a_line_is_text_that_a_client_cannot_break_or_colour() -> None:
+    line = TextFormatter().format(record("GET /\x1b[31m\r\nx 404", code="not_found", seconds=0.1, client="::1"))
+    assert re.fullmatch(r"\d\d:\d\d:\d\d GET /\?\[31m\?\?x 404  code=not_found seconds=0\.1", line)
+    assert " ERROR it broke" in TextFormatter().format(record("it broke", logging.ERROR))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "terminal", "text"),
+    [("auto", True, True), ("auto", False, False), ("json", True, False), ("text", False, True)],
+)
+def test_lines_are_text_in_a_terminal_and_json_elsewhere_unless_told_otherwise(
+    wanted: str, terminal: bool, text: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "load_settings", lambda: Settings(log_format=wanted))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    assert isinstance(formatter(), TextFormatter) is text

@@ -1,0 +1,53 @@
+"""What every process of the service does when it starts, and when the service cannot go on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import threading
+from pathlib import Path
+
+import bentoml
+from bentoml._internal.utils.uri import uri_to_path
+
+from api import exposition, supervisor, temporary
+
+log = logging.getLogger("xcube.lifecycle")
+LAST_SECONDS = 10.0
+"""What runs may end within so many seconds where the Samplers cannot be reached any more."""
+
+
+def begin() -> None:
+    """What each process of the service does first: the supervisor makes itself known, the others end with it.
+
+    The supervisor ends here, with one sentence on standard error, where nothing can be written for a while.
+    """
+    if bentoml.server_context.worker_index is not None:
+        supervisor.end_with_it()
+        return
+    if (fault := temporary.unusable()) is not None:
+        raise SystemExit(f"xcube: {fault}")
+    supervisor.announce()
+    exposition.use_own_folder()
+
+
+def keep_sockets() -> None:
+    """Keeps the sockets behind which the Samplers of this service listen; the service ends if one is removed.
+
+    No process can listen there again but by a new start, which the container's restart policy or a unit of systemd is
+    for. Until then requests would wait in vain.
+    """
+    places = json.loads(os.environ.get("BENTOML_RUNNER_MAP", "{}")).values()
+    sockets = [Path(uri_to_path(place)) for place in places if place.startswith("file://")]
+    if sockets:
+        temporary.Keeper(sockets[0].parent, _end_the_service, lambda: sockets)
+
+
+def _end_the_service(missing: Path) -> bool:
+    log.error("the socket %s was removed by somebody: the service ends and has to be started anew", missing)
+    if bentoml.server_context.worker_index == 1 and (pid := supervisor.process_id()) is not None:
+        os.kill(pid, signal.SIGTERM)
+    threading.Timer(LAST_SECONDS, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    return False
