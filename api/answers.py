@@ -21,8 +21,8 @@ from api.streaming import EventStream, wants_events
 from models.errors import XCubeError
 
 _POINTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
-# Spelled out, because BentoML reads the annotation itself and knows `np.ndarray` alone: from numpy 2.5 on, `NDArray` is a
-# lazy alias (PEP 695) on Python 3.12 and newer, which hides what it stands for.
+# Spelled out, because BentoML reads the annotation itself and knows `np.ndarray` alone: from numpy 2.5 on, `NDArray` is
+# a lazy alias (PEP 695) on Python 3.12 and newer, which hides what it stands for.
 Array = Annotated[np.ndarray[tuple[Any, ...], np.dtype[np.float32]], DType("float32")]
 # BentoML's client reads the first type of a union. As "array or null" a null would come as NaN, and lists would be
 # walked number by number; as "null or array" None and lists come as they are.

@@ -65,7 +65,7 @@ def _draw(
     points = (np.asarray(ijk, np.float32) + 0.5) @ view.T
     if resolution is None:
         low, high = points[:, :2].min(0), points[:, :2].max(0)
-        centre, extent = (low + high) / 2, float((high - low).max()) + 2.0
+        centre, extent = (low + high) / 2, float(np.max(high - low)) + 2.0
     else:
         centre, extent = np.zeros(2, np.float32), resolution * 1.25
     scale = side / (extent * 1.06)

@@ -32,6 +32,7 @@ CURL = (
 )
 IMPORT = "scripts/import --checkpoint-dir checkpoints"
 RUN_BY_CI = {"scripts/check", "scripts/test"}
+ALSO_RUN_BY_CI = {"scripts/test_pythons"}
 RUN_BY_TEST_PACKAGING = {"pip install -c requirements/lock.txt .", "xcube-serve"}
 PROGRAMS = {"import requests", "import bentoml", "from models import Pipeline"}
 
@@ -58,11 +59,11 @@ def test_every_command_and_program_is_run_by_a_test() -> None:
     commands = {line for block in blocks("bash") for line in block.splitlines()}
     assert commands == {SERVE, GENERATE, HEALTH, CURL, IMPORT, *RUN_BY_CI, *RUN_BY_TEST_PACKAGING}
     assert {block.splitlines()[0] for block in blocks("python")} == PROGRAMS
-    assert set(re.findall(r"```(\w+)", README)) == {"bash", "python"}
+    assert set(re.findall(r"```(\w+)", README)) == {"bash", "python", "text"}
 
 
 def test_ci_runs_the_checks_and_the_tests() -> None:
-    assert set((ROOT / ".ci" / "run").read_text().splitlines()) >= RUN_BY_CI
+    assert set((ROOT / ".ci" / "run").read_text().splitlines()) >= RUN_BY_CI | ALSO_RUN_BY_CI
 
 
 def test_every_script_is_named_and_every_named_script_exists() -> None:
@@ -80,6 +81,24 @@ def test_every_option_is_known_to_its_script(tmp_path: Path) -> None:
 def test_every_link_into_the_project_leads_somewhere() -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+def test_the_start_that_is_shown_is_what_the_code_says() -> None:
+    """Each line but the variable parts: what is installed, imported, loaded, and the last line with the address."""
+    shown = "\n".join(blocks("text"))
+    code = "\n".join(
+        file.read_text() for folder in ("api", "models", "scripts") for file in sorted((ROOT / folder).glob("*.py"))
+    )
+    for piece in (
+        "Installing the Python packages into .venv (minutes the first time, later seconds).",
+        "The Python packages are ready after ",
+        "imported ",
+        "loading the ",
+        "warming up",
+        "open ", "/ in a browser, or read ", "/docs to write a client",
+    ):  # fmt: skip
+        assert piece in shown
+        assert piece in code
 
 
 # Tables
@@ -119,6 +138,8 @@ def test_the_fields_of_a_request_match_the_schema() -> None:
         "too_slow",
         "No service answers at",
         "There is no",
+        "which models are kept in, cannot be made or used",
+        "has no home folder to keep models in",
     ],
 )
 def test_what_a_user_may_see_is_what_the_code_says(text: str) -> None:

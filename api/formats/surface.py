@@ -83,8 +83,8 @@ def _at_voxels(value: Floats, at: NDArray[np.int64], strides: NDArray[np.int64],
     """Values at the voxels themselves: of either sign, but solid where nothing solid or nothing open is beside."""
     solid = ~outside
     solid[at] = False
-    behind = np.logical_or.reduce([solid[at + step] for step in _offsets(3) @ strides])
-    in_front = np.logical_or.reduce([outside[at + step] for step in _offsets(1) @ strides])
+    behind = np.any([solid[at + step] for step in _offsets(3) @ strides], axis=0)
+    in_front = np.any([outside[at + step] for step in _offsets(1) @ strides], axis=0)
     value = np.where(behind, value, np.minimum(value, _THIN))
     value = np.where(in_front, value, np.minimum(value, -_LEAST))
     magnitude = np.abs(value).clip(_LEAST, 1.0)

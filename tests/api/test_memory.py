@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from api.wire import Slice
 from models.stages import CoarseStage, DiffusionStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEncoder
-from tests.api.engines import ORDER, finish, generate
+from tests.api.engines import ORDER, finish, generate, loaded
 
 Lacks = Callable[[DiffusionStage, Sequence[DiffusionState]], bool]
 
@@ -47,6 +48,12 @@ class Memory:
             work(models, *rest)
 
         return told
+
+
+@pytest.fixture
+def engine(checkpoints: Path, store: Path) -> Engine:
+    """An engine whose slices are so long that a busy machine makes no sample wait for another one."""
+    return loaded(checkpoints, slice_seconds=10)
 
 
 @pytest.fixture

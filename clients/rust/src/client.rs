@@ -58,7 +58,8 @@ impl Client {
 
     /// The same client with the key that the service asks for; blanks around it, as a file leaves them, do not count.
     pub fn with_key(self, key: impl Into<String>) -> Self {
-        Self { key: Some(key.into().trim().to_owned()), ..self }
+        let key: String = key.into();
+        Self { key: Some(key.trim().to_owned()), ..self }
     }
 
     /// What the service is doing. It answers while its models load, so nothing is repeated.

@@ -57,6 +57,8 @@ def test_npz_holds_both_stages_exactly(files: dict[str, Path], result: Result) -
             assert loaded[f"{stage}_normal"].dtype == np.float16
             assert angle_deg(loaded[f"{stage}_normal"], voxels.normal).max() < 1.0
             assert loaded[f"{stage}_voxel_size"] == voxels.voxel_size
+        arrays = {f"{stage}_{name}" for stage in ("coarse", "fine") for name in ("ijk", "normal", "voxel_size")}
+        assert set(loaded) == arrays | {"seed", "version"}
         assert int(loaded["seed"]) == result.seed
         assert str(loaded["version"]) == VERSION
 
