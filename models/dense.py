@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.config import DenseUNetConfig
 from models.dense_layers import DenseConv, DenseGroupNorm, double, halve, to_cube, to_rows
-from models.layers import SpatialTransformer, TextContext, TimestepEmbedding
+from models.layers import Rows, SpatialTransformer, TextContext, Time, TimeConditioned
 
 GROUPS = 32
 
@@ -33,10 +32,10 @@ class ResBlock(nn.Module):
         self.conv2 = DenseConv(out_channels, out_channels, 3)
         self.skip = nn.Identity() if channels == out_channels else DenseConv(channels, out_channels, 1)
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """x [B, C, X, Y, Z], activated embedding [B, E] -> [B, C', X', Y', Z']."""
+    def forward(self, x: Tensor, time: Time) -> Tensor:
+        """x [B, C, X, Y, Z], timesteps of B samples -> [B, C', X', Y', Z']."""
         h = self._resample(self.norm1(x, silu=True))
-        h = self.norm2(self.conv1(h), self.modulation(embedding), silu=True)
+        h = self.norm2(self.conv1(h), time.modulation(self.modulation), silu=True)
         return self.skip(self._resample(x)) + self.conv2(h)  # type: ignore[no-any-return]
 
     def _resample(self, x: Tensor) -> Tensor:
@@ -58,27 +57,26 @@ class DenseTransformer(SpatialTransformer):
         """x [B, C, X, Y, Z] -> the same shape."""
         rows = to_rows(self.norm(x))
         batch = x.shape[0]
-        return to_cube(self.transform(rows, (rows.shape[0] // batch,) * batch, context), x) + x
+        return to_cube(self.transform(rows, Rows((rows.shape[0] // batch,) * batch), context), x) + x
 
 
 @dataclass(frozen=True)
 class Trunk:
-    """What `DenseUNet` has computed where the text comes in: x, activated embedding, skips of the blocks done."""
+    """What `DenseUNet` has computed where the text comes in: x, timesteps, skips of the blocks done."""
 
     x: Tensor
-    embedding: Tensor
+    time: Time
     skips: tuple[Tensor, ...]
 
 
-class DenseUNet(nn.Module):
+class DenseUNet(TimeConditioned):
     """Predicts v for noisy latents on a full cube."""
 
     def __init__(self, config: DenseUNetConfig) -> None:
-        super().__init__()
+        super().__init__(config.model_channels)
         self.config = config
         base, heads, context_dim = config.model_channels, config.num_heads, config.context_dim
         embedding_dim = 4 * base
-        self.time_embedding = TimestepEmbedding(base)
 
         def stage(channels: int, out_channels: int, factor: int) -> list[nn.Module]:
             layers: list[nn.Module] = [ResBlock(channels, out_channels, embedding_dim)]
@@ -127,25 +125,25 @@ class DenseUNet(nn.Module):
     def before_text(self, x: Tensor, timesteps: Tensor) -> Trunk:
         """What does not depend on the text, so that guidance computes it once for both of its texts."""
         x = x.to(self.out_conv.weight.dtype)
-        embedding = functional.silu(self.time_embedding(timesteps)).to(x.dtype)
+        time = self.time(timesteps, x.dtype)
         skips: list[Tensor] = []
         for block in self.encoder:
             before, rest = _split_at_text(block)
-            x = _run(before, x, embedding)
+            x = _run(before, x, time)
             if rest:
                 break
             skips.append(x)
-        return Trunk(x, embedding, tuple(skips))
+        return Trunk(x, time, tuple(skips))
 
     def after_text(self, trunk: Trunk, context: TextContext) -> Tensor:
         """The rest of `forward`; one trunk may serve several contexts."""
-        x, embedding, skips = trunk.x, trunk.embedding, list(trunk.skips)
+        x, time, skips = trunk.x, trunk.time, list(trunk.skips)
         for index, block in enumerate(list(self.encoder)[len(skips) :]):
-            x = _run(block.children() if index else _split_at_text(block)[1], x, embedding, context)
+            x = _run(block.children() if index else _split_at_text(block)[1], x, time, context)
             skips.append(x)
-        x = _run(self.middle.children(), x, embedding, context)
+        x = _run(self.middle.children(), x, time, context)
         for block in self.decoder:
-            x = _run(block.children(), torch.cat((x, skips.pop()), dim=1), embedding, context)
+            x = _run(block.children(), torch.cat((x, skips.pop()), dim=1), time, context)
         return self.out_conv(self.out_norm(x, silu=True))  # type: ignore[no-any-return]
 
 
@@ -156,10 +154,10 @@ def _split_at_text(block: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
     return layers[:split], layers[split:]
 
 
-def _run(layers: Iterable[nn.Module], x: Tensor, embedding: Tensor, context: TextContext | None = None) -> Tensor:
+def _run(layers: Iterable[nn.Module], x: Tensor, time: Time, context: TextContext | None = None) -> Tensor:
     for layer in layers:
         if isinstance(layer, ResBlock):
-            x = layer(x, embedding)
+            x = layer(x, time)
         elif isinstance(layer, DenseTransformer):
             x = layer(x, context)
         else:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models import kernels
+from models.layers import Rows, product
 from models.voxels import TorchGrid
 
 REORDERED = 1 << 20
@@ -46,6 +47,8 @@ class DenseConv(nn.Conv3d):
     def pack(self) -> None:
         """Works on rows from now on, and puts the weight into the memory order of the matrix this takes."""
         self.packed = True
+        if self.kernel_size[0] == 1:
+            return
         with torch.no_grad():
             self.weight.data = self.weight.permute(2, 3, 4, 1, 0).contiguous().permute(4, 3, 0, 1, 2)
 
@@ -59,9 +62,16 @@ class DenseConv(nn.Conv3d):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.kernel_size[0] == 1:
-            return to_cube(functional.linear(to_rows(x), self.weight.flatten(1), self.bias), x)
+            rows = Rows((x[0, 0].numel(),) * len(x))
+            return to_cube(product(to_rows(x), self.weight.flatten(1), self.bias, rows), x)
         if not self.packed:
             return self._convolve(x)
+        if kernels.usable("convolution", x):
+            from models.kernels.convolution import TAPS, gather_gemm
+
+            taps = _full_grid(x.shape[2], 1, x.device).taps
+            weight = self.weight.permute(2, 3, 4, 1, 0).reshape(TAPS, x.shape[1], -1)
+            return to_cube(gather_gemm(to_rows(x), taps, weight, self.bias), x)
         grid = _full_grid(x.shape[2], x.shape[0], x.device)
         return to_cube(grid.conv3(to_rows(x), self.weight, self.bias), x)
 
@@ -103,6 +113,11 @@ def halve(x: Tensor) -> Tensor:
     """Averages over 2x2x2 cells: [B, C, X, Y, Z] -> half the side. Keeps the channels-last layout, if x has it."""
     if not x.is_contiguous(memory_format=torch.channels_last_3d):
         return functional.avg_pool3d(x, 2)
+    if kernels.usable("pooling", x):
+        from models.kernels.pooling import average_children
+
+        children = _full_grid(x.shape[2], 1, x.device).children
+        return to_cube(average_children(to_rows(x), children, len(x)), x[:, :, ::2, ::2, ::2])
     batch, channels, a, b, c = x.shape
     cells = x.permute(0, 2, 3, 4, 1).reshape(batch, a // 2, 2, b // 2, 2, c // 2, 2, channels)
     return cells.mean(dim=(2, 4, 6)).permute(0, 4, 1, 2, 3)

@@ -1,89 +1,116 @@
-"""What a GPU keeps between denoising steps: text keys and values, grids, and whole steps as CUDA graphs.
+"""Whole denoising steps as CUDA graphs.
 
 A step of a U-Net is hundreds of short kernels, and starting them one by one takes longer than running them. A CUDA
-graph starts them all at once; its price is that sizes and addresses are fixed, so inputs are copied into place.
+graph starts them all at once; its price is that sizes and addresses are fixed, so a step works in fixed memory.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Hashable, Sequence
-from typing import Generic, TypeVar
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
 
-from models.layers import TextContext
+if TYPE_CHECKING:
+    from torch.cuda import _POOL_HANDLE
 
-log = logging.getLogger("xcube.graphs")
-Layout = TypeVar("Layout")
 LARGEST_ERROR = 0.02
 
 
 class Graphs:
-    """The memory that all graphs of a stage share, and whether graphs work on this machine."""
+    """The graphs of a stage: the memory that they share, and whether graphs work on this machine."""
 
     def __init__(self) -> None:
-        self.pool = torch.cuda.graph_pool_handle()
         self.work = True
+        self._alive: WeakSet[Graph] = WeakSet()
+        self._pool: _POOL_HANDLE | None = None
+
+    @property
+    def pool(self) -> _POOL_HANDLE:
+        """The memory that the next graph shares with those alive; PyTorch forgets a pool with its last graph."""
+        if self._pool is None or not self._alive:
+            self._pool = torch.cuda.graph_pool_handle()
+        return self._pool
+
+    def keep(self, graph: Graph) -> None:
+        """Takes a graph in that was recorded in `pool`; it stays as long as somebody else has it."""
+        self._alive.add(graph)
 
 
 class Graph:
-    """A function of tensors recorded once, and replayed with other values of the same shapes.
+    """A function that works in fixed memory, recorded once to be replayed; it is run once on the way.
 
-    Graphs that share a `pool` share memory, so only one of them may run at a time, and an output lasts until the next
-    one runs. Raises RuntimeError if the function cannot be recorded, or if the record gives other results.
+    changed: what the function changes. Graphs of the same `graphs` share the memory of what they compute in between,
+    so only one of them may run at a time. Raises RuntimeError if the function cannot be recorded, or if the record
+    gives other results; torch.OutOfMemoryError if memory does not suffice. After either, `changed` is as it was, and
+    the process can go on.
     """
 
-    def __init__(self, function: Callable[..., Tensor], inputs: Sequence[Tensor], graphs: Graphs) -> None:
+    def __init__(self, function: Callable[[], None], changed: Sequence[Tensor], graphs: Graphs) -> None:
         self._function = function  # owns tables and weights whose addresses are recorded
-        self._inputs = [value.clone() for value in inputs]
+        before = [value.clone() for value in changed]
         aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            expected = function(*self._inputs)  # compiles kernels and builds tables, which cannot be recorded
-        torch.cuda.current_stream().wait_stream(aside)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, pool=graphs.pool, capture_error_mode="thread_local"):
-            self._output = function(*self._inputs)
+        try:
+            aside.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(aside):
+                function()  # compiles kernels and builds tables, which cannot be recorded
+                expected = [value.clone() for value in changed]
+                _restore(changed, before)
+            torch.cuda.synchronize()
+            with torch.cuda.stream(aside):
+                _record(self._graph, function, graphs.pool)
+            self._graph.replay()
+            for value, wanted in zip(changed, expected, strict=True):
+                _compare(value, wanted)
+        except RuntimeError:
+            torch.cuda.synchronize()
+            _restore(changed, before)
+            raise
+        graphs.keep(self)
+
+    def __call__(self) -> None:
         self._graph.replay()
-        error = float((self._output - expected).norm() / expected.norm())
-        if expected.isfinite().all() and not error < LARGEST_ERROR:
-            raise RuntimeError(f"a recorded step is off by {error:.2g}")
-
-    def __call__(self, *values: Tensor) -> Tensor:
-        for place, value in zip(self._inputs, values, strict=True):
-            place.copy_(value, non_blocking=True)
-        self._graph.replay()
-        return self._output
 
 
-class Slot(Generic[Layout]):
-    """One layout of samples on a GPU (how many rows, or which voxels), and all that stays the same for it."""
+def _restore(changed: Sequence[Tensor], before: Sequence[Tensor]) -> None:
+    for place, value in zip(changed, before, strict=True):
+        place.copy_(value)
 
-    def __init__(self, layout: Layout, context: TextContext, texts: Hashable) -> None:
-        self.layout = layout
-        self.context = context
-        self._texts = texts
-        self._graph: Graph | None = None
 
-    def read(self, texts: Hashable, tokens: Callable[[], tuple[Tensor, Tensor]]) -> None:
-        """Takes other texts, `tokens()`, unless they are those it has; `texts` is their name."""
-        if texts != self._texts:
-            self.context.refill(*tokens())
-            self._texts = texts
+def _compare(value: Tensor, wanted: Tensor) -> None:
+    norm = wanted.double().norm()
+    error = float((value.double() - wanted.double()).norm())
+    if bool(norm.isfinite()) and not error <= LARGEST_ERROR * float(norm):
+        raise RuntimeError(f"a recorded step is off by {error:.2g}, where its result has a norm of {float(norm):.2g}")
 
-    def run(self, function: Callable[..., Tensor], inputs: Sequence[Tensor], graphs: Graphs | None) -> Tensor:
-        """function(*inputs), as a graph if there are graphs. The function must be the same in every call."""
-        if graphs is None or not graphs.work:
-            return function(*inputs)
-        if self._graph is None:
-            try:
-                self._graph = Graph(function, inputs, graphs)
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError as error:
-                log.warning("steps are slower without CUDA graphs: %s", str(error).partition("\n")[0])
-                graphs.work = False
-                return function(*inputs)
-        return self._graph(*inputs)
+
+def _record(graph: torch.cuda.CUDAGraph, function: Callable[[], None], pool: _POOL_HANDLE) -> None:
+    """Records a function into a graph, on the current stream, which is not the default one."""
+    try:
+        graph.capture_begin(pool=pool, capture_error_mode="thread_local")
+        function()
+        graph.capture_end()
+    except BaseException:
+        _abandon(graph, pool)
+        raise
+
+
+def _abandon(graph: torch.cuda.CUDAGraph, pool: _POOL_HANDLE) -> None:
+    """Ends a recording that failed.
+
+    Where the driver has already given it up, PyTorch leaves two things behind, and each breaks what comes later: the
+    allocator goes on serving from the pool, and CUDA's random numbers wait for the recording to go on.
+    """
+    try:
+        graph.capture_end()
+    except RuntimeError:
+        device = torch.cuda.current_device()
+        for leave in (torch._C._cuda_endAllocateToPool, torch._C._cuda_releasePool):
+            with contextlib.suppress(RuntimeError):
+                leave(device, pool)
+        generator = torch.cuda.default_generators[device]
+        generator.graphsafe_set_state(generator.clone_state())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,39 @@ from torch.nn import functional
 
 from models import kernels
 from models.threads import block_size, share
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Whose rows [N, C] are: those of the first sample, of the second, and so on.
+
+    counts: rows of each sample. real: int32 [1] on the device, the rows that count where there is one sample whose
+    other rows are only room; what those hold is undefined, but must reach no other row.
+    """
+
+    counts: tuple[int, ...]
+    real: Tensor | None = None
+
+    @property
+    def even(self) -> bool:
+        """Whether all samples have the same number of rows, as kernels want it."""
+        return min(self.counts) == max(self.counts) > 0
+
+
+class Linear(nn.Linear):
+    """A linear layer on rows; told whose they are, it gives a sample the same bits in any batch on a GPU."""
+
+    def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
+        return product(x, self.weight, self.bias, rows)
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None, rows: Rows | None) -> Tensor:
+    """x [N, C] times weight [C', C], plus bias [C'] -> [N, C']."""
+    if rows is not None and rows.even and kernels.usable("product", x):
+        from models.kernels.product import linear
+
+        return linear(x, weight, bias, rows.counts[0], rows.real)
+    return functional.linear(x, weight, bias)
 
 
 def timestep_embedding(timesteps: Tensor, dim: int) -> Tensor:
@@ -42,17 +76,67 @@ class TimestepEmbedding(nn.ModuleList):
         return x
 
 
+class TimeConditioned(nn.Module):
+    """A U-Net whose residual blocks are modulated by the timestep: their layers are called `modulation`.
+
+    The modulation of a step depends on nothing else. So that of every timestep can be computed beforehand, which
+    spares a step two dozen products of a few rows, and their bits the number of these rows.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.time_embedding = TimestepEmbedding(channels)
+        self._table: Tensor | None = None
+        self._places: dict[nn.Module, slice] = {}
+
+    @torch.inference_mode()
+    def tabulate(self, timesteps: int) -> None:
+        """Computes the modulation of the timesteps from 0 to `timesteps` - 1; weights must not change any more."""
+        layers = [module.get_submodule("modulation") for module in self.modules() if hasattr(module, "modulation")]
+        first = next(iter(layers)).get_parameter("weight")
+        numbers = torch.arange(timesteps, device=first.device)
+        embedding = functional.silu(self.time_embedding(numbers)).to(first.dtype)
+        parts = [layer(embedding) for layer in layers]
+        self._table = torch.cat(parts, dim=1)
+        ends = torch.tensor([part.shape[1] for part in parts]).cumsum(0).tolist()
+        self._places = {
+            layer: slice(end - part.shape[1], end) for layer, part, end in zip(layers, parts, ends, strict=True)
+        }
+
+    def time(self, timesteps: Tensor, dtype: torch.dtype) -> Time:
+        """What the blocks have to know of timesteps [B]."""
+        if self._table is not None:
+            return Time(self._table.index_select(0, timesteps), self._places)
+        return Time(functional.silu(self.time_embedding(timesteps)).to(dtype), {})
+
+
+@dataclass(frozen=True)
+class Time:
+    """Timesteps of B samples: the activated embedding, or, where `places` has layers, what these make of it."""
+
+    values: Tensor
+    places: dict[nn.Module, slice]
+
+    def modulation(self, layer: nn.Module) -> Tensor:
+        """[B, 2 * C], scale then shift, of a block's layer."""
+        place = self.places.get(layer)
+        modulation: Tensor = layer(self.values) if place is None else self.values[:, place]
+        return modulation
+
+
 class TextContext:
     """Text tokens for cross-attention, with each layer's keys and values, computed at first use.
 
     tokens: [B, L, D]; mask: bool [B, L], True where a token is real, or None if all are; or what is to be added to
-    the attention's logits, floating point [B, L]. The text stays the same over all denoising steps, so a context that
+    the attention's logits, floating point [B, L]. lengths: int32 [B], how many tokens are real, for fused attention;
+    these come first. The text stays the same over all denoising steps, so a context that
     is kept between them saves two projections a layer and step.
     """
 
-    def __init__(self, tokens: Tensor, mask: Tensor | None = None) -> None:
+    def __init__(self, tokens: Tensor, mask: Tensor | None = None, lengths: Tensor | None = None) -> None:
         self.tokens = tokens
         self.mask = None if mask is None or (mask.dtype is torch.bool and bool(mask.all())) else mask
+        self.lengths = lengths
         self._keys_values: dict[Attention, tuple[Tensor, Tensor]] = {}
 
     def keys_values(self, attention: Attention) -> tuple[Tensor, Tensor]:
@@ -64,11 +148,13 @@ class TextContext:
                 self._keys_values[attention] = known
         return known
 
-    def refill(self, tokens: Tensor, mask: Tensor) -> None:
+    def refill(self, tokens: Tensor, mask: Tensor, lengths: Tensor) -> None:
         """Takes another text of the same shape, in place: whoever knows the tensors' addresses sees the new one."""
         assert self.mask is not None
+        assert self.lengths is not None
         self.tokens.copy_(tokens)
         self.mask.copy_(mask)
+        self.lengths.copy_(lengths)
         for attention, kept in self._keys_values.items():
             for place, value in zip(kept, attention.keys_values(self.tokens), strict=True):
                 place.copy_(value)
@@ -81,10 +167,10 @@ class Attention(nn.Module):
         super().__init__()
         inner = heads * head_dim
         self.heads = heads
-        self.to_q = nn.Linear(query_dim, inner, bias=False)
-        self.to_k = nn.Linear(context_dim, inner, bias=False)
-        self.to_v = nn.Linear(context_dim, inner, bias=False)
-        self.to_out = nn.Linear(inner, query_dim)
+        self.to_q = Linear(query_dim, inner, bias=False)
+        self.to_k = Linear(context_dim, inner, bias=False)
+        self.to_v = Linear(context_dim, inner, bias=False)
+        self.to_out = Linear(inner, query_dim)
         self._joined: Tensor | None = None
 
     def join(self) -> None:
@@ -96,31 +182,46 @@ class Attention(nn.Module):
 
     def keys_values(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """[B, L, D] -> keys and values, each [B, heads, L, head_dim]."""
-        context = context.to(self.to_k.weight.dtype)
-        return self._split(self.to_k(context)), self._split(self.to_v(context))
+        batch, length, _ = context.shape
+        tokens = context.to(self.to_k.weight.dtype).flatten(0, 1)
+        rows = Rows((length,) * batch)
+        keys, values = (part(tokens, rows).unflatten(0, (batch, length)) for part in (self.to_k, self.to_v))
+        return self._split(keys), self._split(values)
 
-    def attend_self(self, x: Tensor, counts: Sequence[int]) -> Tensor:
+    def attend_self(self, x: Tensor, rows: Rows) -> Tensor:
         """Self-attention within each sample: x [N, C] -> [N, C]."""
-        layout = _Layout(counts, x.device)
         if self._joined is None:
-            parts = [self.to_q(x), self.to_k(x), self.to_v(x)]
+            parts = [self.to_q(x, rows), self.to_k(x, rows), self.to_v(x, rows)]
         else:
-            parts = list(functional.linear(x, self._joined).chunk(3, dim=1))
+            parts = list(product(x, self._joined, None, rows).chunk(3, dim=1))
+        if rows.even and kernels.usable("attention", x):
+            from models.kernels.attention import attention
+
+            q, k, v = parts
+            found = attention(q, k, v, self.heads, len(rows.counts), rows.real, rows.real)
+            return self.to_out(found, rows)  # type: ignore[no-any-return]
+        layout = _Layout(rows.counts, x.device)
         q, k, v = (layout.cube(part) for part in parts)
         return self._attend(q, self._split(k), self._split(v), layout.mask, layout)
 
-    def attend_text(self, x: Tensor, counts: Sequence[int], context: TextContext) -> Tensor:
+    def attend_text(self, x: Tensor, rows: Rows, context: TextContext) -> Tensor:
         """Cross-attention of each sample's rows to its own text: x [N, C] -> [N, C]."""
         keys, values = context.keys_values(self)
+        q = self.to_q(x, rows)
+        if rows.even and context.lengths is not None and kernels.usable("attention", x):
+            from models.kernels.attention import attention
+
+            k, v = (part.transpose(1, 2).flatten(2).flatten(0, 1) for part in (keys, values))
+            found = attention(q, k, v, self.heads, len(rows.counts), context.lengths, rows.real)
+            return self.to_out(found, rows)  # type: ignore[no-any-return]
         mask = None if context.mask is None else context.mask[:, None, None]
-        layout = _Layout(counts, x.device)
-        return self._attend(layout.cube(self.to_q(x)), keys, values, mask, layout)
+        layout = _Layout(rows.counts, x.device)
+        return self._attend(layout.cube(q), keys, values, mask, layout)
 
     def _attend(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, layout: _Layout) -> Tensor:
         """q [B, L, inner], keys and values [B, heads, S, head_dim] -> rows [N, C]."""
         out = functional.scaled_dot_product_attention(self._split(q), keys, values, attn_mask=mask)
-        rows: Tensor = self.to_out(layout.rows(out.transpose(1, 2).flatten(2)))
-        return rows
+        return self.to_out(layout.rows(out.transpose(1, 2).flatten(2)))  # type: ignore[no-any-return]
 
     def _split(self, x: Tensor) -> Tensor:
         heads: Tensor = x.unflatten(2, (self.heads, -1)).transpose(1, 2)
@@ -132,11 +233,11 @@ class FeedForward(nn.Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.proj_in = nn.Linear(dim, 8 * dim)
-        self.proj_out = nn.Linear(4 * dim, dim)
+        self.proj_in = Linear(dim, 8 * dim)
+        self.proj_out = Linear(4 * dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        h = self.proj_in(x)
+    def forward(self, x: Tensor, rows: Rows) -> Tensor:
+        h = self.proj_in(x, rows)
         if kernels.usable("activation", h):
             from models.kernels.activation import geglu
 
@@ -144,7 +245,7 @@ class FeedForward(nn.Module):
         else:
             value, gate = h.chunk(2, dim=1)
             h = value * functional.gelu(gate)
-        out: Tensor = self.proj_out(h)
+        out: Tensor = self.proj_out(h, rows)
         return out
 
 
@@ -179,32 +280,33 @@ class SpatialTransformer(nn.Module):
     def __init__(self, channels: int, heads: int, head_dim: int, context_dim: int, self_attention: bool) -> None:
         super().__init__()
         inner = heads * head_dim
-        self.proj_in = nn.Linear(channels, inner)
+        self.proj_in = Linear(channels, inner)
         self.self_attention = Attention(inner, inner, heads, head_dim) if self_attention else None
         self.norm1 = LayerNorm(inner) if self_attention else None
         self.cross_attention = Attention(inner, context_dim, heads, head_dim)
         self.norm2 = LayerNorm(inner)
         self.feed_forward = FeedForward(inner)
         self.norm3 = LayerNorm(inner)
-        self.proj_out = nn.Linear(inner, channels)
+        self.proj_out = Linear(inner, channels)
 
-    def transform(self, x: Tensor, counts: Sequence[int], context: TextContext) -> Tensor:
+    def transform(self, x: Tensor, rows: Rows, context: TextContext) -> Tensor:
         """Normalised rows [N, C] -> the residual [N, C]."""
-        if self.self_attention is not None or len(counts) > 1 or x.device.type != "cpu" or torch.is_grad_enabled():
-            return self._transform(x, counts, context)
+        whole = self.self_attention is not None or len(rows.counts) > 1
+        if whole or x.device.type != "cpu" or torch.is_grad_enabled():
+            return self._transform(x, rows, context)
         blocks = x.split(block_size(len(x)))  # rows that do not look at each other
-        return torch.cat(share(lambda rows: self._transform(rows, (len(rows),), context), blocks))
+        return torch.cat(share(lambda block: self._transform(block, Rows((len(block),)), context), blocks))
 
-    def _transform(self, x: Tensor, counts: Sequence[int], context: TextContext) -> Tensor:
-        x = self.proj_in(x)
+    def _transform(self, x: Tensor, rows: Rows, context: TextContext) -> Tensor:
+        x = self.proj_in(x, rows)
         if self.self_attention is not None and self.norm1 is not None:
-            attended = self.self_attention.attend_self(self.norm1(x), counts)
+            attended = self.self_attention.attend_self(self.norm1(x), rows)
             x, normed = self.norm2.after_sum(attended, x)
         else:
             normed = self.norm2(x)
-        x, normed = self.norm3.after_sum(self.cross_attention.attend_text(normed, counts, context), x)
-        x = self.feed_forward(normed) + x
-        out: Tensor = self.proj_out(x)
+        x, normed = self.norm3.after_sum(self.cross_attention.attend_text(normed, rows, context), x)
+        x = self.feed_forward(normed, rows) + x
+        out: Tensor = self.proj_out(x, rows)
         return out
 
 

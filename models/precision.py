@@ -32,8 +32,11 @@ def choose_dtype(name: str, device: torch.device | str) -> torch.dtype:
     return DTYPES[name]
 
 
-def prepare(unet: UNet, device: torch.device, dtype: torch.dtype) -> UNet:
-    """Puts a U-Net on a device in a format, layer by layer, so that no second copy of it ever exists."""
+def prepare(unet: UNet, device: torch.device, dtype: torch.dtype, timesteps: int) -> UNet:
+    """Puts a U-Net on a device in a format, layer by layer, so that no second copy of it ever exists.
+
+    timesteps: how many there are. Where nobody needs float32, what depends on them alone is computed now.
+    """
     exact = set(unet.time_embedding.modules())
     for module in unet.modules():
         if isinstance(module, (nn.Linear, nn.Conv3d, SparseConv3)) and module not in exact:
@@ -45,4 +48,7 @@ def prepare(unet: UNet, device: torch.device, dtype: torch.dtype) -> UNet:
     for module in unet.modules():
         if isinstance(module, SpatialTransformer) and module.self_attention is not None and dtype != torch.float32:
             module.self_attention.join()
-    return unet.to(device).eval().requires_grad_(False)
+    unet.to(device).eval().requires_grad_(False)
+    if device.type == "cuda" and dtype != torch.float32:
+        unet.tabulate(timesteps)
+    return unet

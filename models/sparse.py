@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.config import SparseUNetConfig
-from models.layers import SpatialTransformer, TextContext, TimestepEmbedding
+from models.layers import Linear, Rows, SpatialTransformer, TextContext, Time, TimeConditioned
 from models.sparse_layers import SparseConv3, SparseGroupNorm
 from models.voxels import Grid
 
@@ -28,17 +27,18 @@ class SparseResBlock(nn.Module):
         self.modulation = nn.Linear(embedding_dim, 2 * out_channels)
         self.norm2 = SparseGroupNorm(GROUPS, out_channels)
         self.conv2 = SparseConv3(out_channels, out_channels)
-        self.skip = nn.Identity() if channels == out_channels else nn.Linear(channels, out_channels)
+        self.skip = nn.Identity() if channels == out_channels else Linear(channels, out_channels)
 
-    def forward(self, x: Tensor, grid: Grid, target: Grid, embedding: Tensor) -> Tensor:
-        """x [N, C] on `grid`, activated embedding [B, E] -> [M, C'] on `target` (coarser, finer or the same)."""
+    def forward(self, x: Tensor, grid: Grid, target: Grid, time: Time) -> Tensor:
+        """x [N, C] on `grid`, timesteps of B samples -> [M, C'] on `target` (coarser, finer or the same)."""
         h = self.norm1(x, grid, silu=True)
         if self.resample == "down":
             h, x = grid.average_pool(h), grid.average_pool(x)
         elif self.resample == "up":
             h, x = target.upsample(h), target.upsample(x)
-        h = self.norm2(self.conv1(h, target), target, self.modulation(embedding), silu=True)
-        return self.skip(x) + self.conv2(h, target)  # type: ignore[no-any-return]
+        h = self.norm2(self.conv1(h, target), target, time.modulation(self.modulation), silu=True)
+        skip = self.skip(x, Rows(target.counts, target.real)) if isinstance(self.skip, Linear) else x
+        return skip + self.conv2(h, target)  # type: ignore[no-any-return]
 
 
 class SparseTransformer(SpatialTransformer):
@@ -50,18 +50,17 @@ class SparseTransformer(SpatialTransformer):
 
     def forward(self, x: Tensor, grid: Grid, context: TextContext) -> Tensor:
         """x [N, C] -> the same shape."""
-        return self.transform(self.norm(x, grid), grid.counts, context) + x
+        return self.transform(self.norm(x, grid), Rows(grid.counts, grid.real), context) + x
 
 
-class SparseUNet(nn.Module):
+class SparseUNet(TimeConditioned):
     """Predicts v for noisy latents on sparse voxels."""
 
     def __init__(self, config: SparseUNetConfig) -> None:
-        super().__init__()
+        super().__init__(config.model_channels)
         self.config = config
         base, heads = config.model_channels, config.num_heads
         embedding_dim = 4 * base
-        self.time_embedding = TimestepEmbedding(base)
 
         def stage(channels: int, out_channels: int, factor: int, head_dim: int) -> list[nn.Module]:
             self_attention = factor in config.attention_resolutions
@@ -109,18 +108,18 @@ class SparseUNet(nn.Module):
     def forward(self, x: Tensor, grid: Grid, timesteps: Tensor, context: TextContext) -> Tensor:
         """x [N, C] on `grid`, timesteps [B], context of B texts -> v [N, C']."""
         x = x.to(self.out_conv.weight.dtype)
-        embedding = functional.silu(self.time_embedding(timesteps)).to(x.dtype)
+        time = self.time(timesteps, x.dtype)
         grids, skips = [grid], []
         for layers in self.encoder:
-            x = _run(layers, x, grids, embedding, context)
+            x = _run(layers, x, grids, time, context)
             skips.append(x)
-        x = _run(self.middle, x, grids, embedding, context)
+        x = _run(self.middle, x, grids, time, context)
         for layers in self.decoder:
-            x = _run(layers, torch.cat((skips.pop(), x), dim=1), grids, embedding, context)
+            x = _run(layers, torch.cat((skips.pop(), x), dim=1), grids, time, context)
         return self.out_conv(self.out_norm(x, grid, silu=True), grid)  # type: ignore[no-any-return]
 
 
-def _run(layers: nn.Module, x: Tensor, grids: list[Grid], embedding: Tensor, context: TextContext) -> Tensor:
+def _run(layers: nn.Module, x: Tensor, grids: list[Grid], time: Time, context: TextContext) -> Tensor:
     """Runs the layers of a block; `grids` is the stack from the finest grid to the current one."""
     for layer in layers.children():
         grid = grids[-1]
@@ -129,7 +128,7 @@ def _run(layers: nn.Module, x: Tensor, grids: list[Grid], embedding: Tensor, con
                 grids.append(grid.coarse())
             elif layer.resample == "up":
                 grids.pop()
-            x = layer(x, grid, grids[-1], embedding)
+            x = layer(x, grid, grids[-1], time)
         elif isinstance(layer, SparseTransformer):
             x = layer(x, grid, context)
         else:

@@ -60,7 +60,7 @@ class SparseGroupNorm(nn.Module):
         if len(grid.counts) == 1 and len(x) and kernels.usable("normalisation", x):
             from models.kernels.normalisation import group_norm
 
-            return group_norm(x[None], self.groups, self.weight, self.bias, self.eps, modulation, silu)[0]
+            return group_norm(x[None], self.groups, self.weight, self.bias, self.eps, modulation, silu, grid.real)[0]
         with torch.autocast(x.device.type, enabled=False):
             rows = x.float()
             y = rows - self._mean(rows, grid)

@@ -1,203 +1,48 @@
-"""The two diffusion stages: from a state of pure noise, slice by slice, to voxels.
+"""The two diffusion stages: from a state of pure noise to coarse voxels, and from these to fine ones.
 
-A stage holds weights and caches, never a run: `denoise` takes states and returns states. Every sample of a call may
-differ in step count, position, guidance, seed and prompt. On a CPU samples are computed one by one, because a batch
-changes the last bits of a result there and gains no time. On a GPU coarse samples share batches of fixed sizes; a fine
-sample fills the GPU by itself, and its step is a CUDA graph that belongs to its voxels alone.
+On a GPU coarse samples share batches of fixed sizes, where the kernels see to it that this changes no bit; a fine
+sample fills the GPU by itself, in memory with room for its number of voxels.
 """
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
-from functools import lru_cache, partial
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from models.cache import LRUCache, digest
+from models import kernels
+from models.cache import LRUCache
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig
 from models.dense import DenseUNet
-from models.errors import NumericError
-from models.graphs import Graphs, Slot
-from models.layers import TextContext
+from models.graphs import Graphs
 from models.noise import INITIAL, noise
 from models.precision import prepare
-from models.result import Voxels, unit_normals
-from models.samplers import SAMPLERS, timesteps
+from models.result import Voxels
+from models.slots import Slot
 from models.sparse import SparseUNet
+from models.stage import DiffusionStage
 from models.state import DiffusionState
-from models.text import TextEmbedding, pad
+from models.text import TextEmbedding
 from models.threads import share
-from models.vae import Decoded, Decoder
-from models.voxels import FvdbGrid, Grid, GridClass, TorchGrid
+from models.vae import Decoder
+from models.voxels import FixedGrid, FvdbGrid, GridClass, TorchGrid, counts_of, rooms_for
 
+__all__ = ["CoarseStage", "DiffusionStage", "FineStage", "normalise_condition"]
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
-"""Rows of a GPU batch are padded to one of these, so that equal buckets run equal kernels and give equal bits."""
-TOKENS = 80
-"""Tokens of a padded prompt on a GPU: the 77 of CLIP, and three so that attention kernels find rows aligned."""
-CONTEXTS_KEPT = 16
+"""Rows of a GPU batch are padded to one of these, so that a few recorded steps serve batches of any size."""
 GRIDS_KEPT = 16
-NAMES_KEPT = 64
-L = TypeVar("L")
-
-
-class DiffusionStage:
-    """What both stages share: denoising by slices and decoding."""
-
-    stage: Stage
-    batch_size = 1
-    """States of a GPU batch at most."""
-
-    def __init__(
-        self, config: StageConfig, decoder: Decoder, scale_factor: float,
-        device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, graphs: bool = True,
-        backend: GridClass = TorchGrid,
-    ) -> None:  # fmt: skip
-        self.config = config
-        self.device = torch.device(device)
-        self.dtype = dtype
-        self.scale_factor = scale_factor
-        self.decoder = decoder.to(self.device).eval().requires_grad_(False)
-        self._contexts: LRUCache[TextContext] = LRUCache(CONTEXTS_KEPT)
-        self._names: LRUCache[tuple[Tensor, bytes]] = LRUCache(NAMES_KEPT)
-        self.graphs = graphs
-        self.backend = backend
-        self.batched = self.device.type != "cpu"
-        self._all_graphs = Graphs() if self.device.type == "cuda" else None
-
-    @torch.inference_mode()
-    def denoise(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
-        """Advances every state by `steps` denoising steps, or to its end if that comes first.
-
-        States come back in the order given, with tensors on the stage's device. Raises NumericError if a latent is no
-        longer finite, torch.OutOfMemoryError, with everything freed that can be, if the GPU's memory does not suffice.
-        """
-        try:
-            results = self._denoise(states, steps)
-        except torch.OutOfMemoryError:
-            self.release()
-            raise
-        for state in results:
-            if not bool(state.x.isfinite().all()):
-                raise NumericError(f"the {self.stage} latent is not finite at step {state.step}: try another seed")
-        return results
-
-    def _denoise(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
-        moved = [state.to(self.device) for state in states]
-        size = self.batch_size if self.batched else 1
-        groups = [moved[start : start + size] for start in range(0, len(moved), size)]
-        advance = partial(self._advance, steps=steps)
-        advanced = map(advance, groups) if self.batched else share(advance, groups)
-        return [state for group in advanced for state in group]
-
-    def _advance(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
-        results = list(states)
-        for _ in range(steps):
-            active = [index for index, state in enumerate(results) if not state.done]
-            if not active:
-                break
-            running = [results[index] for index in active]
-            predictions = self.predict(running, [self.timestep(state) for state in running])
-            for index, prediction in zip(active, predictions, strict=True):
-                results[index] = self._step(results[index], prediction)
-        return results
-
-    def release(self) -> None:
-        """Frees whatever can be made again: text keys and values, grids, graphs."""
-        caches: list[LRUCache[Any]] = [self._contexts, self._names, *self._rebuilt()]
-        for cache in caches:
-            cache.clear()
-        if self.device.type == "cuda":
-            gc.collect()  # graphs and their stages refer to each other
-            torch.cuda.empty_cache()
-
-    @property
-    def _recorded(self) -> Graphs | None:
-        """Where steps are recorded; None if they are not to be."""
-        return self._all_graphs if self.graphs else None
-
-    def _rebuilt(self) -> Sequence[LRUCache[Any]]:
-        """The caches that a kind of stage has of its own."""
-        raise NotImplementedError
-
-    def predict(self, states: Sequence[DiffusionState], times: Sequence[int]) -> list[Tensor]:
-        """The guided v-prediction of each state at its timestep, float32 [V, C]."""
-        raise NotImplementedError
-
-    def timestep(self, state: DiffusionState) -> int:
-        """The timestep of the state's next step."""
-        return self._timesteps(state.steps)[state.step]
-
-    @torch.inference_mode()
-    def decode_raw(self, states: Sequence[DiffusionState]) -> list[Decoded]:
-        """Decodes finished states one by one, with every level and raw normals, as the parity tests need them."""
-        return [self.decoder(state.x.to(self.device) / self.scale_factor, self.grid([state])) for state in states]
-
-    def decode(self, states: Sequence[DiffusionState]) -> list[Voxels]:
-        """Decodes finished states to voxels with unit normals; a result without any voxel is possible."""
-        return [
-            Voxels(
-                decoded.grid.ijk.cpu().numpy().astype("int16"),
-                unit_normals(decoded.normals.cpu().numpy()),
-                self.config.voxel_size,
-            )
-            for decoded in self.decode_raw(states)
-        ]
-
-    def grid(self, states: Sequence[DiffusionState]) -> TorchGrid | FvdbGrid:
-        """The latent grid of the states as one batch."""
-        raise NotImplementedError
-
-    def _timesteps(self, steps: int) -> list[int]:
-        return _timesteps(steps, self.config.schedule.num_train_timesteps)
-
-    def _name(self, tensor: Tensor) -> bytes:
-        """The digest of a tensor that does not change, computed once while the tensor is in use."""
-        return self._names.get(id(tensor), lambda: (tensor, digest(tensor)))[1]
-
-    def _context(self, text: Tensor) -> TextContext:
-        return self._contexts.get(self._name(text), lambda: TextContext(text[None].to(self.device)))
-
-    def _tokens(self, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Tokens and additive mask of a fixed length, on the device."""
-        tokens, mask = pad([TextEmbedding(text.cpu()) for text in texts], TOKENS)
-        added = torch.zeros(mask.shape).masked_fill_(~mask, float("-inf"))
-        return tokens.to(self.device), added.to(self.device, self.dtype)
-
-    def _slot(
-        self, slots: LRUCache[Slot[L]], key: Hashable, texts: Sequence[Tensor], layout: Callable[[], L]
-    ) -> Slot[L]:
-        """The slot of a layout, made now if it is not kept, with these texts in it."""
-        name = tuple(self._name(text) for text in texts)
-        slot = slots.get(key, lambda: Slot(layout(), TextContext(*self._tokens(texts)), name))
-        slot.read(name, lambda: self._tokens(texts))
-        return slot
-
-    def _upload(self, values: Tensor) -> Tensor:
-        """Values on the device, without waiting for what it computes just now."""
-        return values.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else values
-
-    def _step(self, state: DiffusionState, prediction: Tensor) -> DiffusionState:
-        run = self._timesteps(state.steps)
-        sampler = SAMPLERS[state.sampler]
-        following = run[state.step + 1] if state.step + 1 < state.steps else None
-        x, clean = sampler.step(
-            self.config.schedule, run[state.step], following, state.x, prediction,
-            lambda: self._upload(noise(state.seed, self.stage, state.step, *state.x.shape)),
-            None if state.previous is None else (run[state.step - 1], state.previous),
-        )  # fmt: skip
-        history = clean if sampler.uses_history and following is not None else None
-        return replace(state, x=x, step=state.step + 1, previous=history)
+SHAPES_KEPT = 32
+"""Fixed memory for fine samples, each for shapes of about one size."""
 
 
 class CoarseStage(DiffusionStage):
     """Text -> coarse voxels, by dense diffusion on a full cube of latents."""
 
     stage: Stage = "coarse"
-    batch_size = BUCKETS[-1] // 2  # a guided state takes two rows
+    most_together = BUCKETS[-1] // 2  # a guided state takes two rows
 
     def __init__(
         self, config: StageConfig, unet: DenseUNet, decoder: Decoder, scale_factor: float, null: TextEmbedding,
@@ -207,7 +52,7 @@ class CoarseStage(DiffusionStage):
         super().__init__(config, decoder, scale_factor, device, dtype, graphs, backend)
         assert isinstance(config.unet, DenseUNetConfig)
         self.resolution, self.channels = config.unet.image_size, config.unet.in_channels
-        self.unet = prepare(unet, self.device, dtype)
+        self.unet = prepare(unet, self.device, dtype, config.schedule.num_train_timesteps)
         self._slots: LRUCache[Slot[int]] = LRUCache(len(BUCKETS))
         self.null = null.tokens
         self._grid = backend.dense(self.resolution, 1, self.device)
@@ -225,20 +70,21 @@ class CoarseStage(DiffusionStage):
     def predict(self, states: Sequence[DiffusionState], times: Sequence[int]) -> list[Tensor]:
         if not self.batched:
             return [self._predict_alone(state, time) for state, time in zip(states, times, strict=True)]
+        return self._predict_together(states, times)
+
+    def _place(self, states: Sequence[DiffusionState]) -> Slot[Any]:
         guided = [index for index, state in enumerate(states) if state.guidance_scale != 1.0]
-        order = [*range(len(states)), *guided]
-        texts = [state.text for state in states] + [self.null] * len(guided)
-        rows = next(size for size in BUCKETS if size >= len(order))
-        texts += [self.null] * (rows - len(order))
-        order += [0] * (rows - len(order))
-        x = torch.stack([states[index].x for index in order])
-        row_times = self._upload(torch.tensor([times[index] for index in order]))
-        slot = self._slot(self._slots, len(x), texts, lambda: len(x))
-        rows_v = slot.run(partial(self._forward, context=slot.context), (x, row_times), self._recorded)
-        predictions = list(rows_v[: len(states)].clone())
+        rows = next(size for size in BUCKETS if size >= len(states) + len(guided))
+        source, partner, guidance = torch.zeros(rows, dtype=torch.int64), torch.arange(rows), torch.zeros(rows)
+        source[: len(states)] = partner[: len(states)]
         for row, index in enumerate(guided, start=len(states)):
-            predictions[index] = _guide(predictions[index], rows_v[row], states[index])
-        return predictions
+            source[row], partner[index], guidance[index] = index, row, states[index].guidance_scale
+        texts = [state.text for state in states] + [self.null] * (rows - len(states))
+        shape = (rows, self.resolution**3, self.channels)
+        slot = self._slot(self._slots, rows, texts, shape, lambda: rows, self._forward)
+        slot.guide(source, partner, guidance)
+        slot.load([state.x for state in states], [state.previous for state in states])
+        return slot
 
     def _predict_alone(self, state: DiffusionState, time: int) -> Tensor:
         guided = state.guidance_scale != 1.0
@@ -250,9 +96,9 @@ class CoarseStage(DiffusionStage):
     def _rebuilt(self) -> Sequence[LRUCache[Any]]:
         return (self._slots,)
 
-    def _forward(self, x: Tensor, times: Tensor, context: TextContext) -> Tensor:
-        """Rows of latents [R, V, C], timesteps [R] and R texts -> v, float32 [R, V, C]."""
-        return self._rows(self.unet(self._cube(x), times, context))
+    def _forward(self, slot: Slot[int], x: Tensor, times: Tensor) -> Tensor:
+        x, times = (value.index_select(0, slot.source) for value in (x, times))
+        return self._rows(self.unet(self._cube(x), times, slot.context))
 
     def _cube(self, x: Tensor) -> Tensor:
         """[R, V, C] -> [R, C, X, Y, Z]."""
@@ -277,8 +123,9 @@ class FineStage(DiffusionStage):
         super().__init__(config, decoder, scale_factor, device, dtype, graphs, backend)
         assert isinstance(config.unet, SparseUNetConfig)
         self.channels = config.unet.out_channels
-        self.unet = prepare(unet, self.device, dtype)
-        self._slots: LRUCache[Slot[TorchGrid | FvdbGrid]] = LRUCache(GRIDS_KEPT)
+        self.unet = prepare(unet, self.device, dtype, config.schedule.num_train_timesteps)
+        self._levels = len(config.unet.channel_mult)
+        self._slots: LRUCache[Slot[_Layout]] = LRUCache(SHAPES_KEPT)
         self._grids: LRUCache[TorchGrid | FvdbGrid] = LRUCache(GRIDS_KEPT)
 
     def start(
@@ -304,27 +151,71 @@ class FineStage(DiffusionStage):
         return self._grids.get(tuple(self._name(ijk) for ijk in voxels), build)
 
     def predict(self, states: Sequence[DiffusionState], times: Sequence[int]) -> list[Tensor]:
-        return [self._predict_one(state, time) for state, time in zip(states, times, strict=True)]
+        if not self.batched:
+            return [self._predict_alone(state, time) for state, time in zip(states, times, strict=True)]
+        pairs = zip(states, times, strict=True)
+        return [self._predict_together([state], [time])[0] for state, time in pairs]
 
     def _rebuilt(self) -> Sequence[LRUCache[Any]]:
         return self._slots, self._grids
 
-    def _predict_one(self, state: DiffusionState, time: int) -> Tensor:
+    @property
+    def _recorded(self) -> Graphs | None:
+        # fvdb allocates and waits as it likes, which a graph cannot record
+        return super()._recorded if self.backend is TorchGrid else None
+
+    def _predict_alone(self, state: DiffusionState, time: int) -> Tensor:
+        assert state.normal is not None
+        features = _condition(state.x, self.grid([state]), state.normal)
+        v: Tensor = self.unet(features, self.grid([state]), torch.tensor([time]), self._context(state.text))
+        return v.float()
+
+    def _place(self, states: Sequence[DiffusionState]) -> Slot[Any]:
+        (state,) = states
         assert state.normal is not None
         assert state.ijk is not None
-        inputs = (state.x, state.normal, self._upload(torch.tensor([time])))
-        if not self.batched:
-            return self._forward(*inputs, grid=self.grid([state]), context=self._context(state.text))
-        slot = self._slot(self._slots, self._name(state.ijk), [state.text], lambda: self.grid([state]))
-        forward = partial(self._forward, grid=slot.layout, context=slot.context)
-        # fvdb allocates and waits as it likes, which a graph cannot record
-        graphs = self._recorded if self.backend is TorchGrid else None
-        return slot.run(forward, inputs, graphs).clone()
+        grid, name = self.grid([state]), self._name(state.ijk)
+        alike = torch.empty(0, dtype=self.dtype, device=self.device)
+        if isinstance(grid, TorchGrid) and kernels.exact(alike):
+            rooms = rooms_for(counts_of(grid, self._levels))
+            shape = (1, rooms[0], self.channels)
+            slot = self._slot(
+                self._slots, rooms, [state.text], shape, lambda: _Layout(FixedGrid(rooms, self.device)), self._forward
+            )
+            if slot.name != name:
+                slot.layout.take(grid, state.normal)
+                slot.name = name
+        else:
+            shape = (1, len(state.x), self.channels)
+            layout = partial(_Layout, grid)
+            slot = self._slot(self._slots, name, [state.text], shape, layout, self._forward)
+            slot.layout.normal.copy_(state.normal)
+        slot.load([state.x], [state.previous])
+        return slot
 
-    def _forward(self, x: Tensor, normal: Tensor, time: Tensor, grid: Grid, context: TextContext) -> Tensor:
-        features = torch.cat((x, grid.ijk.float(), normal), dim=1)
-        v: Tensor = self.unet(features, grid, time, context)
-        return v.float()
+    def _forward(self, slot: Slot[_Layout], x: Tensor, times: Tensor) -> Tensor:
+        grid = slot.layout.grid
+        v: Tensor = self.unet(_condition(x[0], grid, slot.layout.normal), grid, times, slot.context).float()
+        return (grid.clear(v) if isinstance(grid, FixedGrid) else v)[None]
+
+
+class _Layout:
+    """The voxels of a fine sample and the normals on them, at addresses that stay."""
+
+    def __init__(self, grid: TorchGrid | FvdbGrid | FixedGrid) -> None:
+        self.grid = grid
+        self.normal = torch.zeros(len(grid.ijk), 3, device=grid.ijk.device)
+
+    def take(self, grid: TorchGrid, normal: Tensor) -> None:
+        """Another sample's, where the grid is one in fixed memory."""
+        assert isinstance(self.grid, FixedGrid)
+        self.grid.load(grid)
+        self.normal[: len(normal)] = normal
+
+
+def _condition(x: Tensor, grid: TorchGrid | FvdbGrid | FixedGrid, normal: Tensor) -> Tensor:
+    """The fine model's input: latents, voxel indices and normals, [N, C]."""
+    return torch.cat((x, grid.ijk.float(), normal), dim=1)
 
 
 def _guide(conditional: Tensor, unconditional: Tensor, state: DiffusionState) -> Tensor:
@@ -336,8 +227,3 @@ def normalise_condition(normals: Tensor) -> Tensor:
     for _ in range(2):
         normals = normals / (normals.norm(dim=1, keepdim=True) + 1e-6)
     return normals
-
-
-@lru_cache(maxsize=256)
-def _timesteps(steps: int, num_train_timesteps: int) -> list[int]:
-    return timesteps(steps, num_train_timesteps)

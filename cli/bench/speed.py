@@ -12,11 +12,9 @@ import torch
 
 from cli.bench.subjects import coarse_samples, coarse_stage, fine_samples, fine_stage
 from models import kernels, threads
-from models.kernels import Switches
+from models.kernels import OFF, Switches
 from models.stages import DiffusionStage
 from models.state import DiffusionState
-
-OFF = Switches(convolution=False, normalisation=False, activation=False)
 
 
 @dataclass(frozen=True)
@@ -57,8 +55,11 @@ def variants(device: torch.device) -> list[Variant]:
         Variant("all", bf16, True, on),
         Variant("all but graphs", bf16, False, on),
         Variant("all but fused convolution", bf16, True, replace(on, convolution=False)),
+        Variant("all but fused products", bf16, True, replace(on, product=False)),
+        Variant("all but fused attention", bf16, True, replace(on, attention=False)),
         Variant("all but fused norms", bf16, True, replace(on, normalisation=False)),
         Variant("all but fused GEGLU", bf16, True, replace(on, activation=False)),
+        Variant("all but fused pooling", bf16, True, replace(on, pooling=False)),
         Variant("all but bf16", fp32, True, on),
     ]
 
@@ -103,16 +104,16 @@ def _side_by_side(
 
 @contextmanager
 def _as(stage: DiffusionStage, way: Variant) -> Iterator[None]:
-    """Runs a stage one way; graphs of another way are forgotten."""
+    """Runs a stage one way, a batch as one whether that changes bits or not; graphs of another way are forgotten."""
     before = kernels.switches
     stage.release()
-    stage.graphs, kernels.switches = way.graphs, way.switches
+    stage.graphs, kernels.switches, stage.exact = way.graphs, way.switches, False
     try:
         with nullcontext() if way.lanes else threads.alone():
             yield
     finally:
         stage.release()
-        stage.graphs, kernels.switches = True, before
+        stage.graphs, kernels.switches, stage.exact = True, before, True
 
 
 def _timed(work: Callable[[], object], device: torch.device) -> float:

@@ -1,4 +1,6 @@
-"""Fused GPU kernels in Triton for what the U-Nets do most, each beside plain PyTorch that computes the same.
+"""Fused GPU kernels in Triton for what the U-Nets do, each beside plain PyTorch that computes the same.
+
+With all of them a sample has the same bits alone and in any batch; PyTorch's libraries do not promise that.
 
 They take part where tensors are bfloat16 on a GPU, no gradient is wanted, and a kernel has proved itself on that
 machine (see trial.py). Everything else, float32 on a GPU included, runs the plain way, which is the reference.
@@ -8,15 +10,15 @@ machine (see trial.py). Everything else, float32 on a GPU included, runs the pla
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 log = logging.getLogger("xcube.kernels")
-Kind = Literal["convolution", "normalisation", "activation"]
+Kind = Literal["convolution", "product", "attention", "normalisation", "activation", "pooling"]
 
 
 @dataclass
@@ -24,11 +26,15 @@ class Switches:
     """Which kernels may be used. Process-wide, like the backend flags of PyTorch; for measurements and for doubts."""
 
     convolution: bool = True
+    product: bool = True
+    attention: bool = True
     normalisation: bool = True
     activation: bool = True
+    pooling: bool = True
 
 
 switches = Switches()
+OFF = Switches(*(False for _ in fields(Switches)))
 
 
 def usable(kind: Kind, x: Tensor) -> bool:
@@ -37,7 +43,12 @@ def usable(kind: Kind, x: Tensor) -> bool:
     return suited and getattr(switches, kind) and _proved(kind)
 
 
-@lru_cache(maxsize=3)
+def exact(x: Tensor) -> bool:
+    """Whether all kernels may take tensors like this one, so that a batch changes no bit of a sample."""
+    return all(usable(kind, x) for kind in get_args(Kind))
+
+
+@lru_cache(maxsize=len(get_args(Kind)))
 def _proved(kind: Kind) -> bool:
     try:
         from models.kernels.trial import TRIALS

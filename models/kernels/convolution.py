@@ -1,6 +1,7 @@
 """A 3x3x3 convolution on rows of voxels as one kernel: neighbours are gathered straight into the matrix product.
 
-The gathered block [N, 27 * Cin], which the plain way writes to memory and reads again, never exists.
+The gathered block [N, 27 * Cin], which the plain way writes to memory and reads again, never exists. Sums are divided
+into parts as in product.py, so a sample gives the same bits alone and in any batch.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, misc"
@@ -12,68 +13,102 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from models.kernels.product import Tiles, combine, parts_of, tiles_of
+
 TAPS = 27
-FEWEST_TILES = 48
-"""Below so many output tiles the GPU would idle, and a library's product that splits the sum is faster."""
 
 
-def worthwhile(x: Tensor, out_channels: int) -> bool:
-    """Whether the kernel is the better way for features [N, Cin] -> [N, out_channels]."""
-    tiles = triton.cdiv(x.shape[0], 128) * triton.cdiv(out_channels, 128)
-    return bool(tiles >= FEWEST_TILES and x.numel() < 2**31)
+def gather_gemm(
+    x: Tensor, taps: Tensor, weight: Tensor, bias: Tensor | None, real: Tensor | None = None,
+    tiles: Tiles | None = None,
+) -> Tensor:  # fmt: skip
+    """x [N, Cin], taps int32 [27, V], weight [27, Cin, Cout], bias [Cout] -> [N, Cout].
 
-
-def gather_gemm(x: Tensor, taps: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """x [N, Cin], taps int32 [27, N] (row of each neighbour, N for none), weight [27, Cin, Cout] -> [N, Cout].
-
-    Products are summed in float32, tap by tap in ascending order, whatever the tile size.
+    taps: the row of each neighbour within a sample of V voxels, V for none; N is a multiple of V, and every sample has
+    the same table. real: int32 [1], the rows of the one sample that count, where the others are only room; what they
+    get is undefined. tiles: in place of the usual ones.
     """
     x, weight = x.contiguous(), weight.contiguous()
     rows, cin = x.shape
-    cout = weight.shape[2]
+    cout, voxels = weight.shape[2], taps.shape[1]
+    block = 64 if cin % 64 == 0 else 32
+    parts = parts_of(voxels, cout, (1, 3, 9), 192)
+    shape = tiles or tiles_of(rows, cout, parts)
     out = torch.empty(rows, cout, dtype=x.dtype, device=x.device)
-    block_n = 16 if cout <= 16 else 64 if cout <= 64 else 128
-    block_k = 64 if cin % 64 == 0 else 32
-    grid = (triton.cdiv(rows, 128) * triton.cdiv(cout, block_n),)
-    _kernel[grid](
-        x, taps, weight, weight if bias is None else bias, out, rows,
-        CIN=cin, COUT=cout, BIAS=bias is not None, EVEN=cin % block_k == 0 and cout % block_n == 0,
-        BLOCK_M=128, BLOCK_N=block_n, BLOCK_K=block_k, TAPS=TAPS, num_warps=8 if block_n == 128 else 4, num_stages=3,
+    sums = torch.empty(parts, rows, cout, dtype=torch.float32, device=x.device) if shape.apart else out
+    grid = (triton.cdiv(rows, shape.rows) * triton.cdiv(cout, shape.columns), parts if shape.apart else 1)
+    _convolve[grid](
+        x, taps, weight, weight if bias is None else bias, sums, taps if real is None else real,
+        rows, voxels, cout,
+        CIN=cin, BIAS=bias is not None, COUNTED=real is not None, ALONE=rows == voxels, PARTS=parts,
+        APART=shape.apart, EVEN=cin % block == 0 and cout % shape.columns == 0,
+        BLOCK_M=shape.rows, BLOCK_N=shape.columns, BLOCK_K=block, TAPS=TAPS,
+        num_warps=shape.warps, num_stages=shape.stages,
     )  # fmt: skip
+    if shape.apart:
+        combine(sums, bias, out, real)
     return out
 
 
-@triton.jit
-def _kernel(
-    x, taps, weight, bias, out, rows,
-    CIN: tl.constexpr, COUT: tl.constexpr, BIAS: tl.constexpr, EVEN: tl.constexpr,
+@triton.jit(do_not_specialize=["rows", "voxels"])
+def _convolve(
+    x, taps, weight, bias, out, real, rows, voxels, cout,
+    CIN: tl.constexpr, BIAS: tl.constexpr, COUNTED: tl.constexpr, ALONE: tl.constexpr,
+    PARTS: tl.constexpr, APART: tl.constexpr, EVEN: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, TAPS: tl.constexpr,
 ):  # fmt: skip
-    blocks: tl.constexpr = (COUT + BLOCK_N - 1) // BLOCK_N
+    blocks = tl.cdiv(cout, BLOCK_N)
     steps: tl.constexpr = (CIN + BLOCK_K - 1) // BLOCK_K
-    row = tl.program_id(0) // blocks * BLOCK_M + tl.arange(0, BLOCK_M)
+    length: tl.constexpr = TAPS // PARTS * steps
+    first = tl.program_id(0) // blocks * BLOCK_M
+    count = rows
+    if COUNTED:
+        count = tl.load(real)
+    if first >= count:
+        return
+    row = first + tl.arange(0, BLOCK_M)
     col = tl.program_id(0) % blocks * BLOCK_N + tl.arange(0, BLOCK_N)
-    inside = row < rows
+    inside = row < count
+    if ALONE:
+        voxel = row
+        sample = x
+    else:
+        voxel = row % voxels
+        sample = x + (row - voxel).to(tl.int64)[:, None] * CIN
     total = tl.zeros((BLOCK_M, BLOCK_N), dtype=tl.float32)
-    for step in range(TAPS * steps):
-        tap = step // steps
-        channel = step % steps * BLOCK_K + tl.arange(0, BLOCK_K)
-        source = tl.load(taps + tap * rows + row, mask=inside, other=rows)
-        present = (source < rows)[:, None]
-        if EVEN:
-            a = tl.load(x + source[:, None] * CIN + channel[None, :], mask=present, other=0.0)
-            b = tl.load(weight + (tap * CIN + channel)[:, None] * COUT + col[None, :])
+    part = tl.program_id(1)
+    for number in range(1 if APART else PARTS):
+        start = (part + number) * length
+        added = tl.zeros((BLOCK_M, BLOCK_N), dtype=tl.float32)
+        for step in range(length):
+            tap = (start + step) // steps
+            channel = (start + step) % steps * BLOCK_K + tl.arange(0, BLOCK_K)
+            source = tl.load(taps + tap * voxels + voxel, mask=inside, other=voxels)
+            present = (source < voxels)[:, None]
+            if EVEN:
+                a = tl.load(sample + source[:, None] * CIN + channel[None, :], mask=present, other=0.0)
+                b = tl.load(weight + (tap * CIN + channel)[:, None] * cout + col[None, :])
+            else:
+                a = tl.load(
+                    sample + source[:, None] * CIN + channel[None, :],
+                    mask=present & (channel < CIN)[None, :],
+                    other=0.0,
+                )
+                b = tl.load(
+                    weight + (tap * CIN + channel)[:, None] * cout + col[None, :],
+                    mask=(channel < CIN)[:, None] & (col < cout)[None, :],
+                    other=0.0,
+                )
+            added = tl.dot(a, b, added, input_precision="ieee")
+        if PARTS == 1 or APART:
+            total = added
         else:
-            a = tl.load(
-                x + source[:, None] * CIN + channel[None, :], mask=present & (channel < CIN)[None, :], other=0.0
-            )
-            b = tl.load(
-                weight + (tap * CIN + channel)[:, None] * COUT + col[None, :],
-                mask=(channel < CIN)[:, None] & (col < COUT)[None, :],
-                other=0.0,
-            )
-        total = tl.dot(a, b, total)
-    if BIAS:
-        total += tl.load(bias + col, mask=col < COUT, other=0.0).to(tl.float32)[None, :]
-    kept = inside[:, None] & (col < COUT)[None, :]
-    tl.store(out + row[:, None] * COUT + col[None, :], total.to(out.dtype.element_ty), mask=kept)
+            total += added
+    kept = inside[:, None] & (col < cout)[None, :]
+    if APART:
+        place = (part.to(tl.int64) * rows + row)[:, None] * cout + col[None, :]
+        tl.store(out + place, total, mask=kept)
+    else:
+        if BIAS:
+            total += tl.load(bias + col, mask=col < cout, other=0.0).to(tl.float32)[None, :]
+        tl.store(out + row.to(tl.int64)[:, None] * cout + col[None, :], total.to(out.dtype.element_ty), mask=kept)

@@ -13,28 +13,33 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-ROWS_PER_PROGRAM = 256
+ROWS_PER_PROGRAM = 64
 LINES = 16
 FEW = 16_384
 """Values of a group that one program takes at once, so that a single kernel does everything."""
 
 
 def group_norm(
-    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, modulation: Tensor | None, silu: bool
-) -> Tensor:
+    x: Tensor, groups: int, weight: Tensor, bias: Tensor, eps: float, modulation: Tensor | None, silu: bool,
+    real: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """x [B, V, C], each sample normalised over V and the channels of a group; the same shape and type comes back.
 
-    modulation: [B, 2 * C], scale then shift: y * (1 + scale) + shift, or None. silu: whether SiLU comes last.
+    modulation: [B, 2 * C], scale then shift: y * (1 + scale) + shift, or None; its rows may lie apart. silu: whether
+    SiLU comes last. real: int32 [1], the voxels that count, where the others are only room; what they get is undefined.
     """
     x = x.contiguous()
+    assert modulation is None or modulation.stride(1) == 1
+    apart = 0 if modulation is None else modulation.stride(0)
     batch, voxels, channels = x.shape
     width = channels // groups
     if voxels * width <= FEW:
         out = torch.empty_like(x)
         _group_norm[(groups, batch)](
-            x, weight, bias, weight if modulation is None else modulation.contiguous(), out, voxels, eps,
+            x, weight, bias, weight if modulation is None else modulation, out, x if real is None else real,
+            voxels, apart, eps,
             C=channels, WIDTH=width, BLOCK=triton.next_power_of_2(width), ROWS=triton.next_power_of_2(voxels),
-            MODULATED=modulation is not None, SILU=silu, num_warps=4,
+            MODULATED=modulation is not None, SILU=silu, COUNTED=real is not None, num_warps=4,
         )  # fmt: skip
         return out
     chunks = triton.cdiv(voxels, ROWS_PER_PROGRAM)
@@ -42,18 +47,20 @@ def group_norm(
     blocks = triton.cdiv(channels, block)
     sums = torch.empty(batch, chunks, 2, channels, dtype=torch.float32, device=x.device)
     _sums[(chunks, blocks, batch)](
-        x, sums, voxels, chunks, C=channels, ROWS=ROWS_PER_PROGRAM, LINES=LINES, BLOCK=block, num_warps=4
-    )
+        x, sums, x if real is None else real, voxels, chunks,
+        C=channels, ROWS=ROWS_PER_PROGRAM, LINES=LINES, BLOCK=block, COUNTED=real is not None, num_warps=4,
+    )  # fmt: skip
     affine = torch.empty(batch, 2, channels, dtype=torch.float32, device=x.device)
     _affine[(groups, batch)](
-        x, sums, weight, bias, weight if modulation is None else modulation.contiguous(), affine,
-        voxels, chunks, eps, C=channels, WIDTH=width, BLOCK=triton.next_power_of_2(width), CHUNKS=16,
-        MODULATED=modulation is not None, num_warps=1,
+        x, sums, weight, bias, weight if modulation is None else modulation, affine, x if real is None else real,
+        voxels, chunks, apart, eps, C=channels, WIDTH=width, BLOCK=triton.next_power_of_2(width), CHUNKS=64,
+        ROWS=ROWS_PER_PROGRAM, MODULATED=modulation is not None, COUNTED=real is not None, num_warps=1,
     )  # fmt: skip
     out = torch.empty_like(x)
     _apply[(triton.cdiv(voxels, LINES), blocks, batch)](
-        x, affine, out, voxels, C=channels, LINES=LINES, BLOCK=block, SILU=silu, num_warps=4
-    )
+        x, affine, out, x if real is None else real, voxels,
+        C=channels, LINES=LINES, BLOCK=block, SILU=silu, COUNTED=real is not None, num_warps=4,
+    )  # fmt: skip
     return out
 
 
@@ -72,27 +79,30 @@ def layer_norm(x: Tensor, residual: Tensor | None, weight: Tensor, bias: Tensor,
     return total, out
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["voxels", "apart"])
 def _group_norm(
-    x, weight, bias, modulation, out, voxels, eps,
+    x, weight, bias, modulation, out, real, voxels, apart, eps,
     C: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr,
-    MODULATED: tl.constexpr, SILU: tl.constexpr,
+    MODULATED: tl.constexpr, SILU: tl.constexpr, COUNTED: tl.constexpr,
 ):  # fmt: skip
+    total = voxels
+    if COUNTED:
+        total = tl.load(real)
     group, sample = tl.program_id(0), tl.program_id(1)
     lane = tl.arange(0, BLOCK)
     inside = lane < WIDTH
     col = group * WIDTH + lane
     row = tl.arange(0, ROWS)
-    kept = (row < voxels)[:, None] & inside[None, :]
+    kept = (row < total)[:, None] & inside[None, :]
     place = (sample * voxels + row)[:, None] * C + col[None, :]
     value = tl.load(x + place, mask=kept, other=0.0).to(tl.float32)
-    count = voxels * WIDTH
+    count = total * WIDTH
     value = tl.where(kept, value - tl.sum(tl.sum(value, axis=1), axis=0) / count, 0.0)
     variance = tl.sum(tl.sum(value * value, axis=1), axis=0) / count
     scale = tl.rsqrt(variance + eps) * tl.load(weight + col, mask=inside, other=0.0).to(tl.float32)
     shift = tl.load(bias + col, mask=inside, other=0.0).to(tl.float32)
     if MODULATED:
-        modulation += sample * 2 * C
+        modulation += sample * apart
         factor = 1.0 + tl.load(modulation + col, mask=inside, other=0.0).to(tl.float32)
         scale *= factor
         shift = shift * factor + tl.load(modulation + C + col, mask=inside, other=0.0).to(tl.float32)
@@ -102,11 +112,16 @@ def _group_norm(
     tl.store(out + place, value.to(out.dtype.element_ty), mask=kept)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["voxels", "chunks"])
 def _sums(
-    x, sums, voxels, chunks,
-    C: tl.constexpr, ROWS: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr,
+    x, sums, real, voxels, chunks,
+    C: tl.constexpr, ROWS: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr, COUNTED: tl.constexpr,
 ):  # fmt: skip
+    count = voxels
+    if COUNTED:
+        count = tl.load(real)
+    if tl.program_id(0) * ROWS >= count:
+        return
     chunk, sample = tl.program_id(0), tl.program_id(2)
     col = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = col < C
@@ -116,7 +131,7 @@ def _sums(
     squares = tl.zeros((BLOCK,), dtype=tl.float32)
     for start in range(0, ROWS, LINES):
         row = chunk * ROWS + start + tl.arange(0, LINES)
-        kept = (row < voxels)[:, None] & inside[None, :]
+        kept = (row < count)[:, None] & inside[None, :]
         value = tl.load(x + row[:, None] * C + col[None, :], mask=kept, other=0.0).to(tl.float32)
         value = tl.where(kept, value - first[None, :], 0.0)
         total += tl.sum(value, axis=0)
@@ -126,33 +141,37 @@ def _sums(
     tl.store(sums + C + col, squares, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["voxels", "chunks", "apart"])
 def _affine(
-    x, sums, weight, bias, modulation, affine, voxels, chunks, eps,
-    C: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, CHUNKS: tl.constexpr,
-    MODULATED: tl.constexpr,
+    x, sums, weight, bias, modulation, affine, real, voxels, chunks, apart, eps,
+    C: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, CHUNKS: tl.constexpr, ROWS: tl.constexpr,
+    MODULATED: tl.constexpr, COUNTED: tl.constexpr,
 ):  # fmt: skip
+    count = voxels
+    if COUNTED:
+        count = tl.load(real)
+    used = (count + ROWS - 1) // ROWS
     group, sample = tl.program_id(0), tl.program_id(1)
     lane = tl.arange(0, BLOCK)
     inside = lane < WIDTH
     col = group * WIDTH + lane
     total = tl.zeros((BLOCK,), dtype=tl.float32)
     squares = tl.zeros((BLOCK,), dtype=tl.float32)
-    for start in range(0, chunks, CHUNKS):
+    for start in range(0, used, CHUNKS):
         chunk = start + tl.arange(0, CHUNKS)
-        kept = (chunk < chunks)[:, None] & inside[None, :]
+        kept = (chunk < used)[:, None] & inside[None, :]
         place = sums + (sample * chunks + chunk)[:, None] * 2 * C + col[None, :]
         total += tl.sum(tl.load(place, mask=kept, other=0.0), axis=0)
         squares += tl.sum(tl.load(place + C, mask=kept, other=0.0), axis=0)
-    means = tl.load(x + sample * voxels * C + col, mask=inside, other=0.0).to(tl.float32) + total / voxels
-    spreads = squares - total * total / voxels
+    means = tl.load(x + sample * voxels * C + col, mask=inside, other=0.0).to(tl.float32) + total / count
+    spreads = squares - total * total / count
     mean = tl.sum(tl.where(inside, means, 0.0), axis=0) / WIDTH
-    apart = tl.where(inside, means - mean, 0.0)
-    variance = (tl.sum(tl.where(inside, spreads, 0.0), axis=0) / voxels + tl.sum(apart * apart, axis=0)) / WIDTH
+    away = tl.where(inside, means - mean, 0.0)
+    variance = (tl.sum(tl.where(inside, spreads, 0.0), axis=0) / count + tl.sum(away * away, axis=0)) / WIDTH
     scale = tl.rsqrt(tl.maximum(variance, 0.0) + eps) * tl.load(weight + col, mask=inside, other=0.0).to(tl.float32)
     shift = tl.load(bias + col, mask=inside, other=0.0).to(tl.float32) - mean * scale
     if MODULATED:
-        modulation += sample * 2 * C
+        modulation += sample * apart
         factor = 1.0 + tl.load(modulation + col, mask=inside, other=0.0).to(tl.float32)
         scale *= factor
         shift = shift * factor + tl.load(modulation + C + col, mask=inside, other=0.0).to(tl.float32)
@@ -161,15 +180,20 @@ def _affine(
     tl.store(affine + C + col, shift, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["voxels"])
 def _apply(
-    x, affine, out, voxels,
-    C: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr, SILU: tl.constexpr,
+    x, affine, out, real, voxels,
+    C: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr, SILU: tl.constexpr, COUNTED: tl.constexpr,
 ):  # fmt: skip
+    count = voxels
+    if COUNTED:
+        count = tl.load(real)
+    if tl.program_id(0) * LINES >= count:
+        return
     sample = tl.program_id(2)
     row = tl.program_id(0) * LINES + tl.arange(0, LINES)
     col = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    kept = (row < voxels)[:, None] & (col < C)[None, :]
+    kept = (row < count)[:, None] & (col < C)[None, :]
     affine += sample * 2 * C
     scale = tl.load(affine + col, mask=col < C, other=0.0)
     shift = tl.load(affine + C + col, mask=col < C, other=0.0)

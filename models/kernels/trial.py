@@ -1,4 +1,7 @@
-"""A kernel is used on a machine only after it has given the right results there, for random numbers."""
+"""A kernel is used on a machine only after it has given the right results there, for random numbers.
+
+Products must also give the same bits in tiles of any size, alone and among other rows.
+"""
 
 from __future__ import annotations
 
@@ -9,22 +12,82 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.kernels.activation import geglu
+from models.kernels.attention import attention
 from models.kernels.convolution import TAPS, gather_gemm
 from models.kernels.normalisation import group_norm, layer_norm
+from models.kernels.pooling import average_children
+from models.kernels.product import Tiles, linear
 
 BF16 = torch.bfloat16
 LARGEST_ERROR = 0.02
+TILES = [
+    tiles._replace(apart=apart)
+    for tiles in (Tiles(64, 64, 4, 5, False), Tiles(128, 64, 4, 4, False), Tiles(128, 128, 8, 3, False))
+    for apart in (False, True)
+]
 
 
 def try_convolution(device: torch.device, dtype: torch.dtype = BF16) -> None:
-    """Channels that fill the kernel's tiles, and channels that do not; absent neighbours."""
-    for rows, cin, cout in ((300, 64, 128), (200, 14, 64), (130, 96, 8)):
-        x, weight = _random(device, dtype, rows, cin), _random(device, dtype, TAPS, cin, cout) / 20
+    """Channels that fill the kernel's tiles, and channels that do not; absent neighbours; two samples."""
+    for voxels, cin, cout in ((300, 64, 128), (200, 14, 64), (130, 96, 8), (64, 256, 256)):
+        x, weight = _random(device, dtype, 2 * voxels, cin), _random(device, dtype, TAPS, cin, cout) / 20
         bias = _random(device, dtype, cout)
-        taps = torch.randint(0, rows + rows // 4, (TAPS, rows), device=device).clamp_(max=rows).int()
-        padded = functional.pad(x.float(), (0, 0, 0, 1))
-        exact = sum(padded[taps[tap].long()] @ weight[tap].float() for tap in range(TAPS)) + bias.float()
-        _compare("convolution", gather_gemm(x, taps, weight, bias), exact)
+        generator = torch.Generator().manual_seed(voxels)
+        taps = torch.randint(0, voxels + voxels // 4, (TAPS, voxels), generator=generator).clamp_(max=voxels)
+        taps = taps.int().to(device)
+        padded = functional.pad(x.float().view(2, voxels, cin), (0, 0, 0, 1))
+        exact = sum(padded[:, taps[tap].long()] @ weight[tap].float() for tap in range(TAPS)) + bias.float()
+        ours = gather_gemm(x, taps, weight, bias)
+        _compare("convolution", ours, exact.flatten(0, 1))
+        _equal("convolution", gather_gemm(x[voxels:], taps, weight, bias), ours[voxels:])
+        for tiles in TILES if cout == 256 else ():
+            _equal("convolution", gather_gemm(x, taps, weight, bias, tiles=tiles), ours)
+        fewer = torch.tensor([voxels - 30], dtype=torch.int32, device=device)
+        _equal("convolution", gather_gemm(x[:voxels], taps, weight, bias, fewer)[: voxels - 30], ours[: voxels - 30])
+
+
+def try_product(device: torch.device, dtype: torch.dtype = BF16) -> None:
+    """Widths that fill the kernel's tiles, and widths that do not; long sums in parts; few and many rows."""
+    for sample_rows, width, out in ((300, 64, 128), (8, 1024, 1024), (50, 96, 24), (64, 4096, 200)):
+        x, weight = _random(device, dtype, 2 * sample_rows, width), _random(device, dtype, out, width) / 30
+        bias = _random(device, dtype, out)
+        exact = functional.linear(x.float(), weight.float(), bias.float())
+        ours = linear(x, weight, bias, sample_rows)
+        _compare("product", ours, exact)
+        many = linear(x.repeat(40, 1), weight, bias, sample_rows)
+        _equal("product", many, ours.repeat(40, 1))
+        for tiles in TILES if width == 4096 else ():
+            _equal("product", linear(x, weight, bias, sample_rows, tiles=tiles), ours)
+
+
+def try_attention(device: torch.device, dtype: torch.dtype = BF16) -> None:
+    """Narrow and wide heads, few and many queries, all keys and some of them, alone and in a batch."""
+    for width, heads, queries, keys in ((8, 4, 70, 80), (32, 8, 1100, 1100), (64, 4, 512, 512), (128, 4, 8, 80)):
+        q = _random(device, dtype, 3 * queries, heads * width)
+        k, v = _random(device, dtype, 2, 3 * keys, heads * width)
+        for lengths in (None, torch.tensor([keys, 1, keys - 3], dtype=torch.int32, device=device)):
+            a, b, c = (part.float().view(3, -1, heads, width).transpose(1, 2) for part in (q, k, v))
+            mask = None if lengths is None else torch.arange(keys, device=device) < lengths[:, None, None, None]
+            exact = functional.scaled_dot_product_attention(a, b, c, attn_mask=mask).transpose(1, 2)
+            ours = attention(q, k, v, heads, 3, lengths)
+            _compare("attention", ours, exact.reshape(3 * queries, -1))
+            last = None if lengths is None else lengths[2:]
+            alone = attention(q[2 * queries :], k[2 * keys :], v[2 * keys :], heads, 1, last)
+            _equal("attention", alone, ours[2 * queries :])
+        fewer = torch.tensor([min(queries, keys) - 5], dtype=torch.int32, device=device)
+        count = int(fewer)
+        if queries == keys:
+            some = attention(q[:queries], k[:keys], v[:keys], heads, 1, fewer, fewer)[:count]
+            _equal("attention", some, attention(q[:count], k[:count], v[:count], heads, 1))
+
+
+def try_pooling(device: torch.device, dtype: torch.dtype = BF16) -> None:
+    """Two samples; children that are there and children that are not."""
+    x = _random(device, dtype, 2 * 80, 200)
+    generator = torch.Generator().manual_seed(0)
+    children = torch.randint(0, 100, (10, 8), generator=generator).clamp_(max=80).to(device)
+    padded = functional.pad(x.float().view(2, 80, 200), (0, 0, 0, 1))
+    _compare("pooling", average_children(x, children, 2), padded[:, children].sum(dim=2).flatten(0, 1) / 8)
 
 
 def try_normalisation(device: torch.device, dtype: torch.dtype = BF16) -> None:
@@ -56,6 +119,9 @@ def try_activation(device: torch.device, dtype: torch.dtype = BF16) -> None:
 
 TRIALS: dict[str, Callable[[torch.device], None]] = {
     "convolution": try_convolution,
+    "product": try_product,
+    "attention": try_attention,
+    "pooling": try_pooling,
     "normalisation": try_normalisation,
     "activation": try_activation,
 }
@@ -71,3 +137,8 @@ def _compare(name: str, ours: Tensor, exact: Tensor) -> None:
     error = float((ours.float() - exact).norm() / exact.norm())
     if not error < LARGEST_ERROR:
         raise ArithmeticError(f"the {name} kernel has a relative error of {error:.2g}")
+
+
+def _equal(name: str, ours: Tensor, theirs: Tensor) -> None:
+    if not torch.equal(ours, theirs):
+        raise ArithmeticError(f"the {name} kernel gives a sample other bits in another batch")

@@ -38,6 +38,8 @@ def library() -> Any:
 class FvdbGrid:
     """`models.voxels.Grid` on a `fvdb.GridBatch`. Make one with `from_ijk` or `dense`."""
 
+    real: Tensor | None = None
+
     def __init__(self, grid: Any) -> None:
         self.grid = grid
         self.counts: tuple[int, ...] = tuple(grid.joffsets.diff().tolist())

@@ -27,6 +27,10 @@ class Grid(Protocol):
     def counts(self) -> tuple[int, ...]:
         """Voxels of each sample; the length is the batch size."""
 
+    @property
+    def real(self) -> Tensor | None:
+        """int32 [1], the rows that count, where the others are only room; None where all do."""
+
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """3x3x3 convolution whose output voxels are the input voxels; absent neighbours count as zero.
 

@@ -26,6 +26,8 @@ GATHER_BYTES = 2 << 30
 class TorchGrid:
     """`models.voxels.Grid` in PyTorch. Make one with `from_ijk` or `dense`."""
 
+    real: Tensor | None = None
+
     def __init__(self, keys: Tensor, counts: tuple[int, ...]) -> None:
         self.keys = keys
         self.counts = counts
@@ -99,11 +101,11 @@ class TorchGrid:
 
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         packed = weight.permute(2, 3, 4, 1, 0).reshape(-1, weight.shape[0])
-        if features.dtype == weight.dtype and kernels.usable("convolution", features):
-            from models.kernels.convolution import gather_gemm, worthwhile
+        small = 0 < features.numel() < 2**31
+        if small and features.dtype == weight.dtype and kernels.usable("convolution", features):
+            from models.kernels.convolution import gather_gemm
 
-            if worthwhile(features, weight.shape[0]):
-                return gather_gemm(features, self.taps, packed.view(TAPS, features.shape[1], -1), bias)
+            return gather_gemm(features, self.taps, packed.view(TAPS, features.shape[1], -1), bias)
         padded = functional.pad(features, (0, 0, 0, 1))
         row_bytes = TAPS * features.shape[1] * features.element_size()
         cpu = features.device.type == "cpu"
@@ -139,8 +141,22 @@ class TorchGrid:
     def coarse(self) -> Self:
         return self._coarse[0]
 
+    @property
+    def parents(self) -> Tensor:
+        """The row of each voxel's parent on `coarse()`, int64 [N]."""
+        return self._coarse[1]
+
+    @property
+    def children(self) -> Tensor:
+        """The rows of the children of each voxel of `coarse()`, int64 [M, 8]; N where there is none."""
+        return self._coarse[2]
+
     def average_pool(self, features: Tensor) -> Tensor:
         children = self._coarse[2]
+        if len(self.counts) == 1 and len(self) and kernels.usable("pooling", features):
+            from models.kernels.pooling import average_children
+
+            return average_children(features, children)
         padded = functional.pad(features, (0, 0, 0, 1))
         return padded.index_select(0, children.view(-1)).view(-1, 8, features.shape[1]).sum(dim=1) / 8
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.kernels import Switches
+from models.graphs import Graph, Graphs
+from models.kernels import OFF
 from models.precision import choose_dtype
 from models.result import Voxels
 from models.stages import CoarseStage, FineStage
@@ -43,15 +44,17 @@ def shape(size: int = 400) -> Voxels:
 
 
 @pytest.mark.parametrize("dtype", [BF16, FP32])
-def test_a_sample_has_the_same_bits_whatever_shares_its_bucket(dtype: torch.dtype) -> None:
+def test_a_sample_has_the_same_bits_alone_and_in_any_batch(dtype: torch.dtype) -> None:
     stage = coarse_on_gpu(dtype)
-    states = samples(stage, 4)
-    together = stage.denoise(states, 4)
-    for order in ((1, 0, 3, 2), (3, 2, 1, 0)):
-        for place, result in enumerate(stage.denoise([states[index] for index in order], 4)):
-            assert torch.equal(result.x, together[order[place]].x)
-    three = stage.denoise(states[:3], 4)  # six rows, padded to the same eight
-    assert all(torch.equal(ours.x, theirs.x) for ours, theirs in zip(three, together, strict=False))
+    states = samples(stage, 9)
+    alone = [stage.denoise([state], 4)[0].x for state in states]
+    for members in ((1, 0), (3, 2, 1, 0), (4, 8, 0), tuple(range(9))):
+        for index, result in zip(members, stage.denoise([states[index] for index in members], 4), strict=True):
+            assert torch.equal(result.x, alone[index])
+
+
+def test_coarse_samples_share_batches_on_a_gpu_in_bf16() -> None:
+    assert coarse_on_gpu(BF16).batch_size > 1
 
 
 @pytest.mark.parametrize("dtype", [BF16, FP32])
@@ -99,10 +102,9 @@ def test_fused_kernels_predict_what_plain_ones_do(monkeypatch: pytest.MonkeyPatc
     pytest.importorskip("triton", reason="the fused kernels need Triton")
     stage = fine_on_gpu(BF16, graphs=False)
     state = stage.start(shape(3000), text(3), seed=4, steps=5).to("cuda")
-    monkeypatch.setattr("models.kernels.convolution.FEWEST_TILES", 1)
     with torch.inference_mode():
         fused = stage.predict([state], [400])[0]
-    monkeypatch.setattr("models.kernels.switches", Switches(False, False, False))
+    monkeypatch.setattr("models.kernels.switches", OFF)
     with torch.inference_mode():
         plain = stage.predict([state], [400])[0]
     assert not torch.equal(fused, plain)
@@ -127,6 +129,56 @@ def test_after_running_out_of_memory_the_next_sample_succeeds(no_memory: None) -
     torch.cuda.set_per_process_memory_fraction(1.0)
     assert stage.denoise([small], 3)[0].done
     assert stage.denoise([large], 3)[0].done
+
+
+def test_steps_are_recorded_again_after_memory_was_released() -> None:
+    stage, untouched = coarse_on_gpu(BF16), coarse_on_gpu(BF16)
+    states = samples(stage, 2)
+    expected = untouched.denoise(states, 3)
+    for _ in range(3):
+        assert all(torch.equal(a.x, b.x) for a, b in zip(stage.denoise(states, 3), expected, strict=True))
+        stage.release()
+    assert stage._recorded is not None
+    assert stage._recorded.work
+
+
+def test_a_recording_that_fails_leaves_the_process_whole() -> None:
+    value = torch.ones(1000, device="cuda")
+
+    def waits() -> None:
+        value.mul_(float(value.sum()))  # the CPU may not wait for a number while a graph is recorded
+
+    for graphs in (Graphs(), Graphs()):
+        with pytest.raises(RuntimeError):
+            Graph(waits, [value], graphs)
+        assert value.eq(1).all()
+        assert float(torch.randn(100, device="cuda").std()) > 0.5
+        count = torch.zeros(1, device="cuda")
+        graph = Graph(lambda count=count: count.add_(1), [count], graphs)  # type: ignore[misc]
+        graph()
+        assert float(count) == 2
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
+    large = torch.ones(1 << 28, device="cuda")
+    del large
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved() <= before  # the allocator serves from no pool any more
+
+
+def test_shapes_of_about_a_size_share_a_recorded_step_and_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = []
+    monkeypatch.setattr("models.slots.Graph", lambda *parts: recorded.append(1) or Graph(*parts))
+    stage = fine_on_gpu(BF16)
+    states = [
+        stage.start(shape(size), text(size, 2 + size % 7), seed=size, steps=4) for size in (3000, 2950, 2900, 2990)
+    ]
+    first = [stage.denoise([state], 4)[0].x for state in states]
+    assert len(recorded) == 1
+    again = stage.denoise(states[::-1], 4)[::-1]
+    alone = [fine_on_gpu(BF16).denoise([state], 4)[0].x for state in states]
+    for ours, later, theirs in zip(first, again, alone, strict=True):
+        assert torch.equal(ours, later.x)
+        assert torch.equal(ours, theirs)
 
 
 def test_memory_does_not_grow_with_the_number_of_shapes() -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from models import graphs
+from models import graphs, slots
 from models.stages import BUCKETS, CoarseStage, FineStage
 from models.state import DiffusionState
 from tests.models.test_stages import mixed_states, shape
@@ -80,7 +80,7 @@ def test_where_recording_fails_steps_run_without_it_and_it_is_told_once(
     def fail(*_: object) -> None:
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
-    monkeypatch.setattr(graphs, "Graph", fail)
+    monkeypatch.setattr(slots, "Graph", fail)
     stage = batched_coarse()
     monkeypatch.setattr(CoarseStage, "_recorded", SimpleNamespace(pool=None, work=True))
     with caplog.at_level(logging.WARNING):
@@ -88,6 +88,21 @@ def test_where_recording_fails_steps_run_without_it_and_it_is_told_once(
     assert [record.message for record in caplog.records] == [
         "steps are slower without CUDA graphs: operation not permitted when stream is capturing"
     ]
+
+
+def test_graphs_share_a_pool_until_the_last_of_them_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Recorded:
+        """Stands in for a graph, which only a GPU can record."""
+
+    handles = iter([(0, 1), (0, 2)])
+    monkeypatch.setattr("torch.cuda.graph_pool_handle", lambda: next(handles))
+    shared = graphs.Graphs()
+    first = Recorded()
+    assert shared.pool == (0, 1)
+    shared.keep(first)  # type: ignore[arg-type]
+    assert shared.pool == (0, 1)
+    del first
+    assert shared.pool == (0, 2)
 
 
 def test_running_out_of_memory_frees_what_can_be_made_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -62,7 +62,7 @@ def test_norms_timestep_embedding_and_decoder_stay_float32(stage: CoarseStage | 
 
 def test_layers_on_rows_equal_those_on_cubes() -> None:
     """In float64 the two ways of the dense network must agree to the last few digits."""
-    unet = prepare(coarse_stage().unet, CPU, torch.float32).double()
+    unet = prepare(coarse_stage().unet, CPU, torch.float32, 1000).double()
     layers = [unet.encoder[0][0], unet.encoder[1][0].conv1, unet.encoder[3][0].skip]
     for layer in layers:
         x = torch.randn(2, layer.in_channels, 4, 4, 4, dtype=torch.float64)

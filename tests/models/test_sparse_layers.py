@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from models.layers import SpatialTransformer, TextContext, timestep_embedding
+from models.layers import Rows, SpatialTransformer, TextContext, timestep_embedding
 from models.sparse_layers import SparseConv3, SparseGroupNorm
 from models.voxels import TorchGrid
 
@@ -52,9 +52,10 @@ def test_a_sample_in_a_transformer_batch_equals_the_sample_alone() -> None:
     counts, tokens = (5, 0, 9), torch.randn(3, 7, 12)
     mask = torch.arange(7) < torch.tensor([[3], [2], [7]])
     x = torch.randn(sum(counts), 16)
-    together = block.transform(x, counts, TextContext(tokens, mask))
+    together = block.transform(x, Rows(counts), TextContext(tokens, mask))
     for sample, rows in ((0, slice(0, 5)), (2, slice(5, 14))):
-        alone = block.transform(x[rows], (counts[sample],), TextContext(tokens[sample, None, : mask[sample].sum()]))
+        text = TextContext(tokens[sample, None, : mask[sample].sum()])
+        alone = block.transform(x[rows], Rows((counts[sample],)), text)
         torch.testing.assert_close(together[rows], alone, atol=1e-6, rtol=1e-5)
 
 

@@ -1,0 +1,171 @@
+"""Matrix products whose rows do not know of each other: a row gives the same bits alone and among any others.
+
+A library picks tiles and splits by the number of rows, and with it the order in which a sum is added up. Here a sum
+consists of `parts`, whose number follows from the layer and the rows of one sample. Each part is added up in
+ascending order, then the parts are; whether one program takes all of them or each has its own changes no bit.
+"""
+
+# mypy: disable-error-code="no-untyped-def, untyped-decorator, misc"
+# ruff: noqa: N803
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+SMALL, LARGE = 64, 128
+"""Sides of tiles. Small ones keep more multiprocessors busy, large ones read less."""
+BUSY = 240
+"""Large tiles from which on they keep a GPU of some 130 multiprocessors busy."""
+
+
+class Tiles(NamedTuple):
+    """How a product is divided among programs; no choice here changes a bit."""
+
+    rows: int
+    columns: int
+    warps: int
+    stages: int
+    apart: bool
+    """Whether each part has a program of its own."""
+
+
+def parts_of(sample_rows: int, columns: int, choices: Iterable[int], programs: int) -> int:
+    """Into how many parts a sum is divided: so many that one sample makes a number of programs, as far as it goes.
+
+    sample_rows: rows of one sample; two of them make the smallest batch with guidance. choices: ascending.
+    """
+    tiles = triton.cdiv(2 * sample_rows, SMALL) * triton.cdiv(columns, SMALL)
+    parts = 1
+    for parts in choices:
+        if tiles * parts >= programs:
+            break
+    return parts
+
+
+def tiles_of(rows: int, columns: int, parts: int) -> Tiles:
+    """Tiles for a product of so many rows and columns, one H100's best of those tried."""
+    if triton.cdiv(rows, LARGE) * triton.cdiv(columns, LARGE) * parts >= BUSY and columns > SMALL:
+        return Tiles(LARGE, LARGE, 8, 3, parts > 1)
+    width = next((width for width in (16, 32) if columns <= width), SMALL)
+    if parts > 1 and SMALL < rows <= LARGE:
+        return Tiles(LARGE, width, 4, 4, apart=True)
+    return Tiles(SMALL, width, 4, 5, parts > 1)
+
+
+def linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None, sample_rows: int, real: Tensor | None = None,
+    tiles: Tiles | None = None,
+) -> Tensor:  # fmt: skip
+    """x [M, K] times weight [N, K], plus bias [N] -> [M, N].
+
+    sample_rows: rows of each sample. real: int32 [1], the rows that count, where the others are only room; what they
+    get is undefined. tiles: in place of the usual ones.
+    """
+    x, weight = x.contiguous(), weight.contiguous()
+    rows, length = x.shape
+    columns = weight.shape[0]
+    block = 64 if length % 64 == 0 else 32
+    parts = parts_of(sample_rows, columns, (1, *(parts for parts in (2, 4, 8) if length % (512 * parts) == 0)), 96)
+    shape = tiles or tiles_of(rows, columns, parts)
+    out = torch.empty(rows, columns, dtype=x.dtype, device=x.device)
+    sums = torch.empty(parts, rows, columns, dtype=torch.float32, device=x.device) if shape.apart else out
+    grid = (triton.cdiv(rows, shape.rows) * triton.cdiv(columns, shape.columns), parts if shape.apart else 1)
+    _linear[grid](
+        x, weight, weight if bias is None else bias, sums, x if real is None else real, rows, columns, length,
+        BIAS=bias is not None, COUNTED=real is not None, PARTS=parts, APART=shape.apart,
+        EVEN_N=columns % shape.columns == 0, EVEN_K=length % block == 0,
+        BLOCK_M=shape.rows, BLOCK_N=shape.columns, BLOCK_K=block, num_warps=shape.warps, num_stages=shape.stages,
+    )  # fmt: skip
+    if shape.apart:
+        combine(sums, bias, out, real)
+    return out
+
+
+def combine(sums: Tensor, bias: Tensor | None, out: Tensor, real: Tensor | None) -> None:
+    """Adds up parts [P, M, N] in ascending order, then the bias, into out [M, N]."""
+    parts, rows, columns = sums.shape
+    block = min(1024, triton.next_power_of_2(columns))
+    lines = max(1, 1024 // block)
+    _combine[(triton.cdiv(rows, lines), triton.cdiv(columns, block))](
+        sums, sums if bias is None else bias, out, sums if real is None else real, rows, columns,
+        BIAS=bias is not None, COUNTED=real is not None, PARTS=parts, LINES=lines, BLOCK=block, num_warps=4,
+    )  # fmt: skip
+
+
+@triton.jit(do_not_specialize=["rows"])
+def _linear(
+    x, weight, bias, out, real, rows, columns, length,
+    BIAS: tl.constexpr, COUNTED: tl.constexpr, PARTS: tl.constexpr,
+    APART: tl.constexpr, EVEN_N: tl.constexpr, EVEN_K: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+):  # fmt: skip
+    blocks = tl.cdiv(columns, BLOCK_N)
+    steps = tl.cdiv(length, PARTS * BLOCK_K)
+    first = tl.program_id(0) // blocks * BLOCK_M
+    count = rows
+    if COUNTED:
+        count = tl.load(real)
+    if first >= count:
+        return
+    row = first + tl.arange(0, BLOCK_M)
+    col = tl.program_id(0) % blocks * BLOCK_N + tl.arange(0, BLOCK_N)
+    inside = (row < count)[:, None]
+    left = x + row.to(tl.int64)[:, None] * length
+    right = weight + col[None, :].to(tl.int64) * length
+    total = tl.zeros((BLOCK_M, BLOCK_N), dtype=tl.float32)
+    part = tl.program_id(1)
+    for number in range(1 if APART else PARTS):
+        start = (part + number) * steps * BLOCK_K
+        added = tl.zeros((BLOCK_M, BLOCK_N), dtype=tl.float32)
+        for step in range(steps):
+            k = start + step * BLOCK_K + tl.arange(0, BLOCK_K)
+            if EVEN_K:
+                a = tl.load(left + k[None, :], mask=inside, other=0.0)
+            else:
+                a = tl.load(left + k[None, :], mask=inside & (k < length)[None, :], other=0.0)
+            if EVEN_N and EVEN_K:
+                b = tl.load(right + k[:, None])
+            else:
+                b = tl.load(right + k[:, None], mask=(k < length)[:, None] & (col < columns)[None, :], other=0.0)
+            added = tl.dot(a, b, added, input_precision="ieee")
+        if PARTS == 1 or APART:
+            total = added
+        else:
+            total += added
+    kept = inside & (col < columns)[None, :]
+    if APART:
+        place = (part.to(tl.int64) * rows + row)[:, None] * columns + col[None, :]
+        tl.store(out + place, total, mask=kept)
+    else:
+        if BIAS:
+            total += tl.load(bias + col, mask=col < columns, other=0.0).to(tl.float32)[None, :]
+        tl.store(out + row.to(tl.int64)[:, None] * columns + col[None, :], total.to(out.dtype.element_ty), mask=kept)
+
+
+@triton.jit(do_not_specialize=["rows"])
+def _combine(
+    sums, bias, out, real, rows, columns,
+    BIAS: tl.constexpr, COUNTED: tl.constexpr, PARTS: tl.constexpr,
+    LINES: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    first = tl.program_id(0) * LINES
+    count = rows
+    if COUNTED:
+        count = tl.load(real)
+    if first >= count:
+        return
+    row = first + tl.arange(0, LINES)
+    col = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    kept = (row < count)[:, None] & (col < columns)[None, :]
+    place = row.to(tl.int64)[:, None] * columns + col[None, :]
+    total = tl.zeros((LINES, BLOCK), dtype=tl.float32)
+    for part in tl.static_range(PARTS):
+        total += tl.load(sums + part * rows.to(tl.int64) * columns + place, mask=kept, other=0.0)
+    if BIAS:
+        total += tl.load(bias + col, mask=col < columns, other=0.0).to(tl.float32)[None, :]
+    tl.store(out + place, total.to(out.dtype.element_ty), mask=kept)
