@@ -26,6 +26,7 @@ from api.settings import Settings
 from api.wire import Decoded, Order, Outcome, Progress, Slice, Status, failure, for_strangers, pack_voxels
 from models.errors import CheckpointError, ConfigError, NumericError, XCubeError
 from models.pipeline import FINE_EMPTY, NO_FINE_MODEL, TRUNCATED
+from models.result import Voxels
 from models.stages import DiffusionStage
 from models.state import DiffusionState
 from models.text import TextEmbedding
@@ -199,12 +200,33 @@ class Engine:
         return stage
 
     def _warm_up(self) -> None:
-        """Runs every kernel once, and once more to measure."""
+        """Runs every kernel once, and once more to measure; on a GPU records the steps of batches of every size."""
+        coarse = self.models.coarse()
+        text = self.models.embed("")
+        if coarse.batched:
+            counts = [2**power for power in range(self.settings.max_running.bit_length())]
+            for count, guidance in ((1, 1.0), *((count, 2.0) for count in counts)):
+                states = [coarse.start(text, seed=0, steps=1, guidance_scale=guidance)] * count
+                self._advance("coarse", states, 1)
         for _ in range(2):
             self.times.forget()
-            state = self.models.coarse().start(self.models.embed(""), seed=0, steps=WARM_UP_STEPS)
+            state = coarse.start(text, seed=0, steps=WARM_UP_STEPS)
             self._advance("coarse", [state], WARM_UP_STEPS)
-        self.models.coarse().decode([state])
+        (shape,) = coarse.decode([state])
+        if coarse.batched and self.models.has_fine and len(shape):
+            self._warm_up_fine(shape, text)
+
+    def _warm_up_fine(self, shape: Voxels, text: TextEmbedding) -> None:
+        try:
+            fine = self._with_room("fine", self.models.fine)
+        except torch.OutOfMemoryError:
+            log.warning("the GPU's memory does not suffice for both models: the fine one is loaded when it is needed")
+            return
+        if fine is not None:
+            state = fine.start(shape, text, seed=0, steps=WARM_UP_STEPS)
+            for _ in range(2):
+                self.times.forget("fine")
+                self._advance("fine", [state], WARM_UP_STEPS)
 
     def _check_ready(self) -> None:
         if not self._ready:

@@ -42,10 +42,11 @@ class StepTimes:
         step = self._by_voxel.get(stage)
         return seconds / step if step else math.inf
 
-    def forget(self) -> None:
-        """Begins to measure anew."""
-        self.seconds.clear()
-        self._by_voxel.clear()
+    def forget(self, stage: str | None = None) -> None:
+        """Begins to measure anew: one stage, or all."""
+        for means in (self.seconds, self._by_voxel):
+            for name in list(means) if stage is None else [stage]:
+                means.pop(name, None)
 
 
 def estimate(steps: int, step_seconds: Mapping[str, float], *, fine: bool) -> float:

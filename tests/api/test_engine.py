@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from api.wire import Slice, unpack_voxels
 from models.cache import LRUCache
 from models.errors import CheckpointError
 from models.pipeline import NO_FINE_MODEL, Pipeline
-from models.stages import CoarseStage
+from models.stages import CoarseStage, DiffusionStage
 from models.state import DiffusionState
 from models.text import TextEncoder
 from tests.api.engines import ORDER, finish, generate, loaded
@@ -220,3 +221,19 @@ def test_a_process_whose_gpu_is_lost_ends_and_any_other_fault_does_not_end_it(
     monkeypatch.setattr(CoarseStage, "denoise", fault)
     assert engine.denoise([Slice(state=state)])[0].code == "internal"
     assert exits == ends
+
+
+def test_where_samples_share_batches_every_size_of_them_and_the_fine_stage_run_before_ready(
+    checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = set()
+
+    def noting(stage: DiffusionStage, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
+        ran.add((stage.stage, sum(1 + (state.guidance_scale != 1.0) for state in states)))
+        return run(stage, states, steps)
+
+    run = DiffusionStage._denoise
+    monkeypatch.setattr(DiffusionStage, "_denoise", noting)
+    monkeypatch.setattr(CoarseStage, "batched", property(lambda _: True, lambda *_: None), raising=False)
+    loaded(checkpoints, max_running=4)
+    assert ran == {("coarse", 1), ("coarse", 2), ("coarse", 4), ("coarse", 8), ("fine", 1)}
