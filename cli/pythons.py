@@ -20,8 +20,8 @@ COMMANDS = (("scripts/test", "-q", *TESTS), ("scripts/parity",))
 _VERSION = re.compile(r"Programming Language :: Python :: (3\.\d+)$")
 
 
-class PythonMissingError(Exception):
-    """A version of Python is not on this machine; one sentence."""
+class MissingError(Exception):
+    """Something that a try needs is not on this machine; one sentence."""
 
 
 def promised() -> list[str]:
@@ -50,12 +50,12 @@ def try_on(version: str, *, lowest: bool) -> None:
     """Clones the project, makes an environment on a version of Python, and runs what has to pass.
 
     Raises:
-        PythonMissingError: there is no such Python here.
+        MissingError: there is no such Python here, or no uv where the lowest versions are wanted.
         subprocess.CalledProcessError: a command failed; its output has been shown.
     """
     python = find(version)
     if python is None:
-        raise PythonMissingError(f"There is no Python {version} with venv here: install it, or name others (--python).")
+        raise MissingError(f"There is no Python {version} with venv here: install it, or name others (--python).")
     with tempfile.TemporaryDirectory(prefix=f"xcube-python{version}-") as folder:
         clone = Path(folder) / "clone"
         _run("git", "clone", "--quiet", str(ROOT), str(clone), cwd=ROOT)
@@ -68,6 +68,8 @@ def try_on(version: str, *, lowest: bool) -> None:
 
 def _lower(clone: Path, version: str) -> None:
     """Puts the lowest versions that pyproject.toml allows into a clone's locks, which its scripts install from."""
+    if shutil.which("uv") is None:
+        raise MissingError("--lowest needs uv: pip install uv.")
     lock = clone / "requirements" / "lock.txt"
     pins = lock.with_name("lowest.in")
     # torchvision, which open_clip asks for in any version, would come in the newest one and bring its own torch along.
@@ -124,7 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Python {version}: a clean clone", flush=True)
         try:
             try_on(version, lowest=options.lowest)
-        except (PythonMissingError, OSError, subprocess.CalledProcessError) as error:
+        except (MissingError, OSError, subprocess.CalledProcessError) as error:
             print(f"Python {version}: {error}", file=sys.stderr, flush=True)
             failed.append(version)
         else:
