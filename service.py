@@ -117,7 +117,7 @@ class XCube:
         pages.infrastructure = lambda: entry.openapi_spec.asdict()["paths"]
         self.jobs = pages.jobs.jobs = Jobs(settings, self.generator)
         before_end(self.drain)
-        lifecycle.keep_sockets()
+        lifecycle.keep_sockets(ending=lambda: self.generator.draining)
         background = [self.monitor.run()]
         if settings.sampler_url is not None:
             samplers.choose_anew(self.sampler)

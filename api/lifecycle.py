@@ -7,6 +7,8 @@ import logging
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import bentoml
@@ -15,6 +17,8 @@ from bentoml._internal.utils.uri import uri_to_path
 from api import exposition, supervisor, temporary
 
 log = logging.getLogger("xcube.lifecycle")
+NOTICE_SECONDS = 3.0
+"""Until a process has noticed that the service ends."""
 LAST_SECONDS = 10.0
 """What runs may end within so many seconds where the Samplers cannot be reached any more."""
 
@@ -33,21 +37,31 @@ def begin() -> None:
     exposition.use_own_folder()
 
 
-def keep_sockets() -> None:
+def keep_sockets(ending: Callable[[], bool]) -> None:
     """Keeps the sockets behind which the Samplers of this service listen; the service ends if one is removed.
 
     No process can listen there again but by a new start, which the container's restart policy or a unit of systemd is
     for. Until then requests would wait in vain.
+
+    Args:
+        ending: whether the service ends already: its supervisor removes the sockets as soon as it is told to end, while
+            requests that run go on over their connections.
     """
     places = json.loads(os.environ.get("BENTOML_RUNNER_MAP", "{}")).values()
     sockets = [Path(uri_to_path(place)) for place in places if place.startswith("file://")]
+
+    def lost(missing: Path) -> bool:
+        time.sleep(NOTICE_SECONDS)
+        if not ending():
+            _end_the_service(missing)
+        return False
+
     if sockets:
-        temporary.Keeper(sockets[0].parent, _end_the_service, lambda: sockets)
+        temporary.Keeper(sockets[0].parent, lost, lambda: sockets)
 
 
-def _end_the_service(missing: Path) -> bool:
+def _end_the_service(missing: Path) -> None:
     log.error("the socket %s was removed by somebody: the service ends and has to be started anew", missing)
     if bentoml.server_context.worker_index == 1 and (pid := supervisor.process_id()) is not None:
         os.kill(pid, signal.SIGTERM)
     threading.Timer(LAST_SECONDS, os.kill, (os.getpid(), signal.SIGKILL)).start()
-    return False
