@@ -13,27 +13,30 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from api import call as calls
-from api import connections, exposition, lifecycle, logs, metrics, samplers
-from api.answers import GeneratedArrays, answer
-from api.batch import BatchItem, BatchRequest, BatchResults, answer_batch
-from api.drain import before_end, end_when_idle
-from api.generation import Generator
-from api.headers import cors
-from api.health import Monitor
+from api import lifecycle
+from api.generation import discovery
+from api.generation.batching import MOST_SAMPLES
+from api.generation.generator import Generator
+from api.generation.monitor import Monitor
+from api.generation.sampler_client import Remote
+from api.generation.startup import StartUp
+from api.http.auth import ApiKey
+from api.http.batch import BatchItem, BatchRequest, BatchResults, answer_batch
+from api.http.gate import Gate
+from api.http.headers import cors
+from api.http.pages import Pages
+from api.http.responses import GeneratedArrays, answer
+from api.http.streaming import MEDIA_TYPE as EVENTS
+from api.http.streaming import EventStream
 from api.jobs.service import Jobs
-from api.key import ApiKey
-from api.lanes import MOST_SAMPLES
-from api.middleware import Gate
-from api.remote import Remote
+from api.messages import Decoded, Finished, Order, Progress, Slice, Status
+from api.process import connections
+from api.process.drain import before_end, end_when_idle
+from api.sampler.model_thread import Worker
+from api.sampler.token_gate import TokenGate, present
 from api.schemas import GenerateRequest, GuidanceScale, Health, NoParameters, Prompt, Seed, Steps
 from api.settings import load_settings
-from api.startup import StartUp
-from api.streaming import MEDIA_TYPE as EVENTS
-from api.streaming import EventStream
-from api.token import TokenGate, present
-from api.web import Pages
-from api.wire import Decoded, Finished, Order, Progress, Slice, Status
-from api.worker import Worker
+from api.telemetry import logs, metrics, metrics_page
 
 settings = load_settings()
 lifecycle.begin()
@@ -54,7 +57,7 @@ LONGEST_CALL = settings.deadline_seconds + settings.drain_seconds
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
 )
-@bentoml.asgi_app(exposition.app(), path="/")
+@bentoml.asgi_app(metrics_page.app(), path="/")
 class Sampler:
     """Text tower, coarse and fine stage. Stateless between calls: any Sampler takes any state."""
 
@@ -120,8 +123,8 @@ class XCube:
         lifecycle.keep_sockets(ending=lambda: self.generator.draining)
         background = [self.monitor.run()]
         if settings.sampler_url is not None:
-            samplers.choose_anew(self.sampler)
-            background.append(samplers.follow(settings.sampler_url, remote.share_among))
+            discovery.choose_anew(self.sampler)
+            background.append(discovery.follow(settings.sampler_url, remote.share_among))
         self.background = [asyncio.get_running_loop().create_task(each) for each in background]
 
     async def __is_ready__(self) -> bool:

@@ -14,7 +14,8 @@ from pathlib import Path
 import bentoml
 from bentoml._internal.utils.uri import uri_to_path
 
-from api import exposition, supervisor, temporary
+from api.process import supervisor, temporary
+from api.telemetry import metrics_page
 
 log = logging.getLogger("xcube.lifecycle")
 NOTICE_SECONDS = 3.0
@@ -34,7 +35,7 @@ def begin() -> None:
     if (fault := temporary.unusable()) is not None:
         raise SystemExit(f"xcube: {fault}")
     supervisor.announce()
-    exposition.use_own_folder()
+    metrics_page.use_own_folder()
 
 
 def keep_sockets(ending: Callable[[], bool]) -> None:

@@ -11,8 +11,8 @@ from typing import Literal
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from api.cores import usable_cores
-from api.modelset import read_model_set
+from api.model_set import read_model_set
+from api.process.cores import usable_cores
 from models.errors import ConfigError
 
 PREFIX = "XCUBE_"

@@ -8,7 +8,7 @@ import socket
 import sys
 from pathlib import Path
 
-from api import temporary
+from api.process import temporary
 from api.settings import PREFIX, load_settings
 from models.errors import ConfigError
 from models.home import check_home

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from models.errors import CheckpointError, ConfigError, NumericError, StateError, XCubeError
-from models.result import Voxels
+from models.shape import Voxels
 
 if TYPE_CHECKING:
     from models.pipeline import Generation, Pipeline

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models import kernels
+from models.grids import TorchGrid
 from models.layers import Rows, product
-from models.voxels import TorchGrid
 
 REORDERED = 1 << 20
 """Numbers in a weight that is kept in a second order. Large ones would cost much memory, and gain little time."""

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig, TextConfig, load_config
 from models.dense import DenseUNet
 from models.errors import CheckpointError, ConfigError
+from models.grids import GridClass, TorchGrid
 from models.sparse import SparseUNet
 from models.sparse_layers import SparseConv3
 from models.stages import CoarseStage, FineStage
 from models.text import TextEmbedding, TextEncoder
 from models.vae import Decoder
-from models.voxels import GridClass, TorchGrid
 
 CONFIG_FILE = "config.yaml"
 WEIGHTS_FILE = "model.safetensors"

@@ -18,14 +18,14 @@ from typing import Self
 import torch
 
 from models.errors import CheckpointError
+from models.grids import choose_backend
 from models.loading import load_coarse, load_fine, load_text
 from models.precision import choose_dtype
-from models.result import Voxels
-from models.samplers import SAMPLERS, timesteps
+from models.schedulers import SAMPLERS, timesteps
+from models.shape import Voxels
 from models.stages import CoarseStage, DiffusionStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEncoder
-from models.voxels import choose_backend
 
 Progress = Callable[[str, int, int], None]
 """Called with stage ("coarse" or "fine"), steps done and steps in all, after every denoising step."""

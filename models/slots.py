@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.graphs import Graph, Graphs
 from models.layers import TextContext
-from models.samplers import COEFFICIENTS
+from models.schedulers import COEFFICIENTS
 
 log = logging.getLogger("xcube.graphs")
 Layout = TypeVar("Layout")

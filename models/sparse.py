@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from models.config import SparseUNetConfig
+from models.grids import Grid
 from models.layers import Linear, Rows, SpatialTransformer, TextContext, Time, TimeConditioned
 from models.sparse_layers import SparseConv3, SparseGroupNorm
-from models.voxels import Grid
 
 GROUPS = 32
 

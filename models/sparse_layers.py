@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models import kernels
-from models.voxels import Grid
+from models.grids import Grid
 
 BLOCK = 256
 """Rows that are summed as one block where a batch has several samples."""

@@ -22,16 +22,16 @@ from models.cache import LRUCache, digest
 from models.config import Stage, StageConfig
 from models.errors import NumericError
 from models.graphs import Graphs
+from models.grids import FvdbGrid, GridClass, TorchGrid
 from models.layers import TextContext
 from models.noise import Draw, NoiseAhead, noise
-from models.result import Voxels, unit_normals
-from models.samplers import SAMPLERS, Coefficients, plan, timesteps
+from models.schedulers import SAMPLERS, Coefficients, plan, timesteps
+from models.shape import Voxels, unit_normals
 from models.slots import MOST_STEPS, Slot
 from models.state import DiffusionState
 from models.text import TextEmbedding, pad
 from models.threads import share
 from models.vae import Decoded, Decoder
-from models.voxels import FvdbGrid, GridClass, TorchGrid
 
 TOKENS = 80
 """Tokens of a padded prompt on a GPU: the 77 of CLIP, and three so that attention kernels find rows aligned."""

@@ -18,9 +18,10 @@ from models.cache import LRUCache
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig
 from models.dense import DenseUNet
 from models.graphs import Graphs
+from models.grids import FixedGrid, FvdbGrid, GridClass, TorchGrid, counts_of, rooms_for
 from models.noise import INITIAL, noise
 from models.precision import prepare
-from models.result import Voxels
+from models.shape import Voxels
 from models.slots import Slot
 from models.sparse import SparseUNet
 from models.stage import DiffusionStage
@@ -28,7 +29,6 @@ from models.state import DiffusionState
 from models.text import TextEmbedding
 from models.threads import share
 from models.vae import Decoder
-from models.voxels import FixedGrid, FvdbGrid, GridClass, TorchGrid, counts_of, rooms_for
 
 __all__ = ["CoarseStage", "DiffusionStage", "FineStage", "normalise_condition"]
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.config import VAEConfig
+from models.grids import Grid
 from models.sparse_layers import SparseConv3, SparseGroupNorm
-from models.voxels import Grid
 
 
 class ConvBlock(nn.Module):

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from models.config import VAEConfig
+from models.grids import TorchGrid
+from models.grids.ordering import voxel_keys
 from models.vae import DoubleConv
-from models.voxels import TorchGrid
-from models.voxels.ordering import voxel_keys
 
 OCTAVES = 5
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import serve
+from tests.support.running import serve
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-OWN = {"api", "cli", "models", "service", "tests", "training", "xcube_serve"}
+OWN = {"api", "cli", "formats", "models", "service", "tests", "training", "xcube_serve"}
 # Not declared: fvdb is used where somebody installed it, triton comes with torch's CUDA build, and a slow test installs
 # open3d into an environment of its own.
 OPTIONAL = {"fvdb", "open3d", "triton"}
@@ -54,7 +54,7 @@ def imported(folders: list[str], besides: Path | None = None) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("folders", "extras"),
     [
-        (["models", "api", "cli", "service.py", "xcube_serve"], ()),
+        (["models", "formats", "api", "cli", "service.py", "xcube_serve"], ()),
         (["training"], ("train",)),
         (["tests", "cli/docs", "hatch_build.py"], ("train", "dev")),
     ],

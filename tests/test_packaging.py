@@ -25,7 +25,7 @@ import pytest
 
 import xcube_serve
 from api.settings import PREFIX, Settings
-from tests.running import Running, started
+from tests.support.running import Running, started
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -132,10 +132,10 @@ def test_only_one_package_lands_among_the_others_and_one_command(installed: Inst
 
 
 def test_the_package_holds_all_that_serves_and_nothing_else(installed: Installed) -> None:
-    for folder in ("api", "models"):
+    for folder in ("api", "formats", "models"):
         assert files(installed.app / folder) == files(ROOT / folder)
     assert {path.name for path in installed.app.iterdir()} - {"__pycache__"} == {
-        "api", "checkpoints", "cli", "models", "service.py",
+        "api", "checkpoints", "cli", "formats", "models", "service.py",
     }  # fmt: skip
     assert set(files(installed.app / "cli")) == {"__init__.py", "import_models.py", "serve.py"}
     assert {path.name for path in (installed.app / "checkpoints").iterdir()} == {

@@ -17,7 +17,7 @@ import pytest
 
 from api.schemas import GenerateRequest
 from cli.docs.tables import settings
-from tests.running import Running, own_environment, serve
+from tests.support.running import Running, own_environment, serve
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -87,7 +87,7 @@ def test_the_start_that_is_shown_is_what_the_code_says() -> None:
     """Each line but the variable parts: what is installed, imported, loaded, and the last line with the address."""
     shown = "\n".join(blocks("text"))
     code = "\n".join(
-        file.read_text() for folder in ("api", "models", "scripts") for file in sorted((ROOT / folder).glob("*.py"))
+        file.read_text() for folder in ("api", "models", "scripts") for file in sorted((ROOT / folder).rglob("*.py"))
     )
     for piece in (
         "Installing the Python packages into .venv (minutes the first time, later seconds).",

@@ -15,7 +15,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.running import Running, serve
+from tests.support.running import Running, serve
 
 ROOT = Path(__file__).resolve().parents[1]
 REQUEST: dict[str, Any] = {"prompt": "a round table", "seed": 7, "ddim_steps": 4}

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.result import Voxels
-from models.voxels import TorchGrid
+from models.grids import TorchGrid
+from models.shape import Voxels
 from training.dataset import Shapes, attribute_columns, balanced, pick, unit
 from training.engine import Budget, Losses, Trainer
 from training.recipe import COARSE, Recipe

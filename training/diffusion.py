@@ -12,12 +12,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from api.preview import contact_sheet, render, save_png
+from formats.preview import contact_sheet, render, save_png
 from models.config import ScheduleConfig
 from models.dense import DenseUNet, ResBlock
 from models.layers import SpatialTransformer, TextContext
-from models.result import Voxels
-from models.samplers import alphas_cumprod
+from models.schedulers import alphas_cumprod
+from models.shape import Voxels
 from models.sparse import SparseResBlock, SparseUNet
 from models.text import TextEncoder
 from training.dataset import choose_captions

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from api.preview import contact_sheet, render, save_png
+from formats.preview import contact_sheet, render, save_png
 from models import threads
 from models.config import to_dict
 from models.loading import load_coarse, load_fine, load_text
 from models.pipeline import Generation, Pipeline
-from models.result import Voxels
+from models.shape import Voxels
 from training.classifier import CLASSIFIER_FILE, ShapeClassifier, accuracy, judge, load_classifier, train_classifier
 from training.dataset import SHARD, balanced, load_shapes, make_shapes
 from training.engine import progress, seed_everything

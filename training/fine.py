@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from models.config import SparseUNetConfig
-from models.result import Voxels
+from models.shape import Voxels
 from models.sparse import SparseUNet
 from models.stages import FineStage
 from models.text import TextEncoder

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.voxels import TorchGrid
+from models.grids import TorchGrid
 
 TAPS = 27
 BLOCK_BYTES = 1 << 30

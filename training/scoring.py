@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.result import Voxels
+from models.shape import Voxels
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from api.generation import Saved
-from api.result import Result
-from api.wire import Progress, pack_voxels, unpack_voxels
+from api.generation.generator import Saved
+from api.messages import Progress, pack_voxels, unpack_voxels
+from formats.json_text import Result
 
 VERSION = 2
 _KINDS = ("state", "coarse", "fine")

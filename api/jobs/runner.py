@@ -10,13 +10,13 @@ import uuid
 from functools import partial
 
 from api.errors import ModelsChanged, problem_of
-from api.events import CoarseMade, Event, Stepped
-from api.generation import Generator, Saved
+from api.generation.events import CoarseMade, Event, Stepped
+from api.generation.generator import Generator, Saved
 from api.jobs.files import Files
 from api.jobs.records import Record, Records
-from api.result import Result
+from api.messages import Order
 from api.schemas import GenerateRequest
-from api.wire import Order
+from formats.json_text import Result
 from models.errors import StateError, XCubeError
 
 log = logging.getLogger("xcube.jobs")

@@ -7,7 +7,7 @@ import logging
 import sqlite3
 
 from api.errors import JobsUnavailable
-from api.generation import Generator
+from api.generation.generator import Generator
 from api.jobs.files import Files
 from api.jobs.records import Records
 from api.jobs.runner import Runner

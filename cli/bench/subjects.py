@@ -15,7 +15,7 @@ from models.config import DenseUNetConfig, SparseUNetConfig, StageConfig, load_c
 from models.dense import DenseUNet
 from models.loading import CONFIG_FILE, load_coarse, load_fine
 from models.presets import SIZES
-from models.result import Voxels
+from models.shape import Voxels
 from models.sparse import SparseUNet
 from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from api.openapi import document
-from api.version import service_version
+from api.http.openapi import document
+from models.version import service_version
 
 SNAPSHOT = Path(__file__).parents[2] / "docs" / "openapi.json"
 _SHOWN = 120

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from api.preview import contact_sheet, render
+from formats.preview import contact_sheet, render
 from models import Pipeline, Voxels
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"

@@ -13,8 +13,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from api.errors import TABLE
-from api.formats import FORMATS
 from api.settings import PREFIX, Settings
+from formats import FORMATS
 
 MARK = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
 DOCSTRING = re.compile(r"^<!-- docstring: ([\w.]+) ([\w.]+) -->$", re.MULTILINE)

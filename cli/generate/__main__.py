@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console
 
-from api import formats, preview
+import formats
 from cli.generate.drawing import drawing
 from cli.generate.options import Options, parse
 from cli.generate.progress import Bar
 from cli.generate.service import OF_THE_SEED, GenerateError, Service, Shape
+from formats import preview
 
 PICTURE_SIDE = 512
 SHEET_SIDE = 320

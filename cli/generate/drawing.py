@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from api.preview import cutout
+from formats.preview import cutout
 
 _COLUMNS = 76
 _ROWS_KEPT = 6

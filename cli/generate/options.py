@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from api.formats import FORMATS, Format
+from formats import FORMATS, Format
 
 BY_NAME = {format_.name: format_ for format_ in FORMATS}
 # Of formats with the same ending the first one is meant: .glb is the surface.

@@ -16,8 +16,8 @@ from cli.parity.formats import compare_formats
 from cli.parity.golden import Case
 from cli.parity.networks import check_ddim, check_dense_unet, check_sparse_unet, check_vae
 from models.errors import XCubeError
+from models.grids import GridClass, TorchGrid, choose_backend
 from models.precision import DTYPES
-from models.voxels import GridClass, TorchGrid, choose_backend
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
 CASES: dict[str, Callable[[Case], None]] = {

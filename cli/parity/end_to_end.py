@@ -14,8 +14,8 @@ from models.checkpoint.official import open_official
 from models.checkpoint.source import Source
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig
 from models.dense import DenseUNet
-from models.result import Voxels
-from models.samplers import DDIM, leading_timesteps
+from models.schedulers import DDIM, leading_timesteps
+from models.shape import Voxels
 from models.sparse import SparseUNet
 from models.stages import CoarseStage, DiffusionStage, FineStage, normalise_condition
 from models.state import DiffusionState

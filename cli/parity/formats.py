@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from cli.parity.golden import Case, Check
+from models.grids import GridClass
 from models.loading import load_coarse, load_fine, load_text
-from models.result import Voxels
+from models.shape import Voxels
 from models.stages import CoarseStage, DiffusionStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEmbedding
-from models.voxels import GridClass
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "checkpoints"
 PROMPTS = ("a chair", "a round table", "a tall lamp", "a mug", "a bowl", "a sphere", "a sofa", "a vase")

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.voxels import FvdbGrid, GridClass, TorchGrid
-from models.voxels.ordering import voxel_keys
+from models.grids import FvdbGrid, GridClass, TorchGrid
+from models.grids.ordering import voxel_keys
 
 
 @dataclass

@@ -11,12 +11,12 @@ from cli.parity.golden import Case
 from models.checkpoint.rename import rename_decoder, rename_encoder, rename_unet
 from models.config import DenseUNetConfig, ScheduleConfig, SparseUNetConfig, VAEConfig
 from models.dense import DenseUNet
+from models.grids import TorchGrid
 from models.layers import TextContext
-from models.samplers import DDIM, alphas_cumprod, leading_timesteps
+from models.schedulers import DDIM, alphas_cumprod, leading_timesteps
 from models.sparse import SparseUNet
 from models.vae import Decoded, Decoder
 from models.vae_encoder import Encoder, hash_tree
-from models.voxels import TorchGrid
 
 UNET_LIMIT, VAE_LIMIT, ENCODER_LIMIT, DDIM_LIMIT = 1e-4, 2e-4, 1e-4, 1e-5
 

@@ -10,9 +10,9 @@ import torch
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 
-from api.engine import Engine
-from tests.api.engines import loaded
-from tests.service.tiny import save_models
+from api.sampler.engine import Engine
+from tests.support.engines import loaded
+from tests.support.saved_models import save_models
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.answering import Server, answering
+from tests.support.answering import Server, answering
 
 
 @pytest.fixture

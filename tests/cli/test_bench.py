@@ -15,7 +15,7 @@ from cli.bench.__main__ import main
 from cli.bench.subjects import sphere
 from models import kernels, threads
 from models.presets import OFFICIAL
-from tests.service.tiny import save_models
+from tests.support.saved_models import save_models
 
 
 @pytest.fixture(autouse=True)

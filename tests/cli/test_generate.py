@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from api.formats import FORMATS
 from cli.generate import __main__ as program
 from cli.generate import service as client
 from cli.generate.options import parse
-from tests.cli.answering import EMPTY, ERROR, POINTS, READY, WAY, Server, stream
+from formats import FORMATS
+from tests.support.answering import EMPTY, ERROR, POINTS, READY, WAY, Server, stream
 
 pytestmark = pytest.mark.usefixtures("folder")
 

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from cli.generate.drawing import drawing
 from cli.generate.progress import Bar, duration
-from tests.api.formats.solids import shell, sphere
+from tests.support.solids import shell, sphere
 
 
 def console(**options: Any) -> Console:

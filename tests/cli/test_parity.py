@@ -10,15 +10,15 @@ import torch
 
 from cli.parity import __main__ as parity
 from cli.parity.golden import Case, Check
-from models.voxels import FvdbGrid
-from models.voxels.fvdb_grid import library
-from tests.models import stand_in_fvdb
+from models.grids import FvdbGrid
+from models.grids.fvdb_grid import library
+from tests.support import stand_in_fvdb
 
 CPU = torch.device("cpu")
 
 
 def test_sparse_cases_pass_on_another_backend_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.voxels.fvdb_grid.library", lambda: stand_in_fvdb.MODULE)
+    monkeypatch.setattr("models.grids.fvdb_grid.library", lambda: stand_in_fvdb.MODULE)
     for name in ("sparse_unet", "vae_fine"):
         case = Case.open(parity.GOLDEN, name, CPU, FvdbGrid)
         with torch.inference_mode():

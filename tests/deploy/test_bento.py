@@ -24,8 +24,8 @@ import pytest
 import yaml
 
 from cli.image.variant import ROOT
-from tests.deploy import kustomize
-from tests.deploy.bento import Built, build, python_of_the_lock
+from tests.support import kustomize
+from tests.support.bento import Built, build, python_of_the_lock
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -59,9 +59,19 @@ def sources(bento: Built) -> set[str]:
 
 def test_it_holds_the_service_and_no_tests_caches_or_weights(bento: Built) -> None:
     found = sources(bento)
-    assert {"service.py", "api/settings.py", "models/pipeline.py", "api/static/docs.html"} <= found
+    assert {"service.py", "api/settings.py", "models/pipeline.py", "api/http/static/docs.html"} <= found
     assert {Path(name).parts[0] for name in found} == {
-        *("LICENSE", "api", "bentofile.yaml", "cli", "models", "pyproject.toml", "requirements", "service.py")
+        *(
+            "LICENSE",
+            "api",
+            "bentofile.yaml",
+            "cli",
+            "formats",
+            "models",
+            "pyproject.toml",
+            "requirements",
+            "service.py",
+        )
     }
     assert not [name for name in found if "__pycache__" in name or "test" in Path(name).name]
     assert not [name for name in found if name.endswith((".pyc", ".safetensors", ".ckpt", ".log"))]
@@ -70,7 +80,7 @@ def test_it_holds_the_service_and_no_tests_caches_or_weights(bento: Built) -> No
 @pytest.mark.skipif(shutil.which("git") is None or not (ROOT / ".git").exists(), reason="not a git checkout")
 def test_everything_that_git_has_in_the_packages_is_in_it(bento: Built) -> None:
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "api", "models", "service.py"],
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "api", "formats", "models", "service.py"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -94,7 +104,7 @@ def test_its_modules_import_nothing_of_the_project_that_it_lacks(bento: Built) -
                 for module in modules:
                     top = module.split(".")[0]
                     assert top not in own or top in inside, f"{name} imports {module}"
-                    if top in {"api", "cli", "models"}:
+                    if top in {"api", "cli", "formats", "models"}:
                         path = bento.path / "src" / Path(*module.split("."))
                         assert path.is_dir() or path.with_suffix(".py").is_file(), f"{name} imports {module}"
 

@@ -21,9 +21,9 @@ import pytest
 import yaml
 
 from cli.image.variant import IMAGE_NAMES
-from tests.deploy.bento import environment
-from tests.deploy.kustomize import build, key
 from tests.deploy.test_bento import wait_until_ready
+from tests.support.bento import environment
+from tests.support.kustomize import build, key
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/deploy.md").read_text()

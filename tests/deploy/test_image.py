@@ -19,9 +19,9 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from cli.audit import packages
 from cli.image.variant import ROOT
-from tests.deploy import engine as engines
-from tests.deploy.bento import build, tool
-from tests.deploy.engine import Engine
+from tests.support import container_engine as engines
+from tests.support.bento import build, tool
+from tests.support.container_engine import Engine
 
 pytestmark = [
     pytest.mark.slow,

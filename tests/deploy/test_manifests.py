@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from api.settings import PREFIX, Settings
-from tests.deploy.kustomize import Resource, build, key
+from tests.support.kustomize import Resource, build, key
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
-from api import metrics
 from api.settings import Settings
+from api.telemetry import metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "deploy/compose"
@@ -22,7 +22,7 @@ DASHBOARD: dict[str, Any] = json.loads((ROOT / "deploy/grafana/xcube.json").read
 
 
 def collectors() -> list[MetricWrapperBase]:
-    """The metrics that api/metrics.py defines, those in its dictionaries included."""
+    """The metrics that api/telemetry/metrics.py defines, those in its dictionaries included."""
     values = list(vars(metrics).values())
     values += [each for value in values if isinstance(value, dict) for each in value.values()]
     return [each for each in values if isinstance(each, MetricWrapperBase)]

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.examples import Reader
 from tests.service.conftest import ROOT, Server, StartServer, model_store, start_server, tiny_models
+from tests.support.examples import Reader
 
 __all__ = ["model_store", "start_server", "tiny_models"]
 

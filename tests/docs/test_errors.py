@@ -16,8 +16,8 @@ import pytest
 
 from api.errors import TABLE
 from tests.docs.conftest import DEMO
-from tests.docs.examples import DOCS, Example, Reader, assert_as_shown, examples
 from tests.service.conftest import Server, StartServer
+from tests.support.examples import DOCS, Example, Reader, assert_as_shown, examples
 
 TEXT = (DOCS / "errors.md").read_text(encoding="utf-8")
 TOGETHER = 8

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from api.errors import TABLE
-from api.formats import FORMATS
 from api.settings import Settings
 from cli.docs import tables
 from cli.docs.hooks import OUTSIDE
-from tests.docs.examples import DOCS, ROOT
+from formats import FORMATS
+from tests.support.examples import DOCS, ROOT
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from models import kernels
+from models.grids import TorchGrid
 from models.kernels import Kind
-from models.voxels import TorchGrid
 
 pytest.importorskip("triton", reason="the fused kernels need Triton")
 BF16 = torch.bfloat16

@@ -12,11 +12,11 @@ import torch
 from models.graphs import Graph, Graphs
 from models.kernels import OFF
 from models.precision import choose_dtype
-from models.result import Voxels
+from models.shape import Voxels
 from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEmbedding
-from tests.models.tiny import coarse_stage, fine_stage, text
+from tests.support.tiny import coarse_stage, fine_stage, text
 
 BF16, FP32 = torch.bfloat16, torch.float32
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from models.errors import BackendError, ConfigError
+from models.grids import FvdbGrid, TorchGrid, backends, choose_backend, name_of
+from models.grids.fvdb_grid import library
 from models.stages import FineStage
-from models.voxels import FvdbGrid, TorchGrid, backends, choose_backend, name_of
-from models.voxels.fvdb_grid import library
-from tests.models import stand_in_fvdb
 from tests.models.test_stages import shape
-from tests.models.tiny import fine_stage, text
+from tests.support import stand_in_fvdb
+from tests.support.tiny import fine_stage, text
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from models import graphs, slots
 from models.stages import BUCKETS, CoarseStage, FineStage
 from models.state import DiffusionState
 from tests.models.test_stages import mixed_states, shape
-from tests.models.tiny import coarse_stage, fine_stage, text
+from tests.support.tiny import coarse_stage, fine_stage, text
 
 ALONE = coarse_stage()
 

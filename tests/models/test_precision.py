@@ -13,7 +13,7 @@ from models.precision import choose_dtype, prepare
 from models.stages import CoarseStage, DiffusionStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEmbedding
-from tests.models.tiny import coarse_stage, fine_stage, text
+from tests.support.tiny import coarse_stage, fine_stage, text
 
 CPU, BF16 = torch.device("cpu"), torch.bfloat16
 

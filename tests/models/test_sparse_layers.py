@@ -6,9 +6,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from models.grids import TorchGrid
 from models.layers import Rows, SpatialTransformer, TextContext, timestep_embedding
 from models.sparse_layers import SparseConv3, SparseGroupNorm
-from models.voxels import TorchGrid
 
 CUBE = torch.cartesian_prod(*(torch.arange(4),) * 3)
 

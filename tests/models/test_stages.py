@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from models.errors import NumericError
-from models.result import Voxels, unit_normals
+from models.shape import Voxels, unit_normals
 from models.stages import normalise_condition
 from models.state import DiffusionState
-from tests.models.tiny import coarse_stage, fine_stage, text
+from tests.support.tiny import coarse_stage, fine_stage, text
 
 COARSE, FINE = coarse_stage(), fine_stage()
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from models import threads
-from models.voxels import TorchGrid
+from models.grids import TorchGrid
 from tests.models.test_stages import mixed_states, shape
-from tests.models.tiny import coarse_stage, fine_stage, text
+from tests.support.tiny import coarse_stage, fine_stage, text
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.service.tiny import save_models
+from tests.support.saved_models import save_models
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 180

@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from tests.service.conftest import Server, StartServer
-from tests.service.figures import cancelled, running, slices, steps, value, wait_for, wait_idle, waiting
-from tests.service.leaving import LONG, sent
-from tests.service.tiny import save_models
+from tests.support.figures import cancelled, running, slices, steps, value, wait_for, wait_idle, waiting
+from tests.support.leaving import LONG, sent
+from tests.support.saved_models import save_models
 
 SHORT = {**LONG, "ddim_steps": 1}
 
@@ -82,7 +82,7 @@ def test_in_the_fine_stage(server: Server) -> None:
 
 def writers(server: Server) -> list[psutil.Process]:
     children = psutil.Process(server.process.pid).children(recursive=True)
-    return [child for child in children if "api.formats" in " ".join(_command(child))]
+    return [child for child in children if "-m formats" in " ".join(_command(child))]
 
 
 def _command(process: psutil.Process) -> list[str]:

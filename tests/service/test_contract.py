@@ -14,9 +14,9 @@ import httpx
 import numpy as np
 import pytest
 
-from api.formats import FORMATS, Format
+from formats import FORMATS, Format
 from tests.service.conftest import Server, StartServer
-from tests.service.figures import wait_for
+from tests.support.figures import wait_for
 
 FIELDS = ["coarse_xyz", "coarse_normal", "fine_xyz", "fine_normal"]
 

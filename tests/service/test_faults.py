@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from tests.service.conftest import Server, StartServer
-from tests.service.figures import running, steps, wait_for, wait_idle, waiting
-from tests.service.leaving import LONG, ONE_STEP_SLICES, sent
 from tests.service.test_contract import assert_error
+from tests.support.figures import running, steps, wait_for, wait_idle, waiting
+from tests.support.leaving import LONG, ONE_STEP_SLICES, sent
 
 
 @pytest.fixture(scope="module")

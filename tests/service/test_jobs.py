@@ -11,10 +11,10 @@ import psutil
 import pytest
 
 from tests.service.conftest import Server, StartServer
-from tests.service.figures import wait_for
-from tests.service.leaving import LONG, ONE_STEP_SLICES
 from tests.service.test_contract import assert_error
-from tests.service.tiny import save_models
+from tests.support.figures import wait_for
+from tests.support.leaving import LONG, ONE_STEP_SLICES
+from tests.support.saved_models import save_models
 
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
 

@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from tests.service.conftest import ROOT, Server, StartServer
-from tests.service.idling import seconds_kept_alive, seconds_open
 from tests.service.test_contract import assert_error
+from tests.support.idling import seconds_kept_alive, seconds_open
 
 REQUEST = {"prompt": "a chair", "ddim_steps": 1, "seed": 1}
 KEY = "correct horse"

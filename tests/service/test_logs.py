@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from api import logs
-from api.logs import JsonFormatter, TextFormatter, formatter
 from api.settings import Settings
+from api.telemetry import logs
+from api.telemetry.logs import JsonFormatter, TextFormatter, formatter
 from tests.service.conftest import Server, StartServer
-from tests.service.figures import wait_for
+from tests.support.figures import wait_for
 
 
 def lines(server: Server) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from tests.service.conftest import ROOT, Server, StartServer
-from tests.service.figures import value, wait_for
+from tests.support.figures import value, wait_for
 
 STEPS = 5
 # A user that no passwd file knows, in group 0, who may read everything (this Python may lie in root's home) but write

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from tests.service.conftest import ROOT, Server, StartServer
-from tests.service.figures import cancelled, read, running, value, wait_for, waiting
-from tests.service.leaving import LONG, sent
+from tests.support.figures import cancelled, read, running, value, wait_for, waiting
+from tests.support.leaving import LONG, sent
 
 NAMES = {
     "xcube_requests_running": "gauge",

@@ -20,8 +20,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from cli.load.__main__ import options_of
 from tests.service.conftest import ROOT, Server, StartServer
-from tests.service.figures import wait_for
 from tests.service.test_metrics import NAMES
+from tests.support.figures import wait_for
 
 TEXT = (ROOT / "docs" / "operations.md").read_text()
 

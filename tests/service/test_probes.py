@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.deploy.kustomize import build
 from tests.service.conftest import ROOT, Server, StartServer
-from tests.service.figures import value, wait_for
+from tests.support.figures import value, wait_for
+from tests.support.kustomize import build
 
 SECONDS_OF_WORK = 6
 

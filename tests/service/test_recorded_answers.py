@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.service.conftest import ROOT, Server, StartServer
-from tests.service.tiny import save_models
+from tests.support.saved_models import save_models
 
 pytestmark = pytest.mark.timeout(300)
 

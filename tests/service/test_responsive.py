@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.service.conftest import Server, StartServer
-from tests.service.figures import wait_for, waiting
+from tests.support.figures import wait_for, waiting
 
 CALLS = 200
 P99_SECONDS = 0.1

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from tests.service.conftest import Server, StartServer
-from tests.service.figures import value, wait_for, wait_idle
 from tests.service.test_contract import assert_error
+from tests.support.figures import value, wait_for, wait_idle
 
 Events = list[tuple[str, dict[str, Any]]]
 ACCEPT = {"Accept": "text/event-stream"}

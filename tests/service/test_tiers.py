@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from tests.service.conftest import Server, StartServer
-from tests.service.gpu_tier import TOKEN, Balancer, SamplerProcess, balancer, sampler
-from tests.service.idling import seconds_kept_alive
+from tests.support.gpu_tier import TOKEN, Balancer, SamplerProcess, balancer, sampler
+from tests.support.idling import seconds_kept_alive
 
 pytestmark = pytest.mark.timeout(300)
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 11}

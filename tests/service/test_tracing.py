@@ -17,16 +17,16 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from api import call as calls
-from api.answers import answer
 from api.call import Call
-from api.engine import Engine
-from api.generation import Generator
-from api.health import Monitor
-from api.remote import Remote
+from api.generation.generator import Generator
+from api.generation.monitor import Monitor
+from api.generation.sampler_client import Remote
+from api.http.responses import answer
+from api.messages import Decoded, Finished, Order, Progress, Slice, Status
+from api.sampler.engine import Engine
 from api.schemas import GenerateRequest
 from api.settings import Settings
-from api.tracing import REQUEST_ID
-from api.wire import Decoded, Finished, Order, Progress, Slice, Status
+from api.telemetry.tracing import REQUEST_ID
 
 
 class LocalSampler:

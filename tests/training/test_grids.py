@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.voxels import TorchGrid
+from models.grids import TorchGrid
 from training.grids import TrainingGrid
 
 

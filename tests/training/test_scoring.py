@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.result import Voxels
+from models.shape import Voxels
 from training.evaluate import PER_CATEGORY, QUICK_PROMPTS, jobs
 from training.scoring import Score, append_score, diversity, parent_iou, read_scores, summarise
 from training.shapes import CATEGORIES

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from models.voxels import TorchGrid
+from models.grids import TorchGrid
 from training.dataset import Rows, unit
 from training.grids import TrainingGrid
 from training.recipe import SMOKE

@@ -14,10 +14,10 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
-from api.result import Result
-from tests.api.formats.solids import shell, sphere, torus
+from formats.json_text import Result
 from tests.service.conftest import model_store, start_server, tiny_models
-from tests.ui.replay import Replay
+from tests.support.replay import Replay
+from tests.support.solids import shell, sphere, torus
 
 __all__ = ["model_store", "start_server", "tiny_models"]
 

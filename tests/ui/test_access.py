@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from api.result import Result, write_json
-from models.result import Voxels
+from formats.json_text import Result, write_json
+from models.shape import Voxels
 from tests.ui.conftest import Site, new_page
 from tests.ui.test_page import finished, make
 

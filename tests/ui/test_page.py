@@ -12,11 +12,11 @@ import pytest
 import trimesh
 from playwright.sync_api import Browser, Page, expect
 
-from api.formats import FORMATS
-from api.result import Result
+from formats import FORMATS
+from formats.json_text import Result
+from tests.support.pictures import difference, drawn, picture
+from tests.support.replay import SEED
 from tests.ui.conftest import Site, new_page
-from tests.ui.pictures import difference, drawn, picture
-from tests.ui.replay import SEED
 
 
 def make(page: Page, site: Site, prompt: str = "a ring") -> None:

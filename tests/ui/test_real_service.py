@@ -11,11 +11,11 @@ import pytest
 import trimesh
 from playwright.sync_api import Browser, Page, expect
 
-from api.result import Result
+from formats.json_text import Result
 from tests.service.conftest import Server, StartServer
+from tests.support.pictures import difference, drawn, picture
+from tests.support.replay import Replay
 from tests.ui.conftest import Site, new_page
-from tests.ui.pictures import difference, drawn, picture
-from tests.ui.replay import Replay
 from tests.ui.test_page import finished, settled
 
 

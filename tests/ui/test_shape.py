@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from api.result import Result, write_json
-from models.result import Voxels
+from formats.json_text import Result, write_json
+from models.shape import Voxels
+from tests.support.pictures import picture
 from tests.ui.conftest import Site
-from tests.ui.pictures import picture
 from tests.ui.test_page import make, settled
 
 TORUS = Path(__file__).with_name("torus.png")

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from api.ui_app import FILES, page_or, ui_routes
+from api.http.web_page import FILES, page_or, ui_routes
 
 OWN = sorted(path for path in FILES.iterdir() if path.is_file())
 

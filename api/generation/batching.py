@@ -1,0 +1,71 @@
+"""Slices of many generations in few calls: what waits while a call is under way goes together into the next one.
+
+With one call for each sample BentoML's dispatcher would see a queue, learn a waiting time from it, and hold even a lone
+call for that long. Eight requests at once took 1.9 to 2.8 times as long that way, and a lone one after them 8 times
+(20 steps of a model of the demo's size on two busy CPU cores, the two ways in turn).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from api.messages import Progress, Slice
+
+MOST_SAMPLES = 64
+"""Samples of one call at most."""
+Send = Callable[[list[Slice]], Awaitable[list[Progress]]]
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    state: bytes
+    progress: asyncio.Future[Progress]
+
+
+class Lanes:
+    """Groups states into calls of `send`, of which at most `lanes` are under way at a time.
+
+    One lane a Sampler process keeps all of them busy. A call takes an equal share of all samples, so that several
+    lanes stay evenly full. `lanes` may change at any time; calls that are under way go on.
+    """
+
+    def __init__(self, send: Send, lanes: int = 1) -> None:
+        self._send = send
+        self.lanes = lanes
+        self._waiting: list[_Waiting] = []
+        self._calls: dict[asyncio.Task[None], int] = {}
+
+    async def denoise(self, state: bytes) -> Progress:
+        """A state, a slice further. Raises what `send` raises for the call that it was in."""
+        waiting = _Waiting(state, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        # Samples of one call come back at the same moment: let the others join before the next call leaves.
+        asyncio.get_running_loop().call_soon(self._dispatch)
+        return await waiting.progress
+
+    def _dispatch(self) -> None:
+        self._waiting = [waiting for waiting in self._waiting if not waiting.progress.done()]
+        while self._waiting and len(self._calls) < self.lanes:
+            share = min(MOST_SAMPLES, -(-(len(self._waiting) + sum(self._calls.values())) // self.lanes))
+            members, self._waiting = self._waiting[:share], self._waiting[share:]
+            call = asyncio.create_task(self._call(members))
+            self._calls[call] = len(members)
+            call.add_done_callback(self._end)
+
+    def _end(self, call: asyncio.Task[None]) -> None:
+        del self._calls[call]
+        self._dispatch()
+
+    async def _call(self, members: list[_Waiting]) -> None:
+        try:
+            results = await self._send([Slice(state=member.state) for member in members])
+        except Exception as error:
+            for member in members:
+                if not member.progress.done():
+                    member.progress.set_exception(error)
+            return
+        for member, progress in zip(members, results, strict=True):
+            if not member.progress.done():
+                member.progress.set_result(progress)

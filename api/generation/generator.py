@@ -1,0 +1,195 @@
+"""One generation, from a place in the queue to arrays: the loop over slices, its deadline, its client's presence."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from api.call import Call
+from api.errors import ClientGone, DeadlinePassed, Draining
+from api.generation.admission import Admission
+from api.generation.estimates import check_deadline, estimate
+from api.generation.events import CoarseMade, Queued, Remaining, Report, Stepped, ignore
+from api.generation.monitor import Monitor
+from api.generation.recent import RecentResults
+from api.generation.sampler_client import Remote
+from api.messages import Decoded, Order, Progress, unpack_voxels
+from api.schemas import GenerateRequest, random_seed
+from api.settings import Settings
+from api.telemetry import metrics, tracing
+from formats import FileWriter, Format
+from formats.json_text import Result
+from models.version import service_version
+
+T = TypeVar("T")
+RECENT_BYTES = 64 * 2**20
+"""A hundred shapes of the demo models, six of 512³; each HTTP process grows by as much before its memory is level."""
+RETRY_DRAINING = 5.0
+
+
+class Timings:
+    """Seconds by part of the work, for the header Server-Timing."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def measure(self, name: str) -> Iterator[None]:
+        """Measures a block as one part, which is a span of the request's trace too."""
+        start = time.perf_counter()
+        try:
+            with tracing.span(name):
+                yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def header(self) -> str:
+        """The header's value, in milliseconds."""
+        return ", ".join(f"{name};dur={1000 * seconds:.1f}" for name, seconds in self.seconds.items())
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A generation between two slices: its state, its packed coarse shape once there is one, what is to be told."""
+
+    progress: Progress
+    coarse: bytes | None
+    warnings: tuple[str, ...]
+
+
+class Generator:
+    """Runs generations against a Sampler. A Sampler process may die on the way: the slice is taken up by another."""
+
+    def __init__(self, settings: Settings, remote: Remote, monitor: Monitor) -> None:
+        self.settings = settings
+        self.remote = remote
+        self.monitor = monitor
+        self.admission = Admission(settings.max_running, settings.max_queue)
+        self.recent = RecentResults(RECENT_BYTES)
+        self.writer = FileWriter()
+        self.draining = False
+        """Whether the service is stopping: it takes no new work."""
+        self._handed_back = asyncio.Event()
+
+    async def run(self, request: GenerateRequest, call: Call, timings: Timings, report: Report = ignore) -> Result:
+        """Generates one shape for a client that waits.
+
+        Raises:
+            Draining, StillLoading, ModelsUnavailable, TooSlow, QueueFull: before any work.
+            EmptyResult, TooManyVoxels, NumericError, OutOfMemory, WorkerLost: from the models.
+            DeadlinePassed, ClientGone, Draining: the work stopped with the slice that was running.
+        """
+        self.check_open()
+        status = self.monitor.status
+        deadline = self.settings.deadline_seconds
+        check_deadline(request, status.step_seconds, fine_model=status.fine_model, deadline=deadline)
+        order = order_for(request)
+        call.headers["X-Seed"] = str(order.seed)
+        result = await self._while_wanted(self._placed(order, timings, report, deadline), call)
+        self.recent.put(request, result)
+        return result
+
+    async def write(self, format_: Format, result: Result, call: Call) -> bytes:
+        """A result as a file for a client that waits.
+
+        Raises:
+            DeadlinePassed, ClientGone, Draining: the writing stopped.
+        """
+        return await self._while_wanted(self.writer.write(format_, result, service_version()), call)
+
+    def check_open(self) -> None:
+        """Raises Draining, StillLoading or ModelsUnavailable unless a generation can start."""
+        if self.draining:
+            raise _draining()
+        self.monitor.check_ready()
+
+    async def drain(self, longest: float) -> None:
+        """Takes no new work, waits for what runs or waits, and after `longest` seconds hands that back."""
+        self.draining = True
+        try:
+            async with asyncio.timeout(longest):
+                await self.admission.empty()
+        except TimeoutError:
+            self._handed_back.set()
+
+    async def run_job(self, order: Order, report: Report, saved: Saved | None) -> Result:
+        """Generates one shape however long it takes, from where it was saved. Raises what the models raise."""
+        return await self._generate(order, Timings(), report, saved)
+
+    async def _placed(self, order: Order, timings: Timings, report: Report, patience: float) -> Result:
+        async with AsyncExitStack() as stack:
+            with timings.measure("queue"):
+                work = self._work(order)
+                place = self.admission.place(work, patience - work, lambda position: report(Queued(position)))
+                await stack.enter_async_context(place)
+            metrics.queued(timings.seconds["queue"])
+            return await self._generate(order, timings, report)
+
+    async def _generate(self, order: Order, timings: Timings, report: Report, saved: Saved | None = None) -> Result:
+        status = self.monitor.status
+        remaining = Remaining(status.step_seconds, fine=order.use_fine and status.fine_model)
+        if saved is None:
+            with timings.measure("text"), metrics.part("text"):
+                progress = await self.remote.begin(order)
+            saved = Saved(progress, None, progress.warnings)
+        coarse, warnings = saved.coarse, saved.warnings
+        fine_start: Progress | None = saved.progress
+        if coarse is None:
+            with timings.measure("coarse"):
+                decoded = await self._finish(saved.progress, remaining, report, refine=order.use_fine)
+            coarse, fine_start = decoded.voxels, decoded.fine
+            report(CoarseMade(coarse, fine_start))
+        shape, fine = unpack_voxels(coarse), None
+        metrics.points("coarse", len(shape))
+        if fine_start is not None:
+            with timings.measure("fine"):
+                decoded = await self._finish(fine_start, remaining, report, refine=False)
+            warnings += decoded.warnings
+            fine = unpack_voxels(decoded.voxels) if decoded.voxels else None
+            metrics.points("fine", len(fine) if fine else 0)
+        return Result(shape, fine, order.seed, warnings)
+
+    async def _finish(self, progress: Progress, remaining: Remaining, report: Report, *, refine: bool) -> Decoded:
+        with metrics.part(f"{progress.stage}_diffusion"):
+            report(Stepped(progress, remaining.seconds(progress)))
+            while not progress.done:
+                progress = await self.remote.denoise(progress.state)
+                report(Stepped(progress, remaining.seconds(progress)))
+        with metrics.part(f"{progress.stage}_decode"):
+            return await self.remote.decode(progress.state, refine=refine)
+
+    async def _while_wanted(self, work: Coroutine[Any, Any, T], call: Call) -> T:
+        """The result of some work, unless the client leaves, the deadline passes or the service stops first."""
+        deadline = self.settings.deadline_seconds
+        task = asyncio.create_task(work)
+        gone, stop = asyncio.create_task(call.gone.wait()), asyncio.create_task(self._handed_back.wait())
+        try:
+            await asyncio.wait({task, gone, stop}, timeout=deadline - call.seconds, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+        finally:
+            for each in (task, gone, stop):
+                each.cancel()
+            await asyncio.gather(task, gone, stop, return_exceptions=True)
+        if call.gone.is_set():
+            raise ClientGone("The client closed the connection.")
+        if self._handed_back.is_set():
+            raise _draining()
+        raise DeadlinePassed(f"The request did not end within {deadline:.0f} s and was stopped: ask for fewer steps.")
+
+    def _work(self, order: Order) -> float:
+        status = self.monitor.status
+        return estimate(order.steps, status.step_seconds, fine=order.use_fine and status.fine_model)
+
+
+def order_for(request: GenerateRequest) -> Order:
+    """The order for a request; a seed is drawn where it has none."""
+    return Order.of(request, random_seed() if request.seed is None else request.seed)
+
+
+def _draining() -> Draining:
+    return Draining("The service is stopping: send the request again in some seconds.", retry_after=RETRY_DRAINING)

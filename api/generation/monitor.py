@@ -1,0 +1,66 @@
+"""What the HTTP process knows about the Sampler: asked in the background, answered at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from api.errors import ModelsUnavailable, StillLoading
+from api.generation.sampler_client import Remote
+from api.messages import Status
+from api.schemas import Health
+from api.telemetry import metrics
+
+_PERIOD = {"loading": 0.2, "ready": 1.0, "error": 1.0}
+PATIENCE = 5.0
+"""Seconds without an answer after which a Sampler that was ready counts as being started anew."""
+RETRY_LOADING = 5.0
+
+LOADING = Health(status="loading", xcube_available=False, gpu_available=False, model_loaded=False)
+
+
+class Monitor:
+    """Keeps the last status of the Sampler, so that no health check ever waits for it.
+
+    changed: is told the health when its status is another than before.
+    """
+
+    def __init__(self, remote: Remote, changed: Callable[[Health], None] = lambda _: None) -> None:
+        self._remote = remote
+        self._changed = changed
+        self._seen = time.monotonic()
+        self.status = Status(health=LOADING)
+
+    @property
+    def health(self) -> Health:
+        """The health to show now."""
+        return self.status.health
+
+    def check_ready(self) -> None:
+        """Raises StillLoading or ModelsUnavailable unless the models are ready."""
+        if self.health.status == "loading":
+            raise StillLoading("The models are still loading: try again in some seconds.", retry_after=RETRY_LOADING)
+        if self.health.status == "error":
+            raise ModelsUnavailable(self.health.error or "The models failed to load: see the service's log.")
+
+    async def run(self) -> None:
+        """Asks again and again; ends when cancelled."""
+        told = self.health.status
+        while True:
+            await self.refresh()
+            if self.health.status != told:
+                told = self.health.status
+                self._changed(self.health)
+            metrics.ready(self.health.status == "ready")
+            await asyncio.sleep(_PERIOD[self.health.status])
+
+    async def refresh(self) -> None:
+        """Asks once. A Sampler that does not answer is busy at first, and counts as loading after a while."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                self.status = await self._remote.status()
+            self._seen = time.monotonic()
+        except Exception:  # whatever went wrong on the way: no answer is what counts
+            if time.monotonic() - self._seen > PATIENCE:
+                self.status = self.status.model_copy(update={"health": LOADING})

@@ -1,0 +1,101 @@
+"""The Sampler as the HTTP process uses it: calls that outlive the death of a Sampler process.
+
+A call carries the whole state of a sample, so any Sampler process can take it, and one that was lost is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+import aiohttp
+from bentoml.exceptions import BentoMLException, ServiceUnavailable
+
+from api.errors import WorkerLost
+from api.generation.batching import Lanes
+from api.messages import Decoded, Finished, Order, Progress, Slice, Status
+
+T = TypeVar("T")
+FIRST_PAUSE = 0.05
+LONGEST_PAUSE = 2.0
+FAULTS_ACCEPTED = 3
+LOSSES_ACCEPTED = 10
+
+
+class Sampler(Protocol):
+    """What the Sampler service offers."""
+
+    async def status(self) -> Status:
+        """Health and measured step times."""
+
+    async def begin(self, order: Order) -> Progress:
+        """The first state of a generation."""
+
+    async def denoise(self, items: list[Slice]) -> list[Progress]:
+        """Every state, a slice further."""
+
+    async def decode(self, item: Finished) -> Decoded:
+        """Voxels of a finished state."""
+
+
+class Remote:
+    """Calls to a Sampler, each sent again until it is answered; who calls sets the deadline by cancelling.
+
+    lanes: how many calls of `denoise` may be under way at a time: one for each Sampler process.
+    """
+
+    def __init__(self, sampler: Sampler, lanes: int = 1) -> None:
+        self._sampler = sampler
+        self._lanes = Lanes(lambda items: _persist(lambda: sampler.denoise(items=items)), lanes)
+
+    def share_among(self, samplers: int) -> None:
+        """From now on so many Sampler processes share the calls of `denoise`."""
+        self._lanes.lanes = samplers
+
+    async def status(self) -> Status:
+        """Health and measured step times; asked once, without a second try."""
+        return await self._sampler.status()
+
+    async def begin(self, order: Order) -> Progress:
+        """The first state of a generation. Raises what the Sampler found wrong."""
+        progress = await _persist(lambda: self._sampler.begin(order=order))
+        progress.check()
+        return progress
+
+    async def denoise(self, state: bytes) -> Progress:
+        """A state, a slice further. Raises what the Sampler found wrong with this state."""
+        progress = await self._lanes.denoise(state)
+        progress.check()
+        return progress
+
+    async def decode(self, state: bytes, refine: bool) -> Decoded:
+        """Voxels of a finished state. Raises what the Sampler found wrong."""
+        decoded = await _persist(lambda: self._sampler.decode(item=Finished(state=state, refine=refine)))
+        decoded.check()
+        return decoded
+
+
+async def _persist(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeats a call with growing pauses while no process answers it.
+
+    Raises:
+        WorkerLost: processes answered, but with a fault of their own, several times; or one after the other died of it.
+    """
+    pause = FIRST_PAUSE
+    faults = losses = 0
+    while True:
+        try:
+            return await call()
+        except aiohttp.ServerDisconnectedError:
+            losses += 1
+            if losses > LOSSES_ACCEPTED:
+                raise WorkerLost("The models' process died of this request: try again, or another seed.") from None
+        except (aiohttp.ClientError, ConnectionError, TimeoutError, ServiceUnavailable):
+            pass
+        except BentoMLException:
+            faults += 1
+            if faults >= FAULTS_ACCEPTED:
+                raise WorkerLost("The models' process failed at this request: try again, or another seed.") from None
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)

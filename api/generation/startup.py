@@ -1,0 +1,49 @@
+"""What a start says in the log when the models are there, and what it says when they are gone again."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+
+import bentoml
+import psutil
+
+from api.process import supervisor
+from api.schemas import Health
+
+log = logging.getLogger("xcube.start")
+
+
+class StartUp:
+    """Told of every change of the health's status; of several processes that speak HTTP the first one writes it."""
+
+    def __init__(self) -> None:
+        self._first = (bentoml.server_context.worker_index or 1) == 1
+        self._was_ready = False
+
+    def __call__(self, health: Health) -> None:
+        """Writes one line for a status that is new."""
+        if not self._first:
+            return
+        if health.status == "ready":
+            when = "again" if self._was_ready else f"after {_seconds():.0f} s"
+            address = _address()
+            log.info("ready %s: open %s/ in a browser, or read %s/docs to write a client", when, address, address)
+            self._was_ready = True
+        elif health.status == "error":
+            log.error("not ready: %s", health.error)
+        else:
+            log.warning("the models' process does not answer: waiting for its next start")
+
+
+def _seconds() -> float:
+    """Time since the command that started the service, installation included."""
+    return time.time() - psutil.Process(supervisor.process_id()).create_time()
+
+
+def _address() -> str:
+    """Where this service listens, as `bentoml serve` tells its processes."""
+    places: dict[str, str] = json.loads(os.environ.get("BENTOML_RUNNER_MAP", "{}"))
+    return places.get("XCube", "http://localhost:8000")

@@ -1,0 +1,184 @@
+"""The gate in front of every route, BentoML's own included: limits, strict JSON, ids, and error bodies as objects."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from pydantic import BaseModel
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+
+from api.call import Call, Message, Receive, read_body, replay, set_current, watch_connection
+from api.errors import BodyTooLarge, ClientGone, Problem, UnsupportedMediaType, problem_of, problem_of_status
+from api.http.auth import ApiKey
+from api.http.headers import secure
+from api.schemas import parse
+from api.telemetry import logs, metrics
+
+Scope = Any
+Send = Any
+App = Any
+log = logging.getLogger("xcube.http")
+_PROBES = ("/health", "/livez", "/readyz", "/healthz", "/metrics")
+_PAGES = ("/", "/docs", "/redoc", "/ui", "/static", "/openapi.json", "/docs.json", "/schema.json")
+PIECE = 256 * 1024
+"""A long body leaves in pieces of so many bytes: the next one waits until the client has taken in enough."""
+ROUTES = frozenset({"/generate", "/generate_stream", "/batch_generate", "/jobs", *_PROBES, *_PAGES})
+"""First parts of the paths that metrics tell apart."""
+
+
+class Gate:
+    """ASGI middleware.
+
+    Requests to the paths in `bodies` are read, checked and written anew before the code behind sees them, so that it
+    meets valid ones only: BentoML would ignore unknown fields, take forms, and log a traceback for each bad request.
+    Every answer with a status of 400 or above gets the body of `api.errors`, whoever made it.
+    """
+
+    def __init__(self, app: App, bodies: Mapping[str, type[BaseModel]], max_body_bytes: int, key: ApiKey) -> None:
+        self.app = app
+        self.key = key
+        self.bodies = bodies
+        self.max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        query = QueryParams(scope["query_string"])
+        call = Call(headers.get("x-request-id"), headers.get("accept"), query.get("format"))
+        set_current(call)
+        answer = _Answer(send, call, scope["path"])
+        watcher: asyncio.Task[None] | None = None
+        try:
+            self.key.check(scope["method"], scope["path"], headers)
+            model = self.bodies.get(scope["path"]) if scope["method"] == "POST" else None
+            if model is not None:
+                body = await self._checked_body(headers, receive, model)
+                scope = _with_length(scope, len(body))
+                call.parameters = logs.parameters(body)
+                watcher = asyncio.create_task(watch_connection(receive, call))
+                receive = replay(body, call)
+            await self.app(scope, receive, answer.send)
+        except ClientGone:
+            call.gone.set()
+        except Exception as error:
+            problem = problem_of(error)
+            if problem.status == 500:
+                log.error("a bug in %s (request %s)", scope["path"], call.id, exc_info=error)
+            if answer.started:
+                raise
+            await answer.problem(problem)
+        finally:
+            if watcher is not None:
+                watcher.cancel()
+            gone = call.gone.is_set() and not answer.complete
+            logs.request(scope, call, answer.status, answer.code)
+            metrics.ended(_label(scope["path"]), answer.status, answer.code, call.seconds, gone=gone)
+
+    async def _checked_body(self, headers: Headers, receive: Receive, model: type[BaseModel]) -> bytes:
+        kind, _, parameters = headers.get("content-type", "").partition(";")
+        charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+        if kind.strip().lower() != "application/json" or charset not in ("", "utf-8"):
+            raise UnsupportedMediaType("The body must be JSON in UTF-8: send it with Content-Type: application/json.")
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            raise UnsupportedMediaType("The body must not be compressed: send it without Content-Encoding.")
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length[:20]) > self.max_body_bytes:
+            raise BodyTooLarge(f"The body is longer than {self.max_body_bytes} bytes: send a shorter request.")
+        body = await read_body(receive, self.max_body_bytes)
+        return parse(model, body).model_dump_json().encode()
+
+
+class _Answer:
+    """The way back: adds the call's headers, and replaces the body of an error that is not in our form yet."""
+
+    def __init__(self, send: Send, call: Call, path: str) -> None:
+        self._send = send
+        self._call = call
+        self._path = path
+        self._held: Message | None = None
+        self._body = bytearray()
+        self.started = False
+        self.complete = False
+        self.status = 499
+        self.code: str | None = None
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=message.setdefault("headers", []))
+            headers["X-Request-ID"] = self._call.id
+            headers.update(self._call.headers)
+            if message["status"] >= 400:
+                self._held = message
+                return
+        elif message["type"] == "http.response.body" and self._held is not None:
+            self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                held, self._held = self._held, None
+                await self._send_error(held)
+            return
+        self.started = True
+        await self._forward(message)
+
+    async def problem(self, problem: Problem) -> None:
+        """Answers with a problem."""
+        self._held = None
+        headers = MutableHeaders(raw=[])
+        headers.update({"X-Request-ID": self._call.id, **self._call.headers, **problem.headers()})
+        await self._write(problem.status, headers, problem.body())
+
+    async def _send_error(self, held: Message) -> None:
+        body = bytes(self._body)
+        if not _is_ours(body):
+            body = problem_of_status(held["status"], self._path).body()
+        await self._write(held["status"], MutableHeaders(raw=held["headers"]), body)
+
+    async def _write(self, status: int, headers: MutableHeaders, body: bytes) -> None:
+        headers["Content-Type"] = "application/json"
+        headers["Content-Length"] = str(len(body))
+        self.started, self.code = True, orjson.loads(body)["code"]
+        await self._forward({"type": "http.response.start", "status": status, "headers": headers.raw})
+        await self._forward({"type": "http.response.body", "body": body})
+
+    async def _forward(self, message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await self._forward_body(message.get("body", b""), more=message.get("more_body", False))
+            return
+        if message["type"] == "http.response.start":
+            secure(MutableHeaders(raw=message["headers"]))
+            self.status = message["status"]
+        await self._send(message)
+
+    async def _forward_body(self, body: bytes, *, more: bool) -> None:
+        for start in range(0, max(1, len(body)), PIECE):
+            if self._call.gone.is_set():
+                return
+            rest = more or start + PIECE < len(body)
+            await self._send({"type": "http.response.body", "body": body[start : start + PIECE], "more_body": rest})
+        if not more:
+            self.complete = not self._call.gone.is_set()
+
+
+def _label(path: str) -> str:
+    """A path as a label of metrics: one of a fixed set."""
+    first = "/" + path.split("/", 2)[1] if path.startswith("/") else path
+    return first if first in ROUTES else metrics.OTHER
+
+
+def _is_ours(body: bytes) -> bool:
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(value, dict) and set(value) == {"error", "code", "retryable"}
+
+
+def _with_length(scope: Scope, length: int) -> Scope:
+    headers = [(name, value) for name, value in scope["headers"] if name not in (b"content-length", b"content-type")]
+    headers += [(b"content-length", str(length).encode()), (b"content-type", b"application/json")]
+    return {**scope, "headers": headers}

@@ -1,0 +1,140 @@
+"""POST /jobs, GET and DELETE /jobs/{id}, GET /jobs/{id}/result."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from api import call as calls
+from api.errors import (
+    IdempotencyConflict,
+    InvalidRequest,
+    JobCanceled,
+    JobNotFinished,
+    NotFound,
+    QueueFull,
+    error_of_code,
+    rule_of,
+)
+from api.http.responses import as_file
+from api.jobs.records import Record
+from api.jobs.service import Jobs
+from api.schemas import GenerateRequest, random_seed
+from formats import negotiate
+from models.version import service_version
+
+LONGEST_KEY = 255
+RETRY_SECONDS = 2.0
+RETRY_FULL_SECONDS = 60.0
+
+
+class JobRoutes:
+    """The endpoints. `jobs` is set by the service when it starts."""
+
+    def __init__(self) -> None:
+        self.jobs: Jobs
+
+    def routes(self) -> list[BaseRoute]:
+        """Routes for a Starlette application."""
+        return [
+            Route("/jobs", self._add, methods=["POST"]),
+            Route("/jobs/{id}", self._show, methods=["GET"]),
+            Route("/jobs/{id}", self._cancel, methods=["DELETE"]),
+            Route("/jobs/{id}/result", self._result, methods=["GET"]),
+        ]
+
+    async def _add(self, request: Request) -> Response:
+        order = GenerateRequest.model_validate_json(await request.body())  # checked by the gate already
+        key = request.headers.get("idempotency-key")
+        if key is not None and not 0 < len(key) <= LONGEST_KEY:
+            raise InvalidRequest(f"Idempotency-Key has {len(key)} characters: send 1 to {LONGEST_KEY}.")
+        wanted, seed = order.model_dump_json(), random_seed() if order.seed is None else order.seed
+        most = self.jobs.settings.max_jobs
+        record = await asyncio.to_thread(self.jobs.records.add, wanted, seed, key, most)
+        if record is None:
+            raise QueueFull(f"{most} jobs are waiting already: try again later.", retry_after=RETRY_FULL_SECONDS)
+        if record.request != wanted:
+            raise IdempotencyConflict("Idempotency-Key belongs to another request already: send a new key.")
+        self.jobs.runner.wake()
+        return Response(
+            await self._describe(record), 202, {"Location": f"/jobs/{record.id}"}, media_type="application/json"
+        )
+
+    async def _show(self, request: Request) -> Response:
+        record = await self._find(request)
+        return Response(await self._describe(record), media_type="application/json")
+
+    async def _cancel(self, request: Request) -> Response:
+        record = await self._find(request)
+        if await asyncio.to_thread(self.jobs.records.cancel, record.id):
+            self.jobs.runner.drop(record.id)
+            record = await self._find(request)
+            return Response(await self._describe(record), media_type="application/json")
+        await asyncio.to_thread(self.jobs.files.remove, record.id)
+        await asyncio.to_thread(self.jobs.records.remove, record.id)
+        return Response(status_code=204)
+
+    async def _result(self, request: Request) -> Response:
+        record = await self._find(request)
+        match record.state:
+            case "failed":
+                raise error_of_code(record.code or "internal", record.error or "")
+            case "canceled":
+                raise JobCanceled("This job was canceled: start it again as a new one.")
+            case "pending" | "in_progress":
+                raise JobNotFinished(f"This job is {record.state}: ask again later.", retry_after=RETRY_SECONDS)
+        call = calls.current()
+        format_ = negotiate(call.accept, call.format)
+        warnings = tuple(orjson.loads(record.warnings))
+        call.headers["X-Seed"] = record.seed
+        if warnings:
+            call.headers["X-XCube-Warning"] = "; ".join(warnings)
+        try:
+            result = await asyncio.to_thread(self.jobs.files.result, record.id, int(record.seed), warnings)
+        except OSError:
+            raise NotFound("The result of this job is gone: start it again as a new one.") from None
+        body = await self.jobs.writer.write(format_, result, service_version())
+        return as_file(body, format_, f"xcube-{record.seed}")
+
+    async def _find(self, request: Request) -> Record:
+        record = await asyncio.to_thread(self.jobs.records.get, request.path_params["id"])
+        if record is None:
+            raise NotFound("There is no such job: it never was, was removed, or has expired.")
+        return record
+
+    async def _describe(self, record: Record) -> bytes:
+        waiting = record.state == "pending"
+        position = await asyncio.to_thread(self.jobs.records.position, record) if waiting else None
+        error: dict[str, Any] | None = None
+        if record.code is not None:
+            rule = rule_of(error_of_code(record.code, ""))
+            error = {"error": record.error, "code": record.code, "retryable": rule is None or rule.retryable}
+        retention = self.jobs.settings.job_retention_seconds
+        return orjson.dumps(
+            {
+                "id": record.id,
+                "state": record.state,
+                "seed": int(record.seed),
+                "position": position,
+                "stage": record.stage,
+                "step": record.step,
+                "steps": record.steps,
+                "created": _moment(record.created),
+                "started": _moment(record.started),
+                "ended": _moment(record.ended),
+                "expires": _moment(record.ended and record.ended + retention),
+                "warnings": orjson.loads(record.warnings),
+                "error": error,
+            }
+        )
+
+
+def _moment(seconds: float | None) -> str | None:
+    """Unix seconds as RFC 3339."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

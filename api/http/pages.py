@@ -1,0 +1,79 @@
+"""What is served by GET beside BentoML's own routes: index, health, documentation. No page needs internet access."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from api.errors import problem_of
+from api.http.job_routes import JobRoutes
+from api.http.openapi import document
+from api.http.web_page import page_or, ui_routes
+from api.schemas import Health
+from api.telemetry import metrics_page
+from models.errors import XCubeError
+from models.version import service_version
+
+STATIC = Path(__file__).parent / "static"
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
+    "worker-src 'self' blob:; frame-ancestors 'none'"
+}
+
+
+class Pages:
+    """The routes, and what they show: all but `app` is set when the service starts."""
+
+    def __init__(self) -> None:
+        self.health: Callable[[], Health]
+        self.models: Callable[[], str] = str
+        self.jobs = JobRoutes()
+        self.infrastructure: Callable[[], dict[str, Any]] = dict
+        self.app = Starlette(
+            routes=[
+                Route("/", page_or(self._index)),
+                Route("/health", self._health),
+                Route("/metrics", metrics_page.show),
+                Route("/openapi.json", self._openapi),
+                Route("/docs", self._page("docs.html")),
+                Route("/redoc", self._page("redoc.html")),
+                Mount("/static", StaticFiles(directory=STATIC)),
+                *self.jobs.routes(),
+                *ui_routes(),
+            ],
+            exception_handlers={XCubeError: _error},
+        )
+
+    async def _index(self, _: Request) -> Response:
+        links = {"ui": "/ui/", "docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json", "health": "/health"}
+        about = {"name": "xcube", "version": service_version(), "models": self.models() or None}
+        return _json({**about, "generate": "/generate", **links})
+
+    async def _health(self, _: Request) -> Response:
+        return _json(self.health().model_dump())
+
+    async def _openapi(self, _: Request) -> Response:
+        return _json(document(service_version(), self.infrastructure()))
+
+    def _page(self, name: str) -> Callable[[Request], Any]:
+        async def page(_: Request) -> Response:
+            return FileResponse(STATIC / name, media_type="text/html", headers=_PAGE_HEADERS)
+
+        return page
+
+
+async def _error(_: Request, error: Exception) -> Response:
+    problem = problem_of(error)
+    return Response(problem.body(), problem.status, problem.headers(), "application/json")
+
+
+def _json(value: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(value), media_type="application/json")

@@ -1,0 +1,80 @@
+"""From a generation to an HTTP answer, and the shape in which BentoML's Python client hands it over."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import bentoml
+import numpy as np
+from bentoml.validators import DType
+from pydantic import WithJsonSchema
+from starlette.responses import Response, StreamingResponse
+
+from api.call import Call
+from api.errors import problem_of
+from api.generation.generator import Generator, Timings
+from api.http.streaming import MEDIA_TYPE as EVENTS
+from api.http.streaming import EventStream, wants_events
+from api.schemas import GenerateRequest
+from api.telemetry import metrics
+from formats import FORMATS, Format, negotiate
+from models.errors import XCubeError
+
+_POINTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
+# Spelled out, because BentoML reads the annotation itself and knows `np.ndarray` alone: from numpy 2.5 on, `NDArray` is
+# a lazy alias (PEP 695) on Python 3.12 and newer, which hides what it stands for.
+Array = Annotated[np.ndarray[tuple[Any, ...], np.dtype[np.float32]], DType("float32")]
+# BentoML's client reads the first type of a union. As "array or null" a null would come as NaN, and lists would be
+# walked number by number; as "null or array" None and lists come as they are.
+ListsOrNone = Annotated[list[list[float]] | None, WithJsonSchema({"anyOf": [{"type": "null"}, _POINTS]})]
+
+
+class GeneratedArrays(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML's own package has no types
+    """The answer's schema for BentoML's client: coarse arrays as numpy float32 [N, 3], fine ones as lists or None."""
+
+    coarse_xyz: Array
+    coarse_normal: Array
+    fine_xyz: ListsOrNone
+    fine_normal: ListsOrNone
+
+
+async def answer(generator: Generator, request: GenerateRequest, call: Call) -> Response:
+    """The answer to POST /generate, errors included: BentoML would mask or log those that are raised."""
+    try:
+        if wants_events(call):
+            return await _events(generator, request, call)
+        return await _file(generator, request, call, negotiate(call.accept, call.format))
+    except XCubeError as error:
+        problem = problem_of(error)
+        return Response(problem.body(), problem.status, problem.headers(), "application/json")
+
+
+async def _events(generator: Generator, request: GenerateRequest, call: Call) -> Response:
+    stream = EventStream(generator, request, call)
+    if error := await stream.refusal():
+        raise error
+    call.headers |= {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(stream, media_type=EVENTS)
+
+
+async def _file(generator: Generator, request: GenerateRequest, call: Call, format_: Format) -> Response:
+    timings = Timings()
+    # Who asks for a file by its format often has the shape on the screen already.
+    result = generator.recent.get(request) if call.format is not None else None
+    if result is None:
+        result = await generator.run(request, call, timings)
+    call.headers["X-Seed"] = str(result.seed)
+    with timings.measure("write"), metrics.part("serialize"):
+        body = await generator.write(format_, result, call)
+    call.headers["Server-Timing"] = timings.header()
+    if result.warnings:
+        call.headers["X-XCube-Warning"] = "; ".join(result.warnings)
+    return as_file(body, format_, f"xcube-{result.seed}")
+
+
+def as_file(body: bytes, format_: Format, name: str) -> Response:
+    """A response with a result in some format: JSON as it is, anything else under a file's name."""
+    headers = {"Vary": "Accept"}
+    if format_ is not FORMATS[0]:
+        headers["Content-Disposition"] = f'attachment; filename="{name}{format_.suffix}"'
+    return Response(body, headers=headers, media_type=format_.media_type)

@@ -1,0 +1,129 @@
+"""What crosses between the HTTP process and the Sampler: plain values, and tensors as one bytes field.
+
+The same messages work over the private socket and over a URL, where BentoML speaks JSON: bytes then go as base64.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+from safetensors.numpy import load, save
+
+from api.errors import error_of_code, rule_of
+from api.schemas import GenerateRequest, Health
+from models.shape import Voxels
+
+_FOLDERS = re.compile(r"(?<![\w.:/])(?:/[\w.@+-]+)+/(?=[\w.@+-]+/[\w.@+-]+)")
+
+
+class Message(BaseModel):
+    """Base of every message."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+
+class Order(Message):
+    """A generation to start. The seed is drawn already: a retry must not draw another one."""
+
+    prompt: str
+    steps: int
+    guidance_scale: float
+    seed: int
+    use_fine: bool
+
+    @classmethod
+    def of(cls, request: GenerateRequest, seed: int) -> Order:
+        """The order for a client's request."""
+        return cls(
+            prompt=request.prompt,
+            steps=request.ddim_steps,
+            guidance_scale=request.guidance_scale,
+            seed=seed,
+            use_fine=request.use_fine,
+        )
+
+
+class Slice(Message):
+    """A state to advance by as many steps as the Sampler finds to fit a time slice."""
+
+    state: bytes
+
+
+class Finished(Message):
+    """A state to decode; with `refine`, also into the first state of the fine stage."""
+
+    state: bytes
+    refine: bool
+
+
+class Outcome(Message):
+    """One item's answer: a failure of one item is data, so that it does not fail the others of its batch."""
+
+    code: str | None = None
+    error: str = ""
+    warnings: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raises the exception that this outcome carries, if any."""
+        if self.code is not None:
+            raise error_of_code(self.code, self.error)
+
+
+class Progress(Outcome):
+    """A state after a slice, and how far it is."""
+
+    state: bytes = b""
+    stage: Literal["coarse", "fine"] = "coarse"
+    step: int = 0
+    steps: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether the state can be decoded."""
+        return self.step >= self.steps
+
+
+class Decoded(Outcome):
+    """A decoded state, and the start of the fine stage on it where that was asked for and is possible."""
+
+    voxels: bytes = b""
+    fine: Progress | None = None
+
+
+class Status(Message):
+    """What a Sampler says about itself: health, and seconds of one denoising step by stage, as measured.
+
+    models: "demo" or "official", or "own" where XCUBE_CONFIG names them; empty until they are found. arithmetic: what
+    changes the last bits of results besides the weights.
+    """
+
+    health: Health
+    models: str = ""
+    fine_model: bool = False
+    step_seconds: dict[str, float] = {}
+    arithmetic: str = ""
+
+
+def failure(error: Exception) -> tuple[str, str]:
+    """Code and text of an exception for an outcome; one that is not in the table of errors becomes `internal`."""
+    rule = rule_of(error)
+    return (rule.code, for_strangers(str(error))) if rule else ("internal", "")
+
+
+def for_strangers(text: str) -> str:
+    """A text without the folders of this machine: of a long path the file and its folder stay, of a shorter one all."""
+    return _FOLDERS.sub("", text)
+
+
+def pack_voxels(voxels: Voxels) -> bytes:
+    """A decoded shape as a safetensors file in memory."""
+    return save({"ijk": voxels.ijk, "normal": voxels.normal, "voxel_size": np.array([voxels.voxel_size])})
+
+
+def unpack_voxels(data: bytes) -> Voxels:
+    """The inverse of :func:`pack_voxels`."""
+    arrays = load(data)
+    return Voxels(arrays["ijk"], arrays["normal"], float(arrays["voxel_size"][0]))

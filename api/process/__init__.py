@@ -1,0 +1,1 @@
+"""How a process of the service starts, keeps its place, and ends."""

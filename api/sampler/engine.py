@@ -1,0 +1,276 @@
+"""The models' side of the service, without any server: text, slices of denoising steps, decoding.
+
+An engine belongs to one thread (see service.py): coarse, fine and decoding work never compete for one device. Only
+`status` may be called from others.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import accumulate
+from typing import TypeVar
+
+import torch
+
+from api.errors import EmptyResult, ModelsChanged, ModelsUnavailable, OutOfMemory, TooManyVoxels
+from api.generation.estimates import StepTimes
+from api.messages import Decoded, Order, Outcome, Progress, Slice, Status, failure, for_strangers, pack_voxels
+from api.sampler.loaded_models import Models
+from api.schemas import Health
+from api.settings import Settings
+from api.telemetry import metrics
+from models.errors import CheckpointError, ConfigError, NumericError, XCubeError
+from models.pipeline import FINE_EMPTY, NO_FINE_MODEL, TRUNCATED
+from models.shape import Voxels
+from models.stages import DiffusionStage
+from models.state import DiffusionState
+from models.text import TextEmbedding
+
+log = logging.getLogger("xcube.engine")
+WARM_UP_STEPS = 3
+EXIT_GPU_LOST = 70
+AnyOutcome = TypeVar("AnyOutcome", bound=Outcome)
+T = TypeVar("T")
+
+
+class Engine:
+    """Runs the models of one Sampler process. Failures come back as outcomes, item by item; nothing raises."""
+
+    def __init__(self, settings: Settings, worker: int = 0) -> None:
+        self.settings = settings
+        self.models = Models(settings, worker)
+        self.times = StepTimes()
+        self._error: str | None = None
+        self._ready = False
+
+    def status(self) -> Status:
+        """Health and measured step times, at once, whatever the models do."""
+        self.models.show_memory()
+        health = Health(
+            status="ready" if self._ready else "error" if self._error else "loading",
+            xcube_available=True,
+            gpu_available=self.models.gpu_name is not None,
+            gpu_name=self.models.gpu_name,
+            model_loaded=self._ready,
+            error=self._error,
+        )
+        return Status(
+            health=health,
+            models=self.models.name,
+            fine_model=self.models.has_fine,
+            step_seconds=dict(self.times.seconds),
+            arithmetic=self.models.arithmetic,
+        )
+
+    def load(self) -> None:
+        """Loads text tower and coarse stage and runs them once; a failure becomes the status `error`."""
+        try:
+            self.models.load()
+            log.info("warming up")
+            self._warm_up()
+            self._ready = True
+            metrics.ready(True)
+        except Exception as error:
+            known = isinstance(error, XCubeError)
+            told = str(error) if known else f"Loading failed ({type(error).__name__}): see the service's log."
+            self._error = for_strangers(told)
+            log.error("models failed to load: %s", error, exc_info=None if known else error)
+
+    def begin(self, order: Order) -> Progress:
+        """Encodes the prompt and makes the first state of the coarse stage."""
+        return self._guarded(Progress, lambda: self._begin(order))
+
+    def denoise(self, items: Sequence[Slice]) -> list[Progress]:
+        """Advances items by the steps that fit a time slice, which all items share.
+
+        Fine samples differ in size: those whose voxels go beyond what can take one step in the slice wait for a later
+        one, and come back as they are. Who has taken the fewest steps goes first.
+        """
+        results: dict[int, Progress] = {}
+        groups: dict[str, dict[int, DiffusionState]] = {}
+        for index, item in enumerate(items):
+            try:
+                self._check_ready()
+                state = self._read(item.state)
+                groups.setdefault(state.stage, {})[index] = state
+            except XCubeError as error:
+                results[index] = _failed(Progress, error)
+        for stage, members in groups.items():
+            share = self.settings.slice_seconds * len(members) / len(items)
+            if stage == "fine":
+                waiting = self._beyond(self.times.voxels_within(stage, share), members)
+                results.update((index, self._progress(members.pop(index))) for index in waiting)
+            steps = self.times.steps_within(stage, sum(len(state.x) for state in members.values()), share)
+            results.update(zip(members, self._advance(stage, list(members.values()), steps), strict=True))
+        return [results[index] for index in range(len(items))]
+
+    def decode(self, state: bytes, refine: bool) -> Decoded:
+        """Voxels of a finished state; with `refine`, also the first state of the fine stage on them."""
+        return self._guarded(Decoded, lambda: self._decode(self._read(state), refine))
+
+    def _begin(self, order: Order) -> Progress:
+        text = self._with_room("text", lambda: self.models.embed(order.prompt))
+        state = self._with_room("coarse", self.models.coarse).start(
+            text, seed=order.seed, steps=order.steps, guidance_scale=order.guidance_scale
+        )
+        warnings = [TRUNCATED] if text.truncated else []
+        if order.use_fine and not self.models.has_fine:
+            warnings.append(NO_FINE_MODEL)
+        return self._progress(state, warnings)
+
+    def _advance(self, stage: str, states: Sequence[DiffusionState], steps: int) -> list[Progress]:
+        try:
+            work = partial(self._denoise, stage, states, steps)
+            return [self._progress(state) for state in self._with_room(stage, work, smallest=len(states) == 1)]
+        except (NumericError, torch.OutOfMemoryError) as error:
+            if len(states) == 1:
+                return [_failed(Progress, error)]
+            lacking = isinstance(error, torch.OutOfMemoryError)
+        except Exception as error:
+            self._end_if_lost(error)
+            return [_failed(Progress, error) for _ in states]
+        # Halves again and again: a batch that is too large fits, one that holds a NaN loses only that sample.
+        if lacking:
+            metrics.out_of_memory()
+        half = len(states) // 2
+        return self._advance(stage, states[:half], steps) + self._advance(stage, states[half:], steps)
+
+    @staticmethod
+    def _beyond(budget: float, members: Mapping[int, DiffusionState]) -> list[int]:
+        """Who has to wait, by number: all but those that together stay within a budget of voxels, at least one."""
+        order = sorted(members, key=lambda index: members[index].step)
+        used = list(accumulate(len(members[index].x) for index in order))
+        return [index for index, voxels in zip(order[1:], used[1:], strict=True) if voxels > budget]
+
+    def _denoise(self, stage: str, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
+        chosen = self._stage(stage)
+        start = time.perf_counter()
+        advanced = chosen.denoise(states, steps)
+        seconds = time.perf_counter() - start
+        taken = [after.step - before.step for before, after in zip(states, advanced, strict=True)]
+        voxels = sum(len(state.x) * steps for state, steps in zip(states, taken, strict=True))
+        self.times.observe(stage, sum(taken), voxels, seconds)
+        metrics.steps(stage, len(states), sum(taken))
+        return advanced
+
+    def _decode(self, state: DiffusionState, refine: bool) -> Decoded:
+        voxels = self._with_room(state.stage, lambda: self._stage(state.stage).decode([state])[0])
+        if len(voxels) > self.settings.max_voxels:
+            raise TooManyVoxels(
+                f"The {state.stage} shape has {len(voxels)} voxels, more than the {self.settings.max_voxels} of "
+                "XCUBE_MAX_VOXELS: try another seed or prompt, or use_fine=false."
+            )
+        if not len(voxels):
+            if state.stage == "coarse":
+                raise EmptyResult("The model made no voxels for this prompt and seed: try another seed or prompt.")
+            return Decoded(warnings=(FINE_EMPTY,))
+        fine = None
+        if refine and (stage := self._with_room("fine", self.models.fine)) is not None:
+            text = TextEmbedding(state.text)
+            start = stage.start(voxels, text, seed=state.seed, steps=state.steps, sampler=state.sampler)
+            fine = self._progress(start)
+        return Decoded(voxels=pack_voxels(voxels), fine=fine)
+
+    def _with_room(self, needed: str, work: Callable[[], T], *, smallest: bool = True) -> T:
+        """Some work, tried again with more room where the GPU's memory does not suffice.
+
+        First with caches emptied, then with the models unloaded that are not `needed`; the latter only for the
+        `smallest` work there is. Raises torch.OutOfMemoryError if nothing helped.
+        """
+        rooms: list[Callable[[], object]] = [self.models.empty_caches]
+        if smallest:
+            rooms.append(partial(self.models.unload_idle, needed))
+        for make_room in rooms:
+            try:
+                return work()
+            except torch.OutOfMemoryError:
+                metrics.out_of_memory()
+            make_room()  # outside of the handler, whose exception holds on to what was computed
+        return work()
+
+    def _stage(self, name: str) -> DiffusionStage:
+        stage = self.models.coarse() if name == "coarse" else self.models.fine()
+        if stage is None:
+            raise ModelsUnavailable(f"There is no {name} model any more: import it again.")
+        return stage
+
+    def _warm_up(self) -> None:
+        """Runs every kernel once, and once more to measure; on a GPU records the steps of batches of every size."""
+        coarse = self.models.coarse()
+        text = self.models.embed("")
+        if coarse.batched:
+            counts = [2**power for power in range(self.settings.max_running.bit_length())]
+            for count, guidance in ((1, 1.0), *((count, 2.0) for count in counts)):
+                states = [coarse.start(text, seed=0, steps=1, guidance_scale=guidance)] * count
+                self._advance("coarse", states, 1)
+        for _ in range(2):
+            self.times.forget()
+            state = coarse.start(text, seed=0, steps=WARM_UP_STEPS)
+            self._advance("coarse", [state], WARM_UP_STEPS)
+        (shape,) = coarse.decode([state])
+        if coarse.batched and self.models.has_fine and len(shape):
+            self._warm_up_fine(shape, text)
+
+    def _warm_up_fine(self, shape: Voxels, text: TextEmbedding) -> None:
+        try:
+            fine = self._with_room("fine", self.models.fine)
+        except torch.OutOfMemoryError:
+            log.warning("the GPU's memory does not suffice for both models: the fine one is loaded when it is needed")
+            return
+        if fine is not None:
+            state = fine.start(shape, text, seed=0, steps=WARM_UP_STEPS)
+            for _ in range(2):
+                self.times.forget("fine")
+                self._advance("fine", [state], WARM_UP_STEPS)
+
+    def _check_ready(self) -> None:
+        if not self._ready:
+            raise ModelsUnavailable(self._error or "The models are not loaded.")
+
+    def _guarded(self, kind: type[AnyOutcome], work: Callable[[], AnyOutcome]) -> AnyOutcome:
+        try:
+            self._check_ready()
+            return work()
+        except Exception as error:
+            self._end_if_lost(error)
+            return _failed(kind, error)
+
+    def _progress(self, state: DiffusionState, warnings: Sequence[str] = ()) -> Progress:
+        return Progress(
+            state=replace(state, models=self.models.tags).to_bytes(),
+            stage=state.stage, step=state.step, steps=state.steps, warnings=tuple(warnings),
+        )  # fmt: skip
+
+    def _read(self, data: bytes) -> DiffusionState:
+        """A state that came back. Raises StateError for no state, ModelsChanged for one of other models."""
+        state = DiffusionState.from_bytes(data)
+        if state.models != self.models.tags:
+            raise ModelsChanged(
+                f"The models were replaced in the middle ({state.models or 'unknown ones'} by {self.models.tags}): "
+                "send the request again."
+            )
+        return state
+
+    def _end_if_lost(self, error: Exception) -> None:
+        """Ends this process where its GPU is lost to it; the supervisor starts a new one, and slices are sent again."""
+        if not isinstance(error, XCubeError | torch.OutOfMemoryError) and self.models.lost():
+            log.critical("the GPU is lost to this process, which ends: %s", str(error).partition("\n")[0])
+            os._exit(EXIT_GPU_LOST)
+
+
+def _failed(kind: type[AnyOutcome], error: Exception) -> AnyOutcome:
+    if isinstance(error, torch.OutOfMemoryError):
+        metrics.out_of_memory()
+        torch.cuda.empty_cache()
+        error = OutOfMemory("The GPU's memory does not suffice for this shape now: set use_fine=false or try later.")
+    elif not isinstance(error, XCubeError):
+        log.error("a bug in the models' code", exc_info=error)
+    elif isinstance(error, CheckpointError | ConfigError):
+        log.error("a model cannot be read: %s", error)  # with the folders that clients are not told
+    code, text = failure(error)
+    return kind(code=code, error=text)

@@ -1,0 +1,197 @@
+"""The models of one Sampler process: where they run, where they come from, and what is loaded of them."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from api.errors import ModelsUnavailable
+from api.model_set import read_model_set
+from api.settings import Settings
+from api.telemetry import metrics
+from models import threads
+from models.cache import LRUCache
+from models.grids import GridClass, TorchGrid, choose_backend, name_of
+from models.importer import ensure_imported
+from models.loading import load_coarse, load_fine, load_text
+from models.precision import choose_dtype
+from models.stages import CoarseStage, FineStage
+from models.store import ModelSet, find, name_of_weights
+from models.text import TextEmbedding, TextEncoder
+
+log = logging.getLogger("xcube.models")
+EMBEDDINGS_KEPT = 256
+
+
+class Models:
+    """Text tower and coarse stage, loaded together, and the fine stage, loaded on first use.
+
+    worker: number of this Sampler process, from 0; each takes a GPU of its own where there are enough.
+    """
+
+    def __init__(self, settings: Settings, worker: int = 0) -> None:
+        self.settings = settings
+        self._worker = worker
+        self.name = ""
+        """Which set of models this is, see `Status.models`."""
+        self.gpu_name: str | None = None
+        self.device = torch.device("cpu")
+        self._dtype = torch.float32
+        self._backend: GridClass = TorchGrid
+        self._text: TextEncoder | None = None
+        self._coarse: CoarseStage | None = None
+        self._coarse_folder: Path | None = None
+        self._fine: FineStage | None = None
+        self._fine_folder: Path | None = None
+        self.tags = ""
+        """Names the weights of all models."""
+        self._embeddings: LRUCache[TextEmbedding] = LRUCache(EMBEDDINGS_KEPT)
+
+    @property
+    def has_fine(self) -> bool:
+        """Whether there is a fine model, loaded or not."""
+        return self._fine_folder is not None
+
+    def load(self) -> None:
+        """Finds the device, then loads text tower and coarse stage.
+
+        Raises:
+            ModelsUnavailable: a model or the GPU that was asked for is missing; the text says what to do.
+            CheckpointError, ConfigError: a model cannot be read.
+        """
+        threads.use(self.settings.threads)
+        self.device = self._find_device()
+        faults = ensure_imported(self.settings.checkpoint_dir)
+        found = find(self.settings.model)
+        if self.settings.config is not None:
+            folders: dict[str, Any] = {**read_model_set(self.settings.config)}
+            found = replace(found, **folders)
+        if found.text is None or found.coarse is None:
+            raise ModelsUnavailable(" ".join([*faults, _missing(found)]))
+        self.name = found.name if self.settings.config is None else "own"
+        with self._loading("text"):
+            self._text = load_text(found.text).to(self.device)
+        self._dtype = choose_dtype(self.settings.dtype, self.device)
+        self._backend = choose_backend(self.settings.backend, self.device, self._dtype)
+        self._coarse_folder, self._fine_folder = found.coarse, found.fine
+        used = (found.text, found.coarse, found.fine)
+        self.tags = " ".join(name_of_weights(folder) for folder in used if folder is not None)
+        self.coarse()
+        metrics.build(torch.__version__, torch.version.cuda, backend=name_of(self._backend))
+        log.info(
+            "models of the %s set on %s in %s, sparse grids by %s",
+            found.name, self.gpu_name or "the CPU", str(self._dtype).removeprefix("torch."), name_of(self._backend),
+        )  # fmt: skip
+
+    def embed(self, prompt: str) -> TextEmbedding:
+        """The embedding of a prompt, remembered for the prompts used last."""
+        text = self._text
+        if text is None:
+            raise ModelsUnavailable("The text model is not loaded.")
+        return self._embeddings.get(prompt, lambda: text.encode([prompt])[0])
+
+    @property
+    def arithmetic(self) -> str:
+        """What changes the last bits of results besides the weights: device, number format, grids, threads."""
+        dtype = str(self._dtype).removeprefix("torch.")
+        return f"{self.gpu_name or 'cpu'}, {dtype}, {name_of(self._backend)}, {torch.get_num_threads()} threads"
+
+    def coarse(self) -> CoarseStage:
+        """The coarse stage, loaded again now if it had to make room."""
+        if self._coarse is None:
+            if self._text is None or self._coarse_folder is None:
+                raise ModelsUnavailable("The coarse model is not loaded.")
+            with self._loading("coarse"):
+                self._coarse = load_coarse(
+                    self._coarse_folder, self._text.null, self.device, self._dtype, self._backend
+                )
+        return self._coarse
+
+    def fine(self) -> FineStage | None:
+        """The fine stage, loaded now if it is not yet; None if there is none."""
+        if self._fine is None and self._fine_folder is not None:
+            with self._loading("fine"):
+                self._fine = load_fine(self._fine_folder, self.device, self._dtype, self._backend)
+        return self._fine
+
+    def empty_caches(self) -> None:
+        """Frees what can be made again: grids, keys and values of texts, graphs, and memory that PyTorch holds."""
+        for stage in (self._coarse, self._fine):
+            if stage is not None:
+                stage.release()
+
+    def unload_idle(self, needed: str) -> None:
+        """Unloads the fine model, or, where that is `needed`, the coarse one; each is loaded again on its next use."""
+        self.empty_caches()
+        idle = "coarse" if needed == "fine" else "fine"
+        if getattr(self, f"_{idle}") is None:
+            return
+        log.warning("the %s model leaves memory to make room, and is loaded again when it is needed", idle)
+        setattr(self, f"_{idle}", None)
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    @contextmanager
+    def _loading(self, model: str) -> Iterator[None]:
+        log.info("loading the %s model", model)
+        with metrics.loading(model):
+            yield
+
+    def show_memory(self) -> None:
+        """Puts the GPU's memory into the metrics."""
+        if self.device.type == "cuda":
+            _, total = torch.cuda.mem_get_info(self.device)
+            allocated, reserved = torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
+            metrics.gpu_memory(allocated, reserved, total)
+
+    def _find_device(self) -> torch.device:
+        index = self._worker % max(1, torch.cuda.device_count())
+        self.gpu_name = None if self.settings.device == "cpu" else working_gpu(index)
+        if self.gpu_name is None and self.settings.device == "cuda":
+            raise ModelsUnavailable(
+                "XCUBE_DEVICE is cuda but no CUDA kernel ran: check the driver with nvidia-smi, or unset XCUBE_DEVICE."
+            )
+        if self.gpu_name is None:
+            return torch.device("cpu")
+        torch.cuda.set_device(index)
+        return torch.device("cuda", index)
+
+    def lost(self) -> bool:
+        """Whether the GPU answers this process no more, as after an illegal access to its memory."""
+        if self.device.type != "cuda":
+            return False
+        try:
+            torch.cuda.synchronize(self.device)
+        except RuntimeError:
+            return True
+        return False
+
+
+def _missing(found: ModelSet) -> str:
+    names = " and no ".join(name for name in ("text", "coarse") if getattr(found, name) is None)
+    return (
+        f"There is no {names} model of the {found.name} set: put demo_text and demo_coarse (config.yaml, "
+        "model.safetensors) or objaverse_coarse (config.yaml, last.ckpt) and a text tower into the folder of "
+        "XCUBE_CHECKPOINT_DIR (checkpoints) and start again."
+    )
+
+
+def working_gpu(index: int = 0) -> str | None:
+    """The name of a GPU if a CUDA kernel really ran on it and gave the right result, else None."""
+    if not torch.cuda.is_available():
+        return None
+    try:
+        if int(torch.arange(4, device=torch.device("cuda", index)).sum()) != 6:
+            return None
+        return torch.cuda.get_device_name(index)
+    except RuntimeError as error:
+        log.warning("the GPU is not used: %s", str(error).splitlines()[0])
+        return None

@@ -1,0 +1,74 @@
+"""The one thread of a Sampler process that uses its models, and the way for async code to hand it work."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from api.errors import ModelsUnavailable
+from api.generation.monitor import LOADING
+from api.messages import Status
+from api.settings import Settings
+
+if TYPE_CHECKING:
+    from api.sampler.engine import Engine
+
+log = logging.getLogger("xcube.worker")
+T = TypeVar("T")
+
+
+class Worker:
+    """Loads the models in its thread at once, then runs what it is given there, one after the other.
+
+    Work that comes in while the models load waits for them. The import of torch happens in the thread as well, so the
+    process answers from its first moment on. `number` counts the Sampler processes from 0.
+    """
+
+    def __init__(self, settings: Settings, number: int = 0) -> None:
+        self._engine: Engine | None = None
+        self._failure: str | None = None
+        self._pending = 0
+        self._last = time.monotonic()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="models")
+        self._thread.submit(self._start, settings, number)
+
+    @property
+    def idle_seconds(self) -> float:
+        """Seconds since the last work ended; 0 while there is some."""
+        return 0.0 if self._pending else time.monotonic() - self._last
+
+    def status(self) -> Status:
+        """Health and measured step times, at once."""
+        if self._engine is not None:
+            return self._engine.status()
+        update = {"status": "error", "error": self._failure} if self._failure else {}
+        return Status(health=LOADING.model_copy(update=update))
+
+    async def run(self, work: Callable[[Engine], T]) -> T:
+        """The result of some work on the engine, done in the models' thread."""
+        self._pending += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
+        finally:
+            self._pending -= 1
+            self._last = time.monotonic()
+
+    def _work(self, work: Callable[[Engine], T]) -> T:
+        if self._engine is None:
+            raise ModelsUnavailable(self._failure or "The models are not loaded.")
+        return work(self._engine)
+
+    def _start(self, settings: Settings, number: int) -> None:
+        log.info("loading PyTorch")
+        try:
+            from api.sampler.engine import Engine
+
+            self._engine = Engine(settings, number)
+            self._engine.load()
+        except Exception as error:
+            self._failure = f"The models' code does not start ({error}): install the project's dependencies again."
+            log.exception("the models' code does not start")

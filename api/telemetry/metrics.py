@@ -1,0 +1,184 @@
+"""What the service counts and measures. GET /metrics shows it (metrics_page.py); docs/operations.md explains it.
+
+Labels take their values from fixed sets, whatever a client sends, so the number of series is bounded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from bentoml import server_context
+from prometheus_client import Counter, Gauge, Histogram
+
+from api.errors import TABLE
+from api.telemetry import metrics_files
+from models.version import service_version
+
+STAGES = ("coarse", "fine")
+PARTS = ("text", "coarse_diffusion", "coarse_decode", "fine_diffusion", "fine_decode", "serialize")
+MODELS = ("text", "coarse", "fine")
+REFUSED_STATUSES = frozenset({400, 401, 404, 405, 406, 408, 409, 413, 415, 429, 503})
+"""Statuses of requests that are turned away; 422, 499, 500 and 504 end work that was begun."""
+OTHER = "other"
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 180, 240, 300, 450, 600)
+_POINTS = (0, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000)
+_SAMPLES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+
+metrics_files.share()
+_running = Gauge("xcube_requests_running", "Generations under way", multiprocess_mode="livesum")
+_waiting = Gauge("xcube_requests_waiting", "Generations in the queue", multiprocess_mode="livesum")
+_queue_time = Histogram("xcube_request_queue_time_seconds", "Time in the queue", buckets=_SECONDS)
+_request_time = Histogram(
+    "xcube_request_duration_seconds", "Time from a request to the end of its answer", ["path", "status"],
+    buckets=_SECONDS,
+)  # fmt: skip
+_part_time = Histogram(
+    "xcube_stage_duration_seconds", "Time of one generation in one part of the work", ["stage"], buckets=_SECONDS
+)
+_steps = Counter("xcube_denoise_steps_total", "Denoising steps, counted sample by sample", ["stage"])
+_batch = Histogram("xcube_batch_size", "Samples that share a slice of denoising steps", ["stage"], buckets=_SAMPLES)
+_rejected = Counter("xcube_requests_rejected_total", "Requests turned away, by error code", ["reason"])
+_failed = Counter("xcube_requests_failed_total", "Requests that failed after their work had begun", ["reason"])
+_cancelled = Counter("xcube_requests_cancelled_total", "Requests whose client left before the answer's end")
+_oom = Counter("xcube_gpu_oom_total", "Times that the GPU's memory did not suffice")
+_points = Histogram("xcube_output_points", "Points of a shape", ["stage"], buckets=_POINTS)
+_memory = {
+    kind: Gauge(f"xcube_gpu_memory_{kind}_bytes", text, ["worker"], multiprocess_mode="livemostrecent")
+    for kind, text in (
+        ("allocated", "GPU memory in tensors"),
+        ("reserved", "GPU memory held by PyTorch"),
+        ("total", "GPU memory there is"),
+    )
+}
+_load_time = Gauge(
+    "xcube_model_load_duration_seconds", "Time of loading a model", ["model"], multiprocess_mode="livemostrecent"
+)
+_ready = Gauge("xcube_model_ready", "1 when text and coarse models are ready", multiprocess_mode="livemin")
+_build = Gauge(
+    "xcube_build_info", "Versions of what is running", ["version", "torch", "fvdb", "cuda", "backend"],
+    multiprocess_mode="livemostrecent",
+)  # fmt: skip
+
+_REJECTIONS = frozenset(rule.code for rule in TABLE if rule.status in REFUSED_STATUSES)
+_FAILURES = frozenset(rule.code for rule in TABLE if rule.status in (422, 504)) | {"internal"}
+
+
+def start_sampler() -> None:
+    """Makes a Sampler's series exist before the first event, so that rates do not miss it and queries find them."""
+    _ready.set(0)
+    _oom.inc(0)
+    gpu_memory(0, 0, 0)
+    for stage in STAGES:
+        _steps.labels(stage).inc(0)
+        _batch.labels(stage)
+
+
+def start_http() -> None:
+    """The same for a process that speaks HTTP."""
+    _ready.set(0)
+    _cancelled.inc(0)
+    queue(0, 0)
+    for part in PARTS:
+        _part_time.labels(part)
+    for stage in STAGES:
+        _points.labels(stage)
+    for code in _REJECTIONS:
+        _rejected.labels(code).inc(0)
+    for code in _FAILURES:
+        _failed.labels(code).inc(0)
+
+
+def queue(running: int, waiting: int) -> None:
+    """How many generations this process has under way and in its queue."""
+    _running.set(running)
+    _waiting.set(waiting)
+
+
+def queued(seconds: float) -> None:
+    """A generation got its place after a time in the queue."""
+    _queue_time.observe(seconds)
+
+
+@contextmanager
+def part(name: str) -> Iterator[None]:
+    """Measures a block as one of PARTS; one that raises is not counted."""
+    start = time.perf_counter()
+    yield
+    _part_time.labels(name).observe(time.perf_counter() - start)
+
+
+def steps(stage: str, samples: int, taken: int) -> None:
+    """A batch of samples went through `taken` steps, counted over all of them."""
+    _batch.labels(stage).observe(samples)
+    _steps.labels(stage).inc(taken)
+
+
+def points(stage: str, count: int) -> None:
+    """A shape of so many points was made."""
+    _points.labels(stage).observe(count)
+
+
+def out_of_memory() -> None:
+    """The GPU's memory did not suffice for what was tried."""
+    _oom.inc()
+
+
+def ended(path: str, status: int, code: str | None, seconds: float, *, gone: bool) -> None:
+    """A request ended.
+
+    Args:
+        path: One of the service's routes, or OTHER; never what the client sent.
+        status: Status of the answer; 499 if there was none.
+        code: Error code of the answer, if it was an error.
+        seconds: Time since the request came in.
+        gone: Whether the client left before the answer's end.
+    """
+    _request_time.labels(path, str(status)).observe(seconds)
+    if gone:
+        _cancelled.inc()
+    elif code is not None:
+        problem(code)
+
+
+def problem(code: str) -> None:
+    """A request, one item of a batch or an event stream ended with an error of this code."""
+    if code in _REJECTIONS:
+        _rejected.labels(code).inc()
+    elif code in _FAILURES:
+        _failed.labels(code).inc()
+
+
+def ready(value: bool) -> None:
+    """Whether this process sees the models ready."""
+    _ready.set(value)
+
+
+@contextmanager
+def loading(model: str) -> Iterator[None]:
+    """Measures the loading of one of MODELS."""
+    start = time.perf_counter()
+    yield
+    _load_time.labels(model).set(time.perf_counter() - start)
+
+
+def gpu_memory(allocated: int, reserved: int, total: int) -> None:
+    """Bytes of the GPU of this Sampler process; zeros without a GPU."""
+    worker = str((server_context.worker_index or 1) - 1)
+    for kind, value in (("allocated", allocated), ("reserved", reserved), ("total", total)):
+        _memory[kind].labels(worker).set(value)
+
+
+def build(torch: str, cuda: str | None, backend: str) -> None:
+    """What this process runs on."""
+    _build.labels(service_version(), torch, _version_of("fvdb-core"), cuda or "none", backend).set(1)
+
+
+def _version_of(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"

@@ -1,0 +1,59 @@
+"""A binary glTF of points with normals, which trimesh would write without the normals.
+
+Viewers light no points: each has a colour made from its normal, or else a shape would be a white silhouette.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from models.shape import Voxels
+
+_FLOAT, _BYTE, _ARRAY_BUFFER, _POINTS = 5126, 5121, 34962, 0
+_JSON, _BIN = b"JSON", b"BIN\0"
+
+
+def glb_points(voxels: Voxels, about: dict[str, Any]) -> bytes:
+    """Voxel centres as glTF points with POSITION, NORMAL and COLOR_0; `about` becomes the extras of its asset."""
+    xyz = voxels.xyz.astype("<f4")
+    normal = voxels.normal.astype("<f4")
+    colour = np.full((len(voxels), 4), 255, np.uint8)
+    colour[:, :3] = np.rint(127.5 * (normal + 1.0)).clip(0, 255)
+    parts = [each.tobytes() for each in (xyz, normal, colour)]
+    ends = np.cumsum([len(part) for part in parts]).tolist()
+    vector = {"componentType": _FLOAT, "count": len(voxels), "type": "VEC3"}
+    rgba = {"componentType": _BYTE, "normalized": True, "count": len(voxels), "type": "VEC4"}
+    attributes = {"POSITION": 0, "NORMAL": 1, "COLOR_0": 2}
+    tree = {
+        "asset": {"version": "2.0", "generator": "xcube-serve", "extras": about},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0, "name": "points"}],
+        "meshes": [{"primitives": [{"attributes": attributes, "mode": _POINTS}]}],
+        "accessors": [
+            {**vector, "bufferView": 0, **_bounds(xyz)},
+            {**vector, "bufferView": 1},
+            {**rgba, "bufferView": 2},
+        ],
+        "bufferViews": [
+            {"buffer": 0, "byteOffset": end - len(part), "byteLength": len(part), "target": _ARRAY_BUFFER}
+            for part, end in zip(parts, ends, strict=True)
+        ],
+        "buffers": [{"byteLength": ends[-1]}],
+    }
+    text = orjson.dumps(tree)
+    chunks = _chunk(_JSON, text + b" " * (-len(text) % 4)) + _chunk(_BIN, b"".join(parts))
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+
+
+def _bounds(xyz: NDArray[np.float32]) -> dict[str, list[float]]:
+    return {"min": xyz.min(axis=0).tolist(), "max": xyz.max(axis=0).tolist()}
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack("<I4s", len(content), kind) + content

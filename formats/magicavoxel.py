@@ -1,0 +1,67 @@
+"""MagicaVoxel's VOX files: RIFF-like chunks of models of at most 256 voxels a side, placed by a scene graph.
+
+MagicaVoxel's z is up and its y goes away from the eye, so a voxel (i, j, k) of ours is at (i, -k - 1, j) there.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.shape import Voxels
+
+_SIDE = 256
+_VERSION = 150
+_COLOUR = 1
+_CLAY = (205, 195, 180, 255)
+
+
+def vox(voxels: Voxels) -> bytes:
+    """A VOX file of the voxels in one colour; a shape larger than 256 along an axis is made of several models."""
+    i, j, k = voxels.ijk.astype(np.int64).T
+    models, nodes = b"", b""
+    places = []
+    for index, (low, position) in enumerate(_blocks(np.stack([i, -k - 1, j], axis=1))):
+        size = position.max(axis=0) + 1
+        rows = np.concatenate([position, np.full((len(position), 1), _COLOUR)], axis=1).astype(np.uint8)
+        models += _chunk(b"SIZE", struct.pack("<3i", *size))
+        models += _chunk(b"XYZI", struct.pack("<i", len(rows)) + rows.tobytes())
+        # A model is placed by its middle, rounded down.
+        place, shape = 2 + 2 * index, 3 + 2 * index
+        nodes += _transform(place, shape, {"_t": " ".join(map(str, low + size // 2))})
+        nodes += _chunk(b"nSHP", struct.pack("<i", shape) + _dict({}) + struct.pack("<ii", 1, index) + _dict({}))
+        places.append(place)
+    group = struct.pack("<i", 1) + _dict({}) + struct.pack(f"<{len(places) + 1}i", len(places), *places)
+    scene = _transform(0, 1, {}) + _chunk(b"nGRP", group) + nodes
+    palette = _chunk(b"RGBA", bytes(_CLAY) * 256)
+    return b"VOX " + struct.pack("<i", _VERSION) + _chunk(b"MAIN", b"", models + scene + palette)
+
+
+def _blocks(position: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """The positions [N, 3] in blocks of at most 256 a side: a block's lowest corner, positions relative to it."""
+    block = (position - position.min(axis=0)) // _SIDE
+    key = block @ np.array([1, 2**16, 2**32])
+    for one in np.unique(key):
+        inside = position[key == one]
+        low = inside.min(axis=0)
+        yield low, inside - low
+
+
+def _transform(node: int, child: int, frame: dict[str, str]) -> bytes:
+    """A node that moves its child; reserved id and layer are -1, and it has one frame."""
+    return _chunk(b"nTRN", struct.pack("<i", node) + _dict({}) + struct.pack("<4i", child, -1, -1, 1) + _dict(frame))
+
+
+def _dict(values: dict[str, str]) -> bytes:
+    return struct.pack("<i", len(values)) + b"".join(_string(name) + _string(text) for name, text in values.items())
+
+
+def _string(text: str) -> bytes:
+    return struct.pack("<i", len(text)) + text.encode("ascii")
+
+
+def _chunk(kind: bytes, content: bytes, children: bytes = b"") -> bytes:
+    return struct.pack("<4sii", kind, len(content), len(children)) + content + children

@@ -1,0 +1,66 @@
+"""Files of the surface around a shape: GLB, OBJ and STL, written by trimesh."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import trimesh
+from trimesh.exchange.gltf import export_glb
+from trimesh.exchange.obj import export_obj
+from trimesh.exchange.stl import export_stl
+
+from formats.surface import surface
+from models.shape import Voxels
+
+_VERTICES, _INDICES = 34962, 34963
+"""Kinds of buffer in glTF."""
+
+
+def glb(voxels: Voxels, about: dict[str, Any]) -> bytes:
+    """A binary glTF of the surface with normals; `about` becomes the extras of its asset."""
+
+    def describe(tree: dict[str, Any]) -> None:
+        tree["asset"] |= {"generator": "xcube-serve", "extras": about}
+        # trimesh's default material is a mirror of dark metal.
+        tree["materials"] = [
+            {
+                "pbrMetallicRoughness": {
+                    "baseColorFactor": [0.8, 0.76, 0.7, 1.0],
+                    "metallicFactor": 0.0,
+                    "roughnessFactor": 0.8,
+                }
+            }
+        ]
+        for mesh in tree["meshes"]:
+            for primitive in mesh["primitives"]:
+                primitive["material"] = 0
+                _views(tree, *primitive["attributes"].values(), target=_VERTICES)
+                _views(tree, primitive["indices"], target=_INDICES)
+
+    scene = trimesh.Scene()
+    scene.add_geometry(_mesh(voxels), node_name="shape", geom_name="shape")
+    content: bytes = export_glb(scene, include_normals=True, tree_postprocessor=describe)
+    return content
+
+
+def _views(tree: dict[str, Any], *accessors: int, target: int) -> None:
+    """Says what the bytes of some accessors are for, which trimesh leaves to the reader to find out."""
+    for accessor in accessors:
+        tree["bufferViews"][tree["accessors"][accessor]["bufferView"]]["target"] = target
+
+
+def obj(voxels: Voxels, about: dict[str, Any]) -> bytes:
+    """A Wavefront OBJ of the surface with normals; `about` is its first comment."""
+    header = "xcube-serve " + ", ".join(f"{name} {value}" for name, value in about.items())
+    text = export_obj(_mesh(voxels), include_normals=True, include_color=False, digits=6, header=header)
+    return str(text).encode()
+
+
+def stl(voxels: Voxels) -> bytes:
+    """A binary STL of the surface, in world units."""
+    return export_stl(_mesh(voxels))
+
+
+def _mesh(voxels: Voxels) -> trimesh.Trimesh:
+    shape = surface(voxels)
+    return trimesh.Trimesh(shape.vertices, shape.faces, vertex_normals=shape.normals, process=False, validate=False)

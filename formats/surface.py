@@ -1,0 +1,119 @@
+"""A closed triangle surface around voxels with normals.
+
+Every voxel says where the surface is near it: the plane through its centre, across its normal. The planes' signed
+distances, averaged around each grid point with Gaussian weights, are a smooth implicit function (implicit moving least
+squares: Kolluri, "Provably good moving least squares", 2005), and marching cubes draws its zero level. What can be
+reached from outside the grid without crossing a voxel or a negative value is outside, all else is inside: the function
+has a sign everywhere and is positive at the border, so the surface has no edge, whatever the voxels are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from skimage.measure import marching_cubes
+from skimage.morphology import flood
+
+from models.shape import Voxels
+
+Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+_MARGIN = 3
+_REACH = 6
+"""Squared distance in voxels up to which a voxel's plane counts."""
+_THIN = -0.5
+"""Value of a voxel with nothing solid behind it: a wall of one voxel becomes a slab, not noise around zero."""
+_LEAST = 0.05
+"""No value is nearer to zero: a vertex on a grid point would be shared by several edges and end in slivers."""
+
+
+@dataclass(frozen=True)
+class Surface:
+    """Triangles in world units: vertices float32 [V, 3], unit normals float32 [V, 3], faces int32 [F, 3], seen from
+    outside in counter-clockwise order. Every edge belongs to two faces."""
+
+    vertices: Floats
+    normals: Floats
+    faces: NDArray[np.int32]
+
+
+def surface(voxels: Voxels) -> Surface:
+    """The surface around voxels; without voxels it has no triangles."""
+    if len(voxels) == 0:
+        return Surface(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
+    low = voxels.ijk.min(axis=0).astype(np.int64) - _MARGIN
+    field = _implicit(voxels.ijk - low, voxels.normal)
+    found, faces, _, _ = marching_cubes(field, 0.0, gradient_direction="descent")
+    vertices = found.astype(np.float64) + low
+    normals = _normals(vertices, faces, voxels)
+    return Surface(((vertices + 0.5) * voxels.voxel_size).astype(np.float32), normals, faces.astype(np.int32))
+
+
+def _implicit(ijk: NDArray[np.int64], normal: Floats) -> Floats:
+    """Signed distance in voxels, within -1 … 1, on the grid that holds ijk [N, 3] with a margin on every side."""
+    shape = tuple(int(n) + 1 + _MARGIN for n in ijk.max(axis=0))
+    strides = np.array([shape[1] * shape[2], shape[2], 1])
+    at = ijk @ strides
+    weight = np.zeros(np.prod(shape), np.float32)
+    field = np.zeros_like(weight)
+    for offset in _offsets(_REACH):
+        near = at + offset @ strides
+        share = np.float32(np.exp(-(offset @ offset) / 2.0))
+        weight[near] += share
+        field[near] += share * (normal @ offset.astype(np.float32))
+    band = np.flatnonzero(weight)
+    field[band] /= weight[band]
+
+    wall = np.zeros(len(field), np.uint8)
+    wall[band] = field[band] <= 0.0
+    wall[at] = 1
+    outside = np.asarray(flood(wall.reshape(shape), (0, 0, 0), connectivity=1)).reshape(-1)
+    own = _at_voxels(field[at], at, strides, outside)
+    signed = np.where(outside, np.float32(1.0), np.float32(-1.0))
+    signed[band] = np.where(outside[band], field[band].clip(_LEAST, 1.0), field[band].clip(-1.0, -_LEAST))
+    signed[at] = own
+    return signed.reshape(shape)
+
+
+def _at_voxels(value: Floats, at: NDArray[np.int64], strides: NDArray[np.int64], outside: Mask) -> Floats:
+    """Values at the voxels themselves: of either sign, but solid where nothing solid or nothing open is beside."""
+    solid = ~outside
+    solid[at] = False
+    behind = np.any([solid[at + step] for step in _offsets(3) @ strides], axis=0)
+    in_front = np.any([outside[at + step] for step in _offsets(1) @ strides], axis=0)
+    value = np.where(behind, value, np.minimum(value, _THIN))
+    value = np.where(in_front, value, np.minimum(value, -_LEAST))
+    magnitude = np.abs(value).clip(_LEAST, 1.0)
+    return np.where(value < 0.0, -magnitude, magnitude).astype(np.float32)
+
+
+def _offsets(reach: int) -> NDArray[np.int64]:
+    """Steps [n, 3] on the grid with a squared length of at most `reach`."""
+    axis = np.arange(-2, 3)
+    steps = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    near: NDArray[np.int64] = steps[(steps**2).sum(axis=1) <= reach]
+    return near
+
+
+def _normals(vertices: NDArray[np.float64], faces: NDArray[np.integer], voxels: Voxels) -> Floats:
+    """Vertex normals: those of the nearest voxels that face the way the triangles do, or else the triangles' own."""
+    corners = vertices[faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    own = np.zeros_like(vertices)
+    for corner in range(3):
+        for axis in range(3):
+            own[:, axis] += np.bincount(faces[:, corner], across[:, axis], len(vertices))
+    own /= np.linalg.norm(own, axis=1, keepdims=True).clip(1e-12)
+    distance, nearest = cKDTree(voxels.ijk).query(vertices, k=min(8, len(voxels)), distance_upper_bound=2.0)
+    distance, nearest = distance.reshape(len(vertices), -1), nearest.reshape(len(vertices), -1)
+    normal = np.zeros_like(own)
+    for column in range(distance.shape[1]):
+        candidate = voxels.normal[nearest[:, column].clip(max=len(voxels) - 1)]
+        share = np.exp(-(distance[:, column] ** 2)) * (np.sum(candidate * own, axis=1) > 0.0)
+        normal += share[:, None] * candidate
+    length = np.linalg.norm(normal, axis=1, keepdims=True)
+    return np.where(length > 1e-3, normal / length.clip(1e-3), own).astype(np.float32)

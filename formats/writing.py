@@ -1,0 +1,69 @@
+"""Files written beside the event loop: in a thread, or in a process of its own where a thread would hold it up.
+
+Marching cubes and text files of large shapes keep the interpreter for seconds, in which a service answers nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load, save
+
+from formats.json_text import Result
+from formats.registry import Format
+from models.shape import Voxels
+
+LARGE = 50_000
+"""Voxels from which on a surface is made in a process of its own, whose start takes about a second."""
+_PROCESSES = 2
+_ROOT = Path(__file__).parents[1]
+
+
+class FileWriter:
+    """Writes results as files for the tasks of one event loop; at most two processes work at a time."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(_PROCESSES)
+
+    async def write(self, format_: Format, result: Result, version: str) -> bytes:
+        """The result as a file in a format. A task that is cancelled ends its process.
+
+        Raises:
+            RuntimeError: the process failed, which is a bug; the text has its last words.
+        """
+        if not format_.surface or len(result.finest) < LARGE:
+            return await asyncio.to_thread(format_.encode, result, version)
+        async with self._places:
+            return await _write_apart(format_, result, version)
+
+
+async def _write_apart(format_: Format, result: Result, version: str) -> bytes:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "formats", format_.name, str(result.seed), version, cwd=_ROOT,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        content, said = await process.communicate(pack(result.finest))
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode != 0:
+        raise RuntimeError(f"writing {format_.name} failed: {said.decode(errors='replace')[-2000:]}")
+    return content
+
+
+def pack(voxels: Voxels) -> bytes:
+    """A shape as bytes, without loss."""
+    # safetensors writes memory as it lies, whatever an array's order.
+    arrays = {"ijk": voxels.ijk, "normal": voxels.normal, "voxel_size": np.array([voxels.voxel_size])}
+    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+
+def unpack(data: bytes) -> Voxels:
+    """The inverse of :func:`pack`."""
+    arrays = load(data)
+    return Voxels(arrays["ijk"], arrays["normal"], float(arrays["voxel_size"][0]))

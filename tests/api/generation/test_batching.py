@@ -1,0 +1,115 @@
+"""How slices of many generations share calls, and what happens to one when its neighbours fail or leave."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from api.generation.batching import MOST_SAMPLES, Lanes
+from api.messages import Progress, Slice
+
+
+class Sampler:
+    """Remembers the states of every call, and holds its answers until told."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[bytes]] = []
+        self.go = asyncio.Event()
+        self.fault: Exception | None = None
+
+    async def send(self, items: list[Slice]) -> list[Progress]:
+        self.calls.append([item.state for item in items])
+        await self.go.wait()
+        if self.fault:
+            raise self.fault
+        return [Progress(state=item.state + b"'") for item in items]
+
+
+async def start(lanes: Lanes, *names: bytes) -> list[asyncio.Task[Progress]]:
+    tasks = [asyncio.create_task(lanes.denoise(name)) for name in names]
+    await asyncio.sleep(0.01)
+    return tasks
+
+
+def test_what_waits_while_a_call_runs_goes_together_into_the_next_and_each_gets_its_own_back() -> None:
+    async def main() -> None:
+        sampler = Sampler()
+        lanes = Lanes(sampler.send)
+        tasks = await start(lanes, b"a") + await start(lanes, b"b", b"c")
+        sampler.go.set()
+        assert [progress.state for progress in await asyncio.gather(*tasks)] == [b"a'", b"b'", b"c'"]
+        assert sampler.calls == [[b"a"], [b"b", b"c"]]
+
+    asyncio.run(main())
+
+
+def test_several_lanes_share_the_samples_evenly() -> None:
+    async def main() -> None:
+        sampler = Sampler()
+        tasks = await start(Lanes(sampler.send, 2), b"a", b"b", b"c", b"d")
+        assert sampler.calls == [[b"a", b"b"], [b"c", b"d"]]
+        sampler.go.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(main())
+
+
+def test_a_lane_more_takes_what_comes_and_a_lane_less_only_waits_longer() -> None:
+    async def main() -> None:
+        sampler = Sampler()
+        lanes = Lanes(sampler.send)
+        tasks = await start(lanes, b"a")
+        lanes.lanes = 2
+        tasks += await start(lanes, b"b")
+        assert sampler.calls == [[b"a"], [b"b"]]
+        lanes.lanes = 1
+        tasks += await start(lanes, b"c")
+        assert len(sampler.calls) == 2
+        sampler.go.set()
+        assert [progress.state for progress in await asyncio.gather(*tasks)] == [b"a'", b"b'", b"c'"]
+
+    asyncio.run(main())
+
+
+def test_a_call_is_bounded_and_who_is_left_over_goes_first_in_the_next() -> None:
+    async def main() -> None:
+        sampler = Sampler()
+        lanes = Lanes(sampler.send)
+        tasks = await start(lanes, *(b"%d" % number for number in range(MOST_SAMPLES + 2)))
+        tasks += await start(lanes, b"late")
+        sampler.go.set()
+        await asyncio.gather(*tasks)
+        assert [len(call) for call in sampler.calls] == [MOST_SAMPLES, 3]
+        assert sampler.calls[1][-1] == b"late"
+
+    asyncio.run(main())
+
+
+def test_a_sample_whose_client_left_is_in_no_further_call() -> None:
+    async def main() -> None:
+        sampler = Sampler()
+        lanes = Lanes(sampler.send)
+        tasks = await start(lanes, b"a", b"b") + await start(lanes, b"c", b"d")
+        tasks[0].cancel()  # in the call that runs
+        tasks[2].cancel()  # waiting
+        sampler.go.set()
+        states = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [getattr(state, "state", None) for state in states] == [None, b"b'", None, b"d'"]
+        assert sampler.calls == [[b"a", b"b"], [b"d"]]
+
+    asyncio.run(main())
+
+
+def test_a_call_that_fails_does_not_block_the_next() -> None:
+    async def main() -> None:
+        sampler = Sampler()
+        lanes = Lanes(sampler.send)
+        sampler.fault = ValueError("broken")
+        sampler.go.set()
+        with pytest.raises(ValueError, match="broken"):
+            await lanes.denoise(b"a")
+        sampler.fault = None
+        assert (await lanes.denoise(b"b")).state == b"b'"
+
+    asyncio.run(main())

@@ -1,0 +1,69 @@
+"""A start says when the service is ready and where; later it says what has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+
+import bentoml
+import pytest
+
+from api.generation import monitor
+from api.generation.monitor import LOADING, Monitor
+from api.generation.startup import StartUp
+from api.messages import Status
+from api.schemas import Health
+
+READY = LOADING.model_copy(update={"status": "ready"})
+FAILED = LOADING.model_copy(update={"status": "error", "error": "There is no coarse model."})
+
+
+def messages(caplog: pytest.LogCaptureFixture, *states: Health) -> list[str]:
+    caplog.set_level(logging.INFO, "xcube.start")
+    say = StartUp()
+    for state in states:
+        say(state)
+    return [entry.getMessage() for entry in caplog.records]
+
+
+def test_ready_names_the_address_and_the_time_it_took_and_later_that_it_is_ready_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOML_RUNNER_MAP", json.dumps({"XCube": "http://localhost:8123", "Sampler": "file:///x"}))
+    first, gone, again = messages(caplog, READY, LOADING, READY)
+    assert first.startswith("ready after ")
+    assert "open http://localhost:8123/ in a browser" in first
+    assert gone == "the models' process does not answer: waiting for its next start"
+    assert again.startswith("ready again: ")
+
+
+def test_what_is_wrong_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    assert messages(caplog, FAILED) == ["not ready: There is no coarse model."]
+
+
+def test_of_several_processes_the_first_one_says_it(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bentoml.server_context, "worker_index", 2)
+    assert messages(caplog, READY) == []
+
+
+def test_the_monitor_tells_each_change_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monitor, "_PERIOD", dict.fromkeys(("loading", "ready", "error"), 0.0))
+    states = [LOADING, READY, READY, FAILED, READY]
+    told: list[str] = []
+
+    class Remote:
+        async def status(self) -> Status:
+            if not states:
+                raise asyncio.CancelledError
+            return Status(health=states.pop(0))
+
+    async def watch() -> None:
+        monitor = Monitor(Remote(), lambda new: told.append(new.status))  # type: ignore[arg-type]
+        with pytest.raises(asyncio.CancelledError):
+            await monitor.run()
+
+    asyncio.run(watch())
+    assert told == ["ready", "error", "ready"]

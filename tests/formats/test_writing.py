@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from formats import FORMATS, FileWriter
+from formats import writing as module
+from formats.json_text import Result
+from tests.support.solids import box, shell
+
+BY_NAME = {format_.name: format_ for format_ in FORMATS}
+SURFACES = [format_.name for format_ in FORMATS if format_.surface]
+
+
+def test_the_formats_with_triangles_are_known() -> None:
+    assert SURFACES == ["glb", "obj", "stl"]
+
+
+@pytest.mark.parametrize("name", SURFACES)
+def test_a_process_of_its_own_writes_the_same_bytes(name: str, result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGE", 1)
+    written = asyncio.run(FileWriter().write(BY_NAME[name], result, "1.2.3"))
+    assert written == BY_NAME[name].encode(result, "1.2.3")
+
+
+def test_a_large_surface_is_made_by_another_process_and_leaves_this_one_free() -> None:
+    large = Result(shell(box((0.45, 0.45, 0.45)), 128), None, 1)
+    assert len(large.finest) >= module.LARGE
+
+    start = time.process_time()
+    here = BY_NAME["obj"].encode(large, "1")
+    alone = time.process_time() - start
+    start = time.process_time()
+    assert asyncio.run(FileWriter().write(BY_NAME["obj"], large, "1")) == here
+    assert time.process_time() - start < alone / 2
+
+
+def test_who_stops_waiting_ends_the_process(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGE", 1)
+
+    async def cancel() -> None:
+        task = asyncio.create_task(FileWriter().write(BY_NAME["obj"], result, "1"))
+        while not children():
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not children()
+
+    asyncio.run(cancel())
+
+
+def test_a_process_that_fails_is_told_with_its_last_words(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LARGE", 1)
+    unknown = replace(BY_NAME["glb"], name="nothing")
+    with pytest.raises(RuntimeError, match="ValueError"):
+        asyncio.run(FileWriter().write(unknown, result, "1"))
+
+
+def children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "formats" in child.cmdline()]

@@ -1,0 +1,58 @@
+"""The fused kernels in whole steps on a CPU, under Triton's interpreter (TRITON_INTERPRET=1), in float32.
+
+A program of its own, because Triton decides at import whether it interprets. Prints what went wrong, if anything.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from models import kernels
+from models.noise import noise
+from models.shape import Voxels
+from models.stages import CoarseStage, FineStage
+from models.state import DiffusionState
+from tests.support.tiny import coarse_stage, fine_stage, text
+
+
+def shape(size: int, seed: int) -> Voxels:
+    """So many random voxels of a cube of 16."""
+    cells = np.sort(np.random.default_rng(seed).permutation(4096)[:size])
+    ijk = np.stack((cells // 256, cells // 16 % 16, cells % 16), axis=1).astype(np.int16) - 8
+    return Voxels(ijk, noise(seed, "fine", 0, size, 3).numpy(), 1 / 16)
+
+
+def on_kernels(stage: CoarseStage | FineStage) -> None:
+    stage.batched = True
+    stage.unet.tabulate(1000)
+
+
+def different(ours: DiffusionState, theirs: DiffusionState) -> float:
+    return float((ours.x - theirs.x).norm() / theirs.x.norm())
+
+
+def main() -> None:
+    plain_coarse, plain_fine = coarse_stage(), fine_stage()
+    states = [plain_coarse.start(text(seed, 3 + seed), seed=seed, steps=3) for seed in (1, 2)]
+    large, small, other = (plain_fine.start(shape(size, size), text(3), seed=4, steps=2) for size in (30, 20, 25))
+    plain = [*plain_coarse.denoise(states, 2), *plain_fine.denoise([large, small], 2)]
+
+    kernels.usable = lambda kind, x: not torch.is_grad_enabled()  # type: ignore[assignment]
+    coarse, fine = coarse_stage(), fine_stage()
+    on_kernels(coarse)
+    on_kernels(fine)
+    fused = [*coarse.denoise(states, 2), *fine.denoise([large, small], 2)]
+    for ours, theirs in zip(fused, plain, strict=True):
+        if not (error := different(ours, theirs)) < 1e-4:
+            print(f"{ours.stage}: kernels are off by {error:.2g}")
+    if len(fine._slots) != 1:
+        print(f"two shapes of about a size have {len(fine._slots)} places in place of one")
+    fine.denoise([other], 2)
+    for state, before in zip((small, large), (fused[3], fused[2]), strict=True):
+        if not torch.equal(fine.denoise([state], 2)[0].x, before.x):
+            print(f"a fine sample of {len(state.x)} voxels has other bits after another shape")
+
+
+if __name__ == "__main__":
+    main()

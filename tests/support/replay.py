@@ -1,0 +1,94 @@
+"""The page in front of recorded answers: every state of the service, at once and without models."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from api.http.web_page import page_or, ui_routes
+from formats import negotiate
+from formats.json_text import Result, write_json
+
+SEED = str(2**63 + 1)
+
+
+class Replay:
+    """Answers as the service does. Tests set what it says next."""
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+        self.health: dict[str, Any] = {"status": "ready", "error": None}
+        self.models = "official"
+        self.locked = False
+        """Whether the health is for those with a key only."""
+        self.errors: list[tuple[int, dict[str, Any], dict[str, str]]] = []
+        """Answers that come before the first good one: status, body, headers."""
+        self.streams = True
+        self.pause = 0.02
+        self.held = False
+        """While it is true, a stream stops behind the coarse shape."""
+        self.requests: list[bytes] = []
+        self.cancelled = asyncio.Event()
+        self.app = Starlette(
+            routes=[
+                Route("/", page_or(self._index)),
+                Route("/health", self._health),
+                Route("/generate", self._generate, methods=["POST"]),
+                *ui_routes(),
+            ]
+        )
+
+    async def _index(self, _: Request) -> Response:
+        return JSONResponse({"name": "xcube", "models": self.models})
+
+    async def _health(self, request: Request) -> Response:
+        if self.locked and "authorization" not in request.headers:
+            return JSONResponse({"error": "Send the API key.", "code": "unauthorized", "retryable": False}, 401)
+        return JSONResponse(self.health)
+
+    async def _generate(self, request: Request) -> Response:
+        body = await request.body()
+        self.requests.append(body)
+        if self.errors:
+            status, problem, headers = self.errors.pop(0)
+            return JSONResponse(problem, status, headers)
+        seed = str(json.loads(body, parse_int=str).get("seed") or SEED)
+        headers = {"X-Seed": seed}
+        if self.streams and "text/event-stream" in request.headers["accept"]:
+            return StreamingResponse(self._events(), headers=headers, media_type="text/event-stream")
+        format_ = negotiate(request.headers.get("accept"), request.query_params.get("format"))
+        if self.result.warnings:
+            headers["X-XCube-Warning"] = "; ".join(self.result.warnings)
+        return Response(format_.encode(self.result, "test"), headers=headers, media_type=format_.media_type)
+
+    async def _events(self) -> AsyncIterator[bytes]:
+        coarse = json.loads(write_json(Result(self.result.coarse, None, 0)))
+        try:
+            yield event("queued", {"position": 2})
+            await asyncio.sleep(self.pause)
+            for stage in ("coarse", "fine"):
+                for step in (25, 50, 75, 100):
+                    left = (100 - step) / 20
+                    yield event("progress", {"stage": stage, "step": step, "steps": 100, "seconds_left": left})
+                    await asyncio.sleep(self.pause)
+                if stage == "coarse":
+                    yield event("coarse", {name: coarse[name] for name in ("coarse_xyz", "coarse_normal")})
+                    while self.held:
+                        await asyncio.sleep(self.pause)
+            if self.result.warnings:
+                yield event("warning", {"warnings": self.result.warnings})
+            yield b"event: completed\ndata: " + write_json(self.result) + b"\n\n"
+        except asyncio.CancelledError:
+            self.cancelled.set()
+            raise
+
+
+def event(name: str, data: dict[str, Any]) -> bytes:
+    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()
