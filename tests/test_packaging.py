@@ -221,11 +221,11 @@ def test_the_page_is_served_with_its_style_and_scripts(service: Running) -> None
     linked = re.findall(r'(?:href|src)="([\w./-]+\.(?:css|js|svg))"', page.text)
     assert {"css", "js", "svg"} <= {name.rpartition(".")[2] for name in linked}
     kinds = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
-    for name in {*linked, *(f for f in files(ROOT / "api" / "ui") if f.endswith((".css", ".js")))}:
+    for name in {*linked, *(f for f in files(ROOT / "api" / "http" / "ui") if f.endswith((".css", ".js")))}:
         answer = httpx.get(f"{service.url}/ui/{name}")
         assert answer.status_code == 200, name
         assert answer.headers["content-type"].startswith(kinds[name.rpartition(".")[2]]), name
-        assert answer.content == (ROOT / "api" / "ui" / name).read_bytes(), name
+        assert answer.content == (ROOT / "api" / "http" / "ui" / name).read_bytes(), name
 
 
 @pytest.mark.parametrize("page", ["docs", "redoc"])
