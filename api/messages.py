@@ -8,13 +8,10 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
-from safetensors.numpy import load, save
 
 from api.errors import error_of_code, rule_of
 from api.schemas import GenerateRequest, Health
-from models.shape import Voxels
 
 _FOLDERS = re.compile(r"(?<![\w.:/])(?:/[\w.@+-]+)+/(?=[\w.@+-]+/[\w.@+-]+)")
 
@@ -116,14 +113,3 @@ def failure(error: Exception) -> tuple[str, str]:
 def for_strangers(text: str) -> str:
     """A text without the folders of this machine: of a long path the file and its folder stay, of a shorter one all."""
     return _FOLDERS.sub("", text)
-
-
-def pack_voxels(voxels: Voxels) -> bytes:
-    """A decoded shape as a safetensors file in memory."""
-    return save({"ijk": voxels.ijk, "normal": voxels.normal, "voxel_size": np.array([voxels.voxel_size])})
-
-
-def unpack_voxels(data: bytes) -> Voxels:
-    """The inverse of :func:`pack_voxels`."""
-    arrays = load(data)
-    return Voxels(arrays["ijk"], arrays["normal"], float(arrays["voxel_size"][0]))

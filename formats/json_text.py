@@ -1,47 +1,31 @@
-"""The result of a generation: arrays from the decoder to the socket, never a Python list of numbers."""
+"""A shape as JSON text: from arrays straight to bytes, never a Python list of numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from models.shape import Voxels
+from models.shape import Shape, Voxels
 
 # orjson holds the interpreter while it writes: in pieces of this many points (about 3 ms) others get their turn.
 _ROWS = 8192
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a generation made, and what is worth knowing about it."""
-
-    coarse: Voxels
-    fine: Voxels | None
-    seed: int
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def finest(self) -> Voxels:
-        """The fine stage's voxels, or the coarse stage's where there are no fine ones."""
-        return self.fine or self.coarse
-
-
-def write_json(result: Result, *, with_seed: bool = False) -> bytes:
+def write_json(shape: Shape, *, with_seed: bool = False) -> bytes:
     """The body of POST /generate: ``coarse_xyz``, ``coarse_normal``, ``fine_xyz``, ``fine_normal``, nothing else.
 
     with_seed: where there are no headers for them, ``seed`` and ``warnings`` follow.
     """
-    fine = result.fine
-    parts: list[bytes] = [b'{"coarse_xyz":', *_points(result.coarse.xyz)]
-    parts += [b',"coarse_normal":', *_points(result.coarse.normal)]
+    fine = shape.fine
+    parts: list[bytes] = [b'{"coarse_xyz":', *_points(shape.coarse.xyz)]
+    parts += [b',"coarse_normal":', *_points(shape.coarse.normal)]
     parts += [b',"fine_xyz":', *(_points(fine.xyz) if fine else (b"null",))]
     parts += [b',"fine_normal":', *(_points(fine.normal) if fine else (b"null",))]
     if with_seed:
-        parts.append(b',"seed":%d,"warnings":' % result.seed + orjson.dumps(result.warnings))
+        parts.append(b',"seed":%d,"warnings":' % shape.seed + orjson.dumps(shape.warnings))
     parts.append(b"}")
     return b"".join(parts)
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from formats.json_text import Result
 from formats.registry import FORMATS
+from models.shape import Shape
 from models.version import service_version
 
-if TYPE_CHECKING:
-    from models import Generation
 
-
-def save(shape: Generation | Result, path: str | Path) -> Path:
+def save(shape: Shape, path: str | Path) -> Path:
     """Writes a shape as the kind of file that the path's ending names; gives the path back.
 
     ``.json``, ``.npz``, ``.ply``, ``.glb`` (a closed surface), ``.obj``, ``.stl`` or ``.vox``; JSON and NPZ hold both
@@ -28,10 +24,9 @@ def save(shape: Generation | Result, path: str | Path) -> Path:
     by_suffix = {format_.suffix: format_ for format_ in reversed(FORMATS)}
     if path.suffix.lower() not in by_suffix:
         raise ValueError(f"{path.name} should end in one of {', '.join(sorted(by_suffix))}")
-    result = Result(shape.coarse, shape.fine, shape.seed, shape.warnings)
-    if not len(result.finest):
+    if not len(shape.finest):
         raise ValueError("the shape has no voxel: there is nothing to save")
     part = path.with_name(f".{path.name}.part")
-    part.write_bytes(by_suffix[path.suffix.lower()].encode(result, service_version()))
+    part.write_bytes(by_suffix[path.suffix.lower()].encode(shape, service_version()))
     os.replace(part, path)
     return path

@@ -9,12 +9,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-import numpy as np
-from safetensors.numpy import load, save
-
-from formats.json_text import Result
 from formats.registry import Format
-from models.shape import Voxels
+from models.shape import Shape
 
 LARGE = 50_000
 """Voxels from which on a surface is made in a process of its own, whose start takes about a second."""
@@ -23,30 +19,30 @@ _ROOT = Path(__file__).parents[1]
 
 
 class FileWriter:
-    """Writes results as files for the tasks of one event loop; at most two processes work at a time."""
+    """Writes shapes as files for the tasks of one event loop; at most two processes work at a time."""
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(_PROCESSES)
 
-    async def write(self, format_: Format, result: Result, version: str) -> bytes:
-        """The result as a file in a format. A task that is cancelled ends its process.
+    async def write(self, format_: Format, shape: Shape, version: str) -> bytes:
+        """The shape as a file in a format. A task that is cancelled ends its process.
 
         Raises:
             RuntimeError: the process failed, which is a bug; the text has its last words.
         """
-        if not format_.surface or len(result.finest) < LARGE:
-            return await asyncio.to_thread(format_.encode, result, version)
+        if not format_.surface or len(shape.finest) < LARGE:
+            return await asyncio.to_thread(format_.encode, shape, version)
         async with self._places:
-            return await _write_apart(format_, result, version)
+            return await _write_apart(format_, shape, version)
 
 
-async def _write_apart(format_: Format, result: Result, version: str) -> bytes:
+async def _write_apart(format_: Format, shape: Shape, version: str) -> bytes:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "formats", format_.name, str(result.seed), version, cwd=_ROOT,
+        sys.executable, "-m", "formats", format_.name, str(shape.seed), version, cwd=_ROOT,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        content, said = await process.communicate(pack(result.finest))
+        content, said = await process.communicate(shape.finest.to_bytes())
     finally:
         if process.returncode is None:
             process.kill()
@@ -54,16 +50,3 @@ async def _write_apart(format_: Format, result: Result, version: str) -> bytes:
     if process.returncode != 0:
         raise RuntimeError(f"writing {format_.name} failed: {said.decode(errors='replace')[-2000:]}")
     return content
-
-
-def pack(voxels: Voxels) -> bytes:
-    """A shape as bytes, without loss."""
-    # safetensors writes memory as it lies, whatever an array's order.
-    arrays = {"ijk": voxels.ijk, "normal": voxels.normal, "voxel_size": np.array([voxels.voxel_size])}
-    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
-
-
-def unpack(data: bytes) -> Voxels:
-    """The inverse of :func:`pack`."""
-    arrays = load(data)
-    return Voxels(arrays["ijk"], arrays["normal"], float(arrays["voxel_size"][0]))

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from models.errors import CheckpointError, ConfigError, NumericError, StateError, XCubeError
-from models.shape import Voxels
+from models.shape import Shape, Voxels
 
 if TYPE_CHECKING:
-    from models.pipeline import Generation, Pipeline
+    from models.pipeline import Pipeline
 
 __all__ = [
     "CheckpointError",
     "ConfigError",
-    "Generation",
     "NumericError",
     "Pipeline",
+    "Shape",
     "StateError",
     "Voxels",
     "XCubeError",
@@ -23,9 +23,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Loads torch when a model is asked for: a process that needs errors and results alone starts without it."""
-    if name in ("Generation", "Pipeline"):
-        from models import pipeline
+    """Loads torch when a model is asked for: a process that needs errors and shapes alone starts without it."""
+    if name == "Pipeline":
+        from models.pipeline import Pipeline
 
-        return getattr(pipeline, name)
+        return Pipeline
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

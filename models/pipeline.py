@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +21,7 @@ from models.grids import choose_backend
 from models.loading import load_coarse, load_fine, load_text
 from models.precision import choose_dtype
 from models.schedulers import SAMPLERS, timesteps
-from models.shape import Voxels
+from models.shape import Shape, Voxels
 from models.stages import CoarseStage, DiffusionStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEncoder
@@ -36,26 +35,6 @@ FINE_EMPTY = "the fine stage kept no voxel, so the result is coarse only"
 RANDOM_SEEDS = 2**31
 DEMO_FOLDER = Path(__file__).parents[1] / "checkpoints"
 """Where a checkout has the demo models; an installed package has none."""
-
-
-@dataclass(frozen=True)
-class Generation:
-    """What :meth:`Pipeline.generate` makes.
-
-    coarse: the coarse shape, 32³ voxels with the demo models, 128³ with the official ones. fine: the fine shape, 128³
-    or 512³, or None: none was asked for, there is no model for it, or it kept no voxel. seed: the seed that was used;
-    with it the same call gives the same shape again. warnings: sentences on what is worth knowing, mostly none.
-    """
-
-    coarse: Voxels
-    fine: Voxels | None
-    seed: int
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def finest(self) -> Voxels:
-        """The fine shape, or the coarse one where there is no fine one."""
-        return self.coarse if self.fine is None else self.fine
 
 
 class Pipeline:
@@ -132,7 +111,7 @@ class Pipeline:
     def generate(
         self, prompt: str, *, steps: int = 100, guidance_scale: float = 7.5, seed: int | None = None,
         use_fine: bool = True, sampler: str = "ddim", progress: Progress | None = None,
-    ) -> Generation:  # fmt: skip
+    ) -> Shape:  # fmt: skip
         """A shape for a prompt.
 
         Args:
@@ -169,7 +148,7 @@ class Pipeline:
             if not len(fine):
                 fine = None
                 warnings.append(FINE_EMPTY)
-        return Generation(coarse, fine, seed, tuple(warnings))
+        return Shape(coarse, fine, seed, tuple(warnings))
 
 
 def _run(stage: DiffusionStage, state: DiffusionState, progress: Progress | None) -> Voxels:

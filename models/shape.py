@@ -1,11 +1,13 @@
-"""What a stage gives back: voxels with normals, as arrays."""
+"""What the models make: voxels with normals, as arrays. Loads no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load, save
 
 SHORTEST_NORMAL = 1e-8
 
@@ -30,6 +32,39 @@ class Voxels:
     def xyz(self) -> NDArray[np.float32]:
         """Voxel centres in world units, float32 [N, 3]."""
         return ((self.ijk.astype(np.float64) + 0.5) * self.voxel_size).astype(np.float32)
+
+    def to_bytes(self) -> bytes:
+        """The voxels as a safetensors file in memory, without loss."""
+        # safetensors writes memory as it lies, whatever an array's order.
+        arrays = {"ijk": self.ijk, "normal": self.normal, "voxel_size": np.array([self.voxel_size])}
+        return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """The inverse of `to_bytes`."""
+        arrays = load(data)
+        return cls(arrays["ijk"], arrays["normal"], float(arrays["voxel_size"][0]))
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a prompt became.
+
+    coarse: the coarse stage's voxels, of a 32³ grid with the demo models, of 128³ with the official ones. fine: the
+    fine stage's, of 128³ or 512³, or None: none were asked for, there is no model for them, or it kept none. seed: the
+    seed that was used; with it the same request gives the same shape again. warnings: sentences that a user should
+    read, mostly none.
+    """
+
+    coarse: Voxels
+    fine: Voxels | None
+    seed: int
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def finest(self) -> Voxels:
+        """The fine voxels, or the coarse ones where there are no fine ones."""
+        return self.fine or self.coarse
 
 
 def unit_normals(raw: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -22,8 +22,8 @@ from formats.preview import contact_sheet, render, save_png
 from models import threads
 from models.config import to_dict
 from models.loading import load_coarse, load_fine, load_text
-from models.pipeline import Generation, Pipeline
-from models.shape import Voxels
+from models.pipeline import Pipeline
+from models.shape import Shape, Voxels
 from training.classifier import CLASSIFIER_FILE, ShapeClassifier, accuracy, judge, load_classifier, train_classifier
 from training.dataset import SHARD, balanced, load_shapes, make_shapes
 from training.engine import progress, seed_everything
@@ -87,7 +87,7 @@ class Evaluation:
                 bar.advance(done, fraction=done / len(todo))
         return scores
 
-    def generate(self, chosen: list[Job]) -> list[Generation]:
+    def generate(self, chosen: list[Job]) -> list[Shape]:
         """Coarse and fine shapes of some jobs, in one batch where the device gains from it."""
         coarse_stage, fine_stage = self.pipeline.coarse, self.pipeline.fine
         assert fine_stage is not None
@@ -102,9 +102,9 @@ class Evaluation:
             fine_stage.start(coarse[index], texts[index], seed=chosen[index].seed, steps=self.steps) for index in full
         ]
         fine = dict(zip(full, fine_stage.decode(fine_stage.denoise(starts, self.steps)), strict=True))
-        return [Generation(shape, fine.get(n), chosen[n].seed) for n, shape in enumerate(coarse)]
+        return [Shape(shape, fine.get(n), chosen[n].seed) for n, shape in enumerate(coarse)]
 
-    def score(self, job: Job, result: Generation) -> Score:
+    def score(self, job: Job, result: Shape) -> Score:
         """Judges a shape, and keeps what the contact sheet and the diversity need."""
         coarse, fine, prompt = result.coarse, result.fine, job.prompt
         recognised, values = ("", {}) if not len(coarse) else judge(self.classifier, [coarse])[0]

@@ -17,12 +17,12 @@ from api.generation.events import CoarseMade, Queued, Remaining, Report, Stepped
 from api.generation.monitor import Monitor
 from api.generation.recent import RecentResults
 from api.generation.sampler_client import Remote
-from api.messages import Decoded, Order, Progress, unpack_voxels
+from api.messages import Decoded, Order, Progress
 from api.schemas import GenerateRequest, random_seed
 from api.settings import Settings
 from api.telemetry import metrics, tracing
 from formats import FileWriter, Format
-from formats.json_text import Result
+from models.shape import Shape, Voxels
 from models.version import service_version
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class Generator:
         """Whether the service is stopping: it takes no new work."""
         self._handed_back = asyncio.Event()
 
-    async def run(self, request: GenerateRequest, call: Call, timings: Timings, report: Report = ignore) -> Result:
+    async def run(self, request: GenerateRequest, call: Call, timings: Timings, report: Report = ignore) -> Shape:
         """Generates one shape for a client that waits.
 
         Raises:
@@ -93,7 +93,7 @@ class Generator:
         self.recent.put(request, result)
         return result
 
-    async def write(self, format_: Format, result: Result, call: Call) -> bytes:
+    async def write(self, format_: Format, result: Shape, call: Call) -> bytes:
         """A result as a file for a client that waits.
 
         Raises:
@@ -116,11 +116,11 @@ class Generator:
         except TimeoutError:
             self._handed_back.set()
 
-    async def run_job(self, order: Order, report: Report, saved: Saved | None) -> Result:
+    async def run_job(self, order: Order, report: Report, saved: Saved | None) -> Shape:
         """Generates one shape however long it takes, from where it was saved. Raises what the models raise."""
         return await self._generate(order, Timings(), report, saved)
 
-    async def _placed(self, order: Order, timings: Timings, report: Report, patience: float) -> Result:
+    async def _placed(self, order: Order, timings: Timings, report: Report, patience: float) -> Shape:
         async with AsyncExitStack() as stack:
             with timings.measure("queue"):
                 work = self._work(order)
@@ -129,7 +129,7 @@ class Generator:
             metrics.queued(timings.seconds["queue"])
             return await self._generate(order, timings, report)
 
-    async def _generate(self, order: Order, timings: Timings, report: Report, saved: Saved | None = None) -> Result:
+    async def _generate(self, order: Order, timings: Timings, report: Report, saved: Saved | None = None) -> Shape:
         status = self.monitor.status
         remaining = Remaining(status.step_seconds, fine=order.use_fine and status.fine_model)
         if saved is None:
@@ -143,15 +143,15 @@ class Generator:
                 decoded = await self._finish(saved.progress, remaining, report, refine=order.use_fine)
             coarse, fine_start = decoded.voxels, decoded.fine
             report(CoarseMade(coarse, fine_start))
-        shape, fine = unpack_voxels(coarse), None
+        shape, fine = Voxels.from_bytes(coarse), None
         metrics.points("coarse", len(shape))
         if fine_start is not None:
             with timings.measure("fine"):
                 decoded = await self._finish(fine_start, remaining, report, refine=False)
             warnings += decoded.warnings
-            fine = unpack_voxels(decoded.voxels) if decoded.voxels else None
+            fine = Voxels.from_bytes(decoded.voxels) if decoded.voxels else None
             metrics.points("fine", len(fine) if fine else 0)
-        return Result(shape, fine, order.seed, warnings)
+        return Shape(shape, fine, order.seed, warnings)
 
     async def _finish(self, progress: Progress, remaining: Remaining, report: Report, *, refine: bool) -> Decoded:
         with metrics.part(f"{progress.stage}_diffusion"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from api.schemas import GenerateRequest
-from formats.json_text import Result
+from models.shape import Shape
 
 
 class RecentResults:
@@ -13,10 +13,10 @@ class RecentResults:
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self._results: OrderedDict[GenerateRequest, Result] = OrderedDict()
+        self._results: OrderedDict[GenerateRequest, Shape] = OrderedDict()
         self._bytes = 0
 
-    def put(self, request: GenerateRequest, result: Result) -> None:
+    def put(self, request: GenerateRequest, result: Shape) -> None:
         """Keeps the result of a request, under the seed that was used; the oldest ones make room for it."""
         if _size(result) > self.max_bytes:
             return
@@ -27,7 +27,7 @@ class RecentResults:
         while self._bytes > self.max_bytes:
             self._forget(next(iter(self._results)))
 
-    def get(self, request: GenerateRequest) -> Result | None:
+    def get(self, request: GenerateRequest) -> Shape | None:
         """The result of an equal request that names its seed, if it is still there."""
         result = self._results.get(request)
         if result is not None:
@@ -39,6 +39,6 @@ class RecentResults:
             self._bytes -= _size(result)
 
 
-def _size(result: Result) -> int:
+def _size(result: Shape) -> int:
     stages = (result.coarse, result.fine)
     return sum(voxels.ijk.nbytes + voxels.normal.nbytes for voxels in stages if voxels is not None)

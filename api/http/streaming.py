@@ -15,11 +15,11 @@ from api.call import Call
 from api.errors import problem_of
 from api.generation.events import CoarseMade, Event, Queued, Stepped
 from api.generation.generator import Generator, Timings
-from api.messages import unpack_voxels
 from api.schemas import GenerateRequest
 from api.telemetry import metrics
 from formats.json_text import write_coarse_json, write_json
 from models.errors import XCubeError
+from models.shape import Voxels
 
 MEDIA_TYPE = "text/event-stream"
 HEARTBEAT_SECONDS = 10.0
@@ -91,7 +91,9 @@ class EventStream:
                 return _event("progress", orjson.dumps({**values, "seconds_left": left}))
             case CoarseMade():
                 seed = int(self._call.headers["X-Seed"])
-                return _event("coarse", await asyncio.to_thread(write_coarse_json, unpack_voxels(event.voxels), seed))
+                return _event(
+                    "coarse", await asyncio.to_thread(write_coarse_json, Voxels.from_bytes(event.voxels), seed)
+                )
 
 
 def wants_events(call: Call) -> bool:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from api.generation.generator import Saved
-from api.messages import Progress, pack_voxels, unpack_voxels
-from formats.json_text import Result
+from api.messages import Progress
+from models.shape import Shape, Voxels
 
 VERSION = 2
 _KINDS = ("state", "coarse", "fine")
@@ -51,18 +51,18 @@ class Files:
         except (OSError, ValueError, KeyError):
             return None
 
-    def finish(self, id_: str, result: Result) -> None:
+    def finish(self, id_: str, result: Shape) -> None:
         """Keeps a job's shapes; its state is not needed any more."""
-        self._write(id_, "coarse", pack_voxels(result.coarse))
+        self._write(id_, "coarse", result.coarse.to_bytes())
         if result.fine is not None:
-            self._write(id_, "fine", pack_voxels(result.fine))
+            self._write(id_, "fine", result.fine.to_bytes())
         self._path(id_, "state").unlink(missing_ok=True)
 
-    def result(self, id_: str, seed: int, warnings: tuple[str, ...]) -> Result:
+    def result(self, id_: str, seed: int, warnings: tuple[str, ...]) -> Shape:
         """The shapes of a finished job. Raises OSError if they are gone."""
         coarse, fine = self._path(id_, "coarse").read_bytes(), self._path(id_, "fine")
-        return Result(
-            unpack_voxels(coarse), unpack_voxels(fine.read_bytes()) if fine.exists() else None, seed, warnings
+        return Shape(
+            Voxels.from_bytes(coarse), Voxels.from_bytes(fine.read_bytes()) if fine.exists() else None, seed, warnings
         )
 
     def remove(self, id_: str) -> None:

@@ -16,8 +16,8 @@ from api.jobs.files import Files
 from api.jobs.records import Record, Records
 from api.messages import Order
 from api.schemas import GenerateRequest
-from formats.json_text import Result
 from models.errors import StateError, XCubeError
+from models.shape import Shape
 
 log = logging.getLogger("xcube.jobs")
 PERIOD = 1.0
@@ -107,7 +107,7 @@ class Runner:
             await asyncio.to_thread(self._records.fail, job.id, self._owner, problem.code, problem.error)
             await asyncio.to_thread(self._files.remove, job.id)
 
-    async def _result(self, job: _Job) -> Result:
+    async def _result(self, job: _Job) -> Shape:
         saved = await asyncio.to_thread(self._files.load, job.id)
         for _ in range(_NEW_STARTS):
             try:
@@ -117,7 +117,7 @@ class Runner:
             saved = None
         return await self._generate(job, None)
 
-    async def _generate(self, job: _Job, saved: Saved | None) -> Result:
+    async def _generate(self, job: _Job, saved: Saved | None) -> Shape:
         if saved is None:
             await asyncio.to_thread(self._files.remove, job.id)  # a coarse shape of an earlier start is not this one's
         job.start(saved)
@@ -139,7 +139,7 @@ class Runner:
         if not self._records.beat(job.id, self._owner, *place):
             raise _LostError
 
-    def _finish(self, job: _Job, result: Result) -> None:
+    def _finish(self, job: _Job, result: Shape) -> None:
         self._files.finish(job.id, result)
         if not self._records.complete(job.id, self._owner, json.dumps(result.warnings)):
             self._forget(job)

@@ -19,7 +19,7 @@ import torch
 
 from api.errors import EmptyResult, ModelsChanged, ModelsUnavailable, OutOfMemory, TooManyVoxels
 from api.generation.estimates import StepTimes
-from api.messages import Decoded, Order, Outcome, Progress, Slice, Status, failure, for_strangers, pack_voxels
+from api.messages import Decoded, Order, Outcome, Progress, Slice, Status, failure, for_strangers
 from api.sampler.loaded_models import Models
 from api.schemas import Health
 from api.settings import Settings
@@ -174,7 +174,7 @@ class Engine:
             text = TextEmbedding(state.text)
             start = stage.start(voxels, text, seed=state.seed, steps=state.steps, sampler=state.sampler)
             fine = self._progress(start)
-        return Decoded(voxels=pack_voxels(voxels), fine=fine)
+        return Decoded(voxels=voxels.to_bytes(), fine=fine)
 
     def _with_room(self, needed: str, work: Callable[[], T], *, smallest: bool = True) -> T:
         """Some work, tried again with more room where the GPU's memory does not suffice.

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from formats.json_text import Result
-from models.shape import Voxels
+from models.shape import Shape, Voxels
 from tests.support.solids import shell, sphere
 
 
@@ -14,6 +13,6 @@ def ball() -> Voxels:
 
 
 @pytest.fixture(scope="session")
-def result(ball: Voxels) -> Result:
+def result(ball: Voxels) -> Shape:
     """A ball as both stages, with a seed that no double holds."""
-    return Result(shell(sphere(0.4), 16), ball, seed=2**64 - 1)
+    return Shape(shell(sphere(0.4), 16), ball, seed=2**64 - 1)

@@ -14,8 +14,8 @@ import pytest
 import trimesh
 
 from formats import FORMATS
-from formats.json_text import Result, write_json
-from models.shape import Voxels
+from formats.json_text import write_json
+from models.shape import Shape, Voxels
 
 VERSION = "1.2.3"
 BY_NAME = {format_.name: format_ for format_ in FORMATS}
@@ -23,7 +23,7 @@ SURFACES = ["glb", "obj", "stl"]
 
 
 @pytest.fixture(scope="module")
-def files(result: Result, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def files(result: Shape, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Format → a file of the result."""
     folder = tmp_path_factory.mktemp("files")
     paths = {}
@@ -44,11 +44,11 @@ def tree_of(content: bytes) -> Any:
     return json.loads(content[20 : 20 + length])
 
 
-def test_json_is_what_the_service_always_wrote(files: dict[str, Path], result: Result) -> None:
+def test_json_is_what_the_service_always_wrote(files: dict[str, Path], result: Shape) -> None:
     assert files["json"].read_bytes() == write_json(result)
 
 
-def test_npz_holds_both_stages_exactly(files: dict[str, Path], result: Result) -> None:
+def test_npz_holds_both_stages_exactly(files: dict[str, Path], result: Shape) -> None:
     assert result.fine is not None
     with np.load(files["npz"], allow_pickle=False) as loaded:
         for stage, voxels in (("coarse", result.coarse), ("fine", result.fine)):
@@ -64,8 +64,8 @@ def test_npz_holds_both_stages_exactly(files: dict[str, Path], result: Result) -
 
 
 @pytest.mark.parametrize("seed", [-(2**63), 0, 2**64 - 1])
-def test_npz_keeps_every_seed_that_a_client_may_send(result: Result, seed: int) -> None:
-    content = BY_NAME["npz"].encode(Result(result.coarse, None, seed), VERSION)
+def test_npz_keeps_every_seed_that_a_client_may_send(result: Shape, seed: int) -> None:
+    content = BY_NAME["npz"].encode(Shape(result.coarse, None, seed), VERSION)
     with np.load(io.BytesIO(content), allow_pickle=False) as loaded:
         assert int(loaded["seed"]) == seed
         assert not [name for name in loaded if name.startswith("fine")]
@@ -124,7 +124,7 @@ def test_glb_points_hold_their_normals_in_the_bytes_that_the_tree_names(files: d
 
 
 @pytest.mark.parametrize("name", ["glb", "glb-points"])
-def test_a_glb_tells_its_seed_and_version(name: str, files: dict[str, Path], result: Result) -> None:
+def test_a_glb_tells_its_seed_and_version(name: str, files: dict[str, Path], result: Shape) -> None:
     extras = tree_of(files[name].read_bytes())["asset"]["extras"]
     assert (extras["seed"], extras["version"]) == (str(result.seed), VERSION)
 
@@ -147,11 +147,11 @@ def test_a_glb_names_what_it_holds_and_says_what_its_bytes_are_for(
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
-def test_the_same_result_gives_the_same_bytes(name: str, files: dict[str, Path], result: Result) -> None:
+def test_the_same_result_gives_the_same_bytes(name: str, files: dict[str, Path], result: Shape) -> None:
     assert BY_NAME[name].encode(result, VERSION) == files[name].read_bytes()
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_a_coarse_result_of_one_voxel_can_be_written_in_every_format(name: str) -> None:
     voxel = Voxels(np.zeros((1, 3), np.int16), np.array([[0, 0, 1]], np.float32), 1 / 32)
-    assert BY_NAME[name].encode(Result(voxel, None, 0), VERSION)
+    assert BY_NAME[name].encode(Shape(voxel, None, 0), VERSION)

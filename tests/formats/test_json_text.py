@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from formats.json_text import Result, write_json
-from models.shape import Voxels
+from formats.json_text import write_json
+from models.shape import Shape, Voxels
 
 
 def shape(count: int, voxel_size: float = 1 / 32) -> Voxels:
@@ -23,20 +23,20 @@ def shape(count: int, voxel_size: float = 1 / 32) -> Voxels:
 @pytest.mark.parametrize("count", [1, 2, 8191, 8192, 8193, 20_000])
 def test_every_float32_comes_back_bit_for_bit(count: int) -> None:
     coarse, fine = shape(count), shape(count + 1, 1 / 128)
-    body = json.loads(write_json(Result(coarse, fine, seed=1)))
+    body = json.loads(write_json(Shape(coarse, fine, seed=1)))
     assert list(body) == ["coarse_xyz", "coarse_normal", "fine_xyz", "fine_normal"]
     for name, values in (("coarse_xyz", coarse.xyz), ("fine_xyz", fine.xyz), ("fine_normal", fine.normal)):
         np.testing.assert_array_equal(np.array(body[name], dtype=np.float32), values)
 
 
 def test_without_a_fine_shape_its_fields_are_null() -> None:
-    body = json.loads(write_json(Result(shape(3), None, seed=1)))
+    body = json.loads(write_json(Shape(shape(3), None, seed=1)))
     assert body["fine_xyz"] is None
     assert body["fine_normal"] is None
 
 
 def test_writing_is_much_faster_than_through_lists() -> None:
-    result = Result(shape(30_000), None, seed=1)
+    result = Shape(shape(30_000), None, seed=1)
     arrays = {"coarse_xyz": result.coarse.xyz, "coarse_normal": result.coarse.normal}
     direct = cpu_seconds(lambda: write_json(result))
     assert 3 * direct < cpu_seconds(lambda: json.dumps({name: array.tolist() for name, array in arrays.items()}))

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from formats import FORMATS
-from formats.json_text import Result
-from models.shape import Voxels
+from models.shape import Shape, Voxels
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -24,7 +23,7 @@ Read = dict[str, np.ndarray]
 
 
 @pytest.fixture(scope="module")
-def opened(result: Result, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Read]]:
+def opened(result: Shape, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Read]]:
     """Format → what Open3D read from a file of a ball; skips where Open3D cannot be installed."""
     folder = tmp_path_factory.mktemp("open3d")
     environment = folder / "venv"

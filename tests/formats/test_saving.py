@@ -9,10 +9,10 @@ import pytest
 import trimesh
 
 from formats import FORMATS, save
-from models import Generation, Voxels
+from models import Shape, Voxels
 from tests.support.solids import shell, sphere
 
-BALL = Generation(shell(sphere(0.3), 16), shell(sphere(0.3), 32), seed=7)
+BALL = Shape(shell(sphere(0.3), 16), shell(sphere(0.3), 32), seed=7)
 
 
 @pytest.mark.parametrize("suffix", sorted({format_.suffix for format_ in FORMATS}))
@@ -36,5 +36,5 @@ def test_an_unknown_ending_and_an_empty_shape_are_refused_by_name(tmp_path: Path
         save(BALL, tmp_path / "ball.fbx")
     nothing = Voxels(np.zeros((0, 3), np.int16), np.zeros((0, 3), np.float32), 1 / 16)
     with pytest.raises(ValueError, match="no voxel"):
-        save(Generation(nothing, None, seed=1), tmp_path / "ball.ply")
+        save(Shape(nothing, None, seed=1), tmp_path / "ball.ply")
     assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,7 @@ import pytest
 
 from formats import FORMATS, FileWriter
 from formats import writing as module
-from formats.json_text import Result
+from models.shape import Shape
 from tests.support.solids import box, shell
 
 BY_NAME = {format_.name: format_ for format_ in FORMATS}
@@ -21,14 +21,14 @@ def test_the_formats_with_triangles_are_known() -> None:
 
 
 @pytest.mark.parametrize("name", SURFACES)
-def test_a_process_of_its_own_writes_the_same_bytes(name: str, result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_of_its_own_writes_the_same_bytes(name: str, result: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LARGE", 1)
     written = asyncio.run(FileWriter().write(BY_NAME[name], result, "1.2.3"))
     assert written == BY_NAME[name].encode(result, "1.2.3")
 
 
 def test_a_large_surface_is_made_by_another_process_and_leaves_this_one_free() -> None:
-    large = Result(shell(box((0.45, 0.45, 0.45)), 128), None, 1)
+    large = Shape(shell(box((0.45, 0.45, 0.45)), 128), None, 1)
     assert len(large.finest) >= module.LARGE
 
     start = time.process_time()
@@ -39,7 +39,7 @@ def test_a_large_surface_is_made_by_another_process_and_leaves_this_one_free() -
     assert time.process_time() - start < alone / 2
 
 
-def test_who_stops_waiting_ends_the_process(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_stops_waiting_ends_the_process(result: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LARGE", 1)
 
     async def cancel() -> None:
@@ -54,7 +54,7 @@ def test_who_stops_waiting_ends_the_process(result: Result, monkeypatch: pytest.
     asyncio.run(cancel())
 
 
-def test_a_process_that_fails_is_told_with_its_last_words(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_fails_is_told_with_its_last_words(result: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LARGE", 1)
     unknown = replace(BY_NAME["glb"], name="nothing")
     with pytest.raises(RuntimeError, match="ValueError"):

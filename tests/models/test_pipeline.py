@@ -10,7 +10,7 @@ import pytest
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 
-from models import CheckpointError, Generation, Pipeline, Voxels, pipeline
+from models import CheckpointError, Pipeline, Shape, Voxels, pipeline
 from models.store import find
 
 
@@ -87,4 +87,4 @@ def test_missing_models_are_one_sentence_that_says_what_to_run(
 
 def test_without_a_fine_shape_the_finest_is_the_coarse_one() -> None:
     coarse = Voxels(np.zeros((1, 3), np.int16), np.array([[0, 1, 0]], np.float32), 1 / 32)
-    assert Generation(coarse, None, seed=1).finest is coarse
+    assert Shape(coarse, None, seed=1).finest is coarse

@@ -14,7 +14,8 @@ from starlette.routing import Route
 
 from api.http.web_page import page_or, ui_routes
 from formats import negotiate
-from formats.json_text import Result, write_json
+from formats.json_text import write_json
+from models.shape import Shape
 
 SEED = str(2**63 + 1)
 
@@ -22,7 +23,7 @@ SEED = str(2**63 + 1)
 class Replay:
     """Answers as the service does. Tests set what it says next."""
 
-    def __init__(self, result: Result) -> None:
+    def __init__(self, result: Shape) -> None:
         self.result = result
         self.health: dict[str, Any] = {"status": "ready", "error": None}
         self.models = "official"
@@ -69,7 +70,7 @@ class Replay:
         return Response(format_.encode(self.result, "test"), headers=headers, media_type=format_.media_type)
 
     async def _events(self) -> AsyncIterator[bytes]:
-        coarse = json.loads(write_json(Result(self.result.coarse, None, 0)))
+        coarse = json.loads(write_json(Shape(self.result.coarse, None, 0)))
         try:
             yield event("queued", {"position": 2})
             await asyncio.sleep(self.pause)

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
-from formats.json_text import Result
+from models.shape import Shape
 from tests.service.conftest import model_store, start_server, tiny_models
 from tests.support.replay import Replay
 from tests.support.solids import shell, sphere, torus
@@ -54,19 +54,19 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def result() -> Result:
+def result() -> Shape:
     """A torus, coarse and fine."""
-    return Result(shell(torus(0.3, 0.12), 32), shell(torus(0.3, 0.12), 96), seed=5)
+    return Shape(shell(torus(0.3, 0.12), 32), shell(torus(0.3, 0.12), 96), seed=5)
 
 
 @pytest.fixture(scope="session")
-def ball() -> Result:
+def ball() -> Shape:
     """A ball without a fine stage."""
-    return Result(shell(sphere(0.4), 32), None, seed=5)
+    return Shape(shell(sphere(0.4), 32), None, seed=5)
 
 
 @pytest.fixture
-def site(result: Result) -> Iterator[Site]:
+def site(result: Shape) -> Iterator[Site]:
     """A server of its own for each test. A complaint of the browser about the page fails the test."""
     replay = Replay(result)
     with serving(replay.app) as url:

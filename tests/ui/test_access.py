@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from formats.json_text import Result, write_json
-from models.shape import Voxels
+from formats.json_text import write_json
+from models.shape import Shape, Voxels
 from tests.ui.conftest import Site, new_page
 from tests.ui.test_page import finished, make
 
@@ -129,7 +129,7 @@ def test_two_hundred_thousand_voxels_are_one_draw_call_of_little_work(page: Page
     normal = ijk / np.linalg.norm(ijk, axis=1, keepdims=True).clip(1)
     shape = Voxels(ijk.astype(np.int16), normal.astype(np.float32), 1 / side)
     page.goto(site.url)
-    page.route("**/large.json", lambda route: route.fulfill(body=write_json(Result(shape, None, 1))))
+    page.route("**/large.json", lambda route: route.fulfill(body=write_json(Shape(shape, None, 1))))
     # The graphics card's part can't be measured without one, and a software renderer takes seconds for it: what is
     # sent to it is looked at instead, and the page's own part of a frame is measured.
     work = page.evaluate(

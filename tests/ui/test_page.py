@@ -13,7 +13,7 @@ import trimesh
 from playwright.sync_api import Browser, Page, expect
 
 from formats import FORMATS
-from formats.json_text import Result
+from models.shape import Shape
 from tests.support.pictures import difference, drawn, picture
 from tests.support.replay import SEED
 from tests.ui.conftest import Site, new_page
@@ -111,7 +111,7 @@ def test_the_coarse_shape_comes_first_and_the_fine_one_stands_in_the_middle(page
     expect(page.locator("#live")).to_contain_text("Done")
 
 
-def test_a_service_that_does_not_stream_is_understood_too(page: Page, site: Site, ball: Result) -> None:
+def test_a_service_that_does_not_stream_is_understood_too(page: Page, site: Site, ball: Shape) -> None:
     site.replay.streams = False
     site.replay.result = ball
     make(page, site)
@@ -120,7 +120,7 @@ def test_a_service_that_does_not_stream_is_understood_too(page: Page, site: Site
 
 
 @pytest.mark.parametrize("streams", [True, False])
-def test_what_is_worth_knowing_is_told_below_the_shape(page: Page, site: Site, ball: Result, streams: bool) -> None:
+def test_what_is_worth_knowing_is_told_below_the_shape(page: Page, site: Site, ball: Shape, streams: bool) -> None:
     site.replay.streams = streams
     site.replay.result = replace(ball, warnings=("The prompt was cut.", "There is no fine model."))
     make(page, site)

@@ -11,7 +11,7 @@ import pytest
 import trimesh
 from playwright.sync_api import Browser, Page, expect
 
-from formats.json_text import Result
+from models.shape import Shape
 from tests.service.conftest import Server, StartServer
 from tests.support.pictures import difference, drawn, picture
 from tests.support.replay import Replay
@@ -27,7 +27,7 @@ def server(start_server: StartServer, tiny_models: Path) -> Server:
 
 
 @pytest.fixture
-def page(browser: Browser, server: Server, result: Result) -> Iterator[Page]:
+def page(browser: Browser, server: Server, result: Shape) -> Iterator[Page]:
     site = Site(server.url + "/", Replay(result))
     context = browser.new_context(reduced_motion="reduce", accept_downloads=True)
     yield new_page(context, site)

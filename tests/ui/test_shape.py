@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from formats.json_text import Result, write_json
-from models.shape import Voxels
+from formats.json_text import write_json
+from models.shape import Shape, Voxels
 from tests.support.pictures import picture
 from tests.ui.conftest import Site
 from tests.ui.test_page import make, settled
@@ -30,13 +30,13 @@ def lit(page: Page, site: Site, shape: Voxels) -> dict[str, Any]:
             const { side, shade } = ground;
             return JSON.stringify({size, index: [...index], normal: [...normal], side, shade: [...shade]});
         }""",
-        write_json(Result(shape, None, 1)).decode(),
+        write_json(Shape(shape, None, 1)).decode(),
     )
     made: dict[str, Any] = json.loads(text)
     return made
 
 
-def test_the_browser_finds_the_voxels_that_the_service_had(page: Page, site: Site, result: Result) -> None:
+def test_the_browser_finds_the_voxels_that_the_service_had(page: Page, site: Site, result: Shape) -> None:
     assert result.fine is not None
     made = lit(page, site, result.fine)
     index = np.array(made["index"]).reshape(-1, 4)

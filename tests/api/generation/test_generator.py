@@ -17,16 +17,15 @@ from api.generation.generator import Generator, Timings
 from api.generation.monitor import LOADING, Monitor
 from api.generation.sampler_client import Remote
 from api.http.streaming import EventStream
-from api.messages import Decoded, Finished, Order, Progress, Slice, Status, pack_voxels
+from api.messages import Decoded, Finished, Order, Progress, Slice, Status
 from api.schemas import GenerateRequest
 from api.settings import Settings
 from formats import FORMATS
-from formats.json_text import Result
-from models.shape import Voxels
+from models.shape import Shape, Voxels
 
 T = TypeVar("T")
 READY = LOADING.model_copy(update={"status": "ready", "model_loaded": True})
-SHAPE = pack_voxels(Voxels(np.zeros((1, 3), np.int16), np.array([[0, 0, 1]], np.float32), 1 / 32))
+SHAPE = Voxels(np.zeros((1, 3), np.int16), np.array([[0, 0, 1]], np.float32), 1 / 32).to_bytes()
 
 
 class FakeSampler:
@@ -58,7 +57,7 @@ class FakeSampler:
 
 
 def serve(
-    sampler: FakeSampler, test: Callable[[Callable[..., Awaitable[Result]], Generator], Awaitable[T]], **settings: Any
+    sampler: FakeSampler, test: Callable[[Callable[..., Awaitable[Shape]], Generator], Awaitable[T]], **settings: Any
 ) -> T:
     """Runs a test with a function that generates, and the generator behind it."""
 
@@ -68,7 +67,7 @@ def serve(
         await monitor.refresh()
         generator = Generator(Settings(**settings), remote, monitor)
 
-        def generate(call: Call | None = None, **fields: Any) -> Awaitable[Result]:
+        def generate(call: Call | None = None, **fields: Any) -> Awaitable[Shape]:
             request = GenerateRequest(**{"prompt": "x", "ddim_steps": 10, "use_fine": False, **fields})
             return generator.run(request, call or Call(), Timings())
 
@@ -77,7 +76,7 @@ def serve(
     return asyncio.run(main())
 
 
-def outcome(sampler: FakeSampler, **settings: Any) -> Result:
+def outcome(sampler: FakeSampler, **settings: Any) -> Shape:
     return serve(sampler, lambda generate, _: generate(), **settings)
 
 
@@ -147,7 +146,7 @@ def test_the_work_stops_with_the_slice_in_which_the_client_leaves() -> None:
     sampler = FakeSampler()
     sampler.pause = 0.02
 
-    async def leave(generate: Callable[..., Awaitable[Result]], generator: Generator) -> None:
+    async def leave(generate: Callable[..., Awaitable[Shape]], generator: Generator) -> None:
         call = Call()
         asyncio.get_running_loop().call_later(0.05, call.gone.set)
         with pytest.raises(ClientGone):
@@ -165,13 +164,13 @@ def test_who_comes_too_many_is_refused_and_the_others_are_served_in_turn() -> No
     sampler.pause = 0.005
     sampler.current.step_seconds["coarse"] = 0.3
 
-    async def crowd(generate: Callable[..., Awaitable[Result]], generator: Generator) -> list[Any]:
+    async def crowd(generate: Callable[..., Awaitable[Shape]], generator: Generator) -> list[Any]:
         results = await asyncio.gather(*(generate() for _ in range(6)), return_exceptions=True)
         assert (generator.admission.running, generator.admission.waiting) == (0, 0)
         return results
 
     results = serve(sampler, crowd, max_running=2, max_queue=2)
-    assert [type(result) for result in results] == [Result] * 4 + [QueueFull] * 2
+    assert [type(result) for result in results] == [Shape] * 4 + [QueueFull] * 2
     assert results[-1].retry_after == pytest.approx(3.5)
 
 
@@ -180,11 +179,11 @@ def test_who_would_wait_beyond_the_deadline_is_refused_at_once() -> None:
     sampler.pause = 0.005
     sampler.current.step_seconds["coarse"] = 0.6
 
-    async def crowd(generate: Callable[..., Awaitable[Result]], _: Generator) -> list[Any]:
+    async def crowd(generate: Callable[..., Awaitable[Shape]], _: Generator) -> list[Any]:
         return list(await asyncio.gather(*(generate() for _ in range(3)), return_exceptions=True))
 
     kinds = [type(result) for result in serve(sampler, crowd, max_running=1, max_queue=9, deadline_seconds=13)]
-    assert kinds == [Result, Result, QueueFull]
+    assert kinds == [Shape, Shape, QueueFull]
 
 
 def test_who_is_refused_for_the_work_of_others_is_told_when_it_will_be_less() -> None:
@@ -192,7 +191,7 @@ def test_who_is_refused_for_the_work_of_others_is_told_when_it_will_be_less() ->
     sampler.pause = 0.005
     sampler.current.step_seconds["coarse"] = 0.6  # 6.5 s each with what is added for the rest
 
-    async def crowd(generate: Callable[..., Awaitable[Result]], _: Generator) -> list[Any]:
+    async def crowd(generate: Callable[..., Awaitable[Shape]], _: Generator) -> list[Any]:
         return list(await asyncio.gather(*(generate() for _ in range(6)), return_exceptions=True))
 
     *_, refused = serve(sampler, crowd, max_running=5, max_queue=9, deadline_seconds=14)
@@ -204,7 +203,7 @@ def test_a_service_that_stops_refuses_new_work_and_lets_all_else_end() -> None:
     sampler = FakeSampler()
     sampler.pause = 0.005
 
-    async def drain(generate: Callable[..., Awaitable[Result]], generator: Generator) -> None:
+    async def drain(generate: Callable[..., Awaitable[Shape]], generator: Generator) -> None:
         running, waiting = asyncio.ensure_future(generate()), asyncio.ensure_future(generate())
         while not (generator.admission.running and generator.admission.waiting):
             await asyncio.sleep(0)
@@ -214,7 +213,7 @@ def test_a_service_that_stops_refuses_new_work_and_lets_all_else_end() -> None:
             await generate()
         assert caught.value.retry_after
         await end
-        assert [isinstance(await one, Result) for one in (running, waiting)] == [True, True]
+        assert [isinstance(await one, Shape) for one in (running, waiting)] == [True, True]
 
     serve(sampler, drain, max_running=1)
 
@@ -223,7 +222,7 @@ def test_a_service_that_stops_hands_back_what_does_not_end_in_time() -> None:
     sampler = FakeSampler()
     sampler.pause = 30.0
 
-    async def drain(generate: Callable[..., Awaitable[Result]], generator: Generator) -> None:
+    async def drain(generate: Callable[..., Awaitable[Shape]], generator: Generator) -> None:
         both = [asyncio.ensure_future(generate()) for _ in range(2)]
         while not (generator.admission.running and generator.admission.waiting):
             await asyncio.sleep(0)
@@ -244,7 +243,7 @@ def test_a_file_that_nobody_waits_for_any_more_is_not_made() -> None:
             ended.append("stopped")
         return b""
 
-    async def leave(generate: Callable[..., Awaitable[Result]], generator: Generator) -> None:
+    async def leave(generate: Callable[..., Awaitable[Shape]], generator: Generator) -> None:
         call, result = Call(), await generate()
         generator.writer.write = write  # type: ignore[method-assign]
         asyncio.get_running_loop().call_later(0.02, call.gone.set)
@@ -259,7 +258,7 @@ def test_a_client_that_leaves_the_queue_frees_its_place() -> None:
     sampler = FakeSampler()
     sampler.pause = 0.01
 
-    async def leave(generate: Callable[..., Awaitable[Result]], generator: Generator) -> None:
+    async def leave(generate: Callable[..., Awaitable[Shape]], generator: Generator) -> None:
         call = Call()
         first, second = asyncio.ensure_future(generate()), asyncio.ensure_future(generate(call))
         await asyncio.sleep(0.03)
@@ -268,7 +267,7 @@ def test_a_client_that_leaves_the_queue_frees_its_place() -> None:
         with pytest.raises(ClientGone):
             await second
         assert generator.admission.waiting == 0
-        assert isinstance(await first, Result)
+        assert isinstance(await first, Shape)
         assert generator.admission.running == 0
 
     serve(sampler, leave, max_running=1)

@@ -4,15 +4,14 @@ import numpy as np
 
 from api.generation.recent import RecentResults
 from api.schemas import GenerateRequest
-from formats.json_text import Result
-from models.shape import Voxels
+from models.shape import Shape, Voxels
 
 VOXEL_BYTES = 3 * 2 + 3 * 4
 
 
-def result(count: int, seed: int, *, fine: bool = False) -> Result:
+def result(count: int, seed: int, *, fine: bool = False) -> Shape:
     voxels = Voxels(np.zeros((count, 3), np.int16), np.zeros((count, 3), np.float32), 1 / 32)
-    return Result(voxels, voxels if fine else None, seed)
+    return Shape(voxels, voxels if fine else None, seed)
 
 
 def test_a_result_is_found_by_the_request_with_the_seed_that_was_drawn() -> None:

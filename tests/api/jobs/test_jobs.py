@@ -18,14 +18,13 @@ from api.jobs import files as module
 from api.jobs.files import Files
 from api.jobs.records import ENDED, Record, Records
 from api.jobs.runner import Runner
-from api.messages import Order, Progress, pack_voxels
+from api.messages import Order, Progress
 from api.schemas import GenerateRequest
-from formats.json_text import Result
 from models.errors import StateError
-from models.shape import Voxels
+from models.shape import Shape, Voxels
 
-COARSE = pack_voxels(Voxels(np.zeros((1, 3), np.int16), np.array([[0, 0, 1]], np.float32), 1 / 32))
-OTHER = pack_voxels(Voxels(np.ones((1, 3), np.int16), np.array([[0, 0, 1]], np.float32), 1 / 32))
+COARSE = Voxels(np.zeros((1, 3), np.int16), np.array([[0, 0, 1]], np.float32), 1 / 32).to_bytes()
+OTHER = Voxels(np.ones((1, 3), np.int16), np.array([[0, 0, 1]], np.float32), 1 / 32).to_bytes()
 HALF = Saved(Progress(state=b"half", stage="fine", step=3, steps=9), COARSE, ("a warning",))
 
 
@@ -71,7 +70,7 @@ class Generator:
         self.began: list[Saved | None] = []
         self.coarse = COARSE
 
-    async def run_job(self, order: Order, report: Report, saved: Saved | None) -> Result:
+    async def run_job(self, order: Order, report: Report, saved: Saved | None) -> Shape:
         self.began.append(saved)
         report(CoarseMade(self.coarse, None))
         report(Stepped(Progress(state=b"later", stage="fine", step=4, steps=9), None))
@@ -79,7 +78,7 @@ class Generator:
         if self.faults:
             raise self.faults.pop(0)
         shape = Voxels(np.zeros((1, 3), np.int16), np.array([[0, 0, 1]], np.float32), 1 / 32)
-        return Result(shape, None, order.seed)
+        return Shape(shape, None, order.seed)
 
 
 def run(

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from api.messages import Slice, unpack_voxels
+from api.messages import Slice
 from api.sampler.engine import Engine
 from models.cache import LRUCache
 from models.errors import CheckpointError
 from models.pipeline import NO_FINE_MODEL, Pipeline
+from models.shape import Voxels
 from models.stages import CoarseStage, DiffusionStage
 from models.state import DiffusionState
 from models.text import TextEncoder
@@ -29,7 +30,7 @@ def test_slices_give_what_the_pipeline_gives(engine: Engine, checkpoints: Path) 
     whole = Pipeline.from_dirs(*folders, device="cpu").generate("a chair", steps=6, seed=1)
     assert whole.fine is not None
     for sliced, direct in ((coarse, whole.coarse), (fine, whole.fine)):
-        voxels = unpack_voxels(sliced.voxels)
+        voxels = Voxels.from_bytes(sliced.voxels)
         assert (voxels.ijk == direct.ijk).all()
         assert (voxels.normal == direct.normal).all()
         assert voxels.voxel_size == direct.voxel_size
@@ -103,7 +104,7 @@ def test_a_shape_with_too_many_voxels_is_refused(checkpoints: Path) -> None:
 
 
 def test_a_fine_shape_with_too_many_voxels_is_refused_before_it_is_written(engine: Engine) -> None:
-    coarse, fine = (len(unpack_voxels(decoded.voxels)) for decoded in generate(engine, ORDER))
+    coarse, fine = (len(Voxels.from_bytes(decoded.voxels)) for decoded in generate(engine, ORDER))
     assert coarse < fine
     engine.settings = engine.settings.model_copy(update={"max_voxels": coarse})
     decoded = generate(engine, ORDER)[1]
