@@ -12,10 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import bentoml
-from bentoml._internal.utils.uri import uri_to_path
 
-from api.process import supervisor, temporary
-from api.telemetry import metrics_page
+from api.process import connections, supervisor, temporary
+from api.settings import Settings
+from api.telemetry import logs, metrics_page
+from api.telemetry.bentoml_internals import path_of
 
 log = logging.getLogger("xcube.lifecycle")
 NOTICE_SECONDS = 3.0
@@ -24,14 +25,21 @@ LAST_SECONDS = 10.0
 """What runs may end within so many seconds where the Samplers cannot be reached any more."""
 
 
-def begin() -> None:
-    """What each process of the service does first: the supervisor makes itself known, the others end with it.
+def begin(settings: Settings) -> None:
+    """What each process of the service does first: its place among the others, its connections, its log.
 
-    The supervisor ends here, with one sentence on standard error, where nothing can be written for a while.
+    Raises:
+        SystemExit: in the supervisor, with one sentence, where it cannot write temporary files for a while.
     """
-    if bentoml.server_context.worker_index is not None:
+    if bentoml.server_context.worker_index is None:
+        _begin_supervisor()
+    else:
         supervisor.end_with_it()
-        return
+    connections.use(settings.keep_alive_seconds)
+    logs.configure()
+
+
+def _begin_supervisor() -> None:
     if (fault := temporary.unusable()) is not None:
         raise SystemExit(f"xcube: {fault}")
     supervisor.announce()
@@ -49,7 +57,7 @@ def keep_sockets(ending: Callable[[], bool]) -> None:
             requests that run go on over their connections.
     """
     places = json.loads(os.environ.get("BENTOML_RUNNER_MAP", "{}")).values()
-    sockets = [Path(uri_to_path(place)) for place in places if place.startswith("file://")]
+    sockets = [path_of(place) for place in places if place.startswith("file://")]
 
     def lost(missing: Path) -> bool:
         time.sleep(NOTICE_SECONDS)

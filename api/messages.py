@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from api.errors import error_of_code, rule_of
-from api.schemas import GenerateRequest, Health
+from api.schemas import GenerateRequest, Health, Seed
 
 _FOLDERS = re.compile(r"(?<![\w.:/])(?:/[\w.@+-]+)+/(?=[\w.@+-]+/[\w.@+-]+)")
 
@@ -22,25 +22,15 @@ class Message(BaseModel):
     model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
 
-class Order(Message):
+class Order(GenerateRequest):
     """A generation to start. The seed is drawn already: a retry must not draw another one."""
 
-    prompt: str
-    steps: int
-    guidance_scale: float
-    seed: int
-    use_fine: bool
+    seed: Seed
 
     @classmethod
     def of(cls, request: GenerateRequest, seed: int) -> Order:
         """The order for a client's request."""
-        return cls(
-            prompt=request.prompt,
-            steps=request.ddim_steps,
-            guidance_scale=request.guidance_scale,
-            seed=seed,
-            use_fine=request.use_fine,
-        )
+        return cls(**request.model_dump() | {"seed": seed})
 
 
 class Slice(Message):
@@ -93,12 +83,12 @@ class Decoded(Outcome):
 class Status(Message):
     """What a Sampler says about itself: health, and seconds of one denoising step by stage, as measured.
 
-    models: "demo" or "official", or "own" where XCUBE_CONFIG names them; empty until they are found. arithmetic: what
-    changes the last bits of results besides the weights.
+    model_set: "demo" or "official", or "own" where XCUBE_CONFIG names the models; empty until they are found.
+    arithmetic: what changes the last bits of results besides the weights.
     """
 
     health: Health
-    models: str = ""
+    model_set: str = ""
     fine_model: bool = False
     step_seconds: dict[str, float] = {}
     arithmetic: str = ""
@@ -113,3 +103,8 @@ def failure(error: Exception) -> tuple[str, str]:
 def for_strangers(text: str) -> str:
     """A text without the folders of this machine: of a long path the file and its folder stay, of a shorter one all."""
     return _FOLDERS.sub("", text)
+
+
+def authorization(token: str) -> str:
+    """The header's value by which an HTTP process shows the token that it shares with Samplers elsewhere."""
+    return f"Bearer {token}"

@@ -12,6 +12,7 @@ from api.errors import InvalidRequest
 
 MAX_PROMPT = 1000
 MAX_STEPS = 1000
+MAX_ITEMS = 1024
 _NAMED_FIELDS = 20
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -29,18 +30,59 @@ GuidanceScale = Annotated[float, Field(ge=1.0, le=20.0)]
 Seed = Annotated[int, Field(ge=-(2**63), le=2**64 - 1)]
 
 
-class GenerateRequest(BaseModel):
-    """One shape to generate. Types are strict: ``"5"``, ``5.0`` and ``true`` are no integers."""
+class _Strict(BaseModel):
+    """Types are strict: ``"5"``, ``5.0`` and ``true`` are no integers. Fields that nobody knows are refused."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    prompt: Prompt = Field(description="what to make", examples=["a tall chair"])
+
+class Parameters(_Strict):
+    """How a shape is generated, whatever it shows."""
+
     ddim_steps: Steps = Field(default=100, description="denoising steps of each stage")
     guidance_scale: GuidanceScale = Field(
         default=7.5, description="s in pred + s * (pred - null), coarse stage only; 1.0 switches guidance off"
     )
     seed: Seed | None = Field(default=None, description="any i64 or u64; null draws one, sent back in X-Seed")
     use_fine: bool = Field(default=True, description="refine the coarse shape with the fine model")
+
+
+class _OnePrompt(_Strict):
+    prompt: Prompt = Field(description="what to make", examples=["a tall chair"])
+
+
+class GenerateRequest(Parameters, _OnePrompt):  # pydantic puts the fields of the last base first
+    """One shape to generate. Types are strict: ``"5"``, ``5.0`` and ``true`` are no integers."""
+
+
+class BatchItem(_Strict):
+    """A prompt with parameters of its own; what it leaves out is shared with the others."""
+
+    prompt: Prompt
+    ddim_steps: Steps | None = None
+    guidance_scale: GuidanceScale | None = None
+    seed: Seed | None = None
+    use_fine: bool | None = None
+
+
+class _Prompts(_Strict):
+    prompts: list[Prompt | BatchItem] = Field(min_length=1, max_length=MAX_ITEMS, examples=[["a tall chair", "a boat"]])
+
+
+class BatchRequest(Parameters, _Prompts):
+    """Several shapes to generate: prompts, or objects with a prompt, and parameters that they share."""
+
+    seed: Seed | None = Field(default=None, description="for each prompt; null draws one for each")
+
+    def requests(self) -> list[GenerateRequest]:
+        """One request a prompt."""
+        shared = self.model_dump(exclude={"prompts"})
+        return [
+            GenerateRequest(
+                **shared | ({"prompt": item} if isinstance(item, str) else item.model_dump(exclude_none=True))
+            )
+            for item in self.prompts
+        ]
 
 
 class NoParameters(BaseModel):
@@ -58,6 +100,10 @@ class Health(BaseModel):
     gpu_name: str | None = None
     model_loaded: bool = Field(description="text and coarse models are ready")
     error: str | None = Field(default=None, description="why loading failed and what to do")
+
+
+LOADING = Health(status="loading", xcube_available=False, gpu_available=False, model_loaded=False)
+"""The health as long as nothing is known about the models."""
 
 
 class ErrorBody(BaseModel):

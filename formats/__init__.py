@@ -1,8 +1,7 @@
-"""File formats of a generated shape: which there are, how a client chooses one, and how each is written."""
+"""File formats of a shape, usable without any server: which there are, and how each is written."""
 
 from __future__ import annotations
 
-from api.http.negotiation import negotiate
 from formats.points import npz, ply, voxel_indices
 from formats.registry import FORMATS, Format
 from formats.saving import save
@@ -14,7 +13,6 @@ __all__ = [
     "FileWriter",
     "Format",
     "Surface",
-    "negotiate",
     "npz",
     "ply",
     "save",

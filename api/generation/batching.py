@@ -24,16 +24,16 @@ class _Waiting:
     progress: asyncio.Future[Progress]
 
 
-class Lanes:
-    """Groups states into calls of `send`, of which at most `lanes` are under way at a time.
+class Batcher:
+    """Groups states into calls of `send`, of which at most `concurrent` are under way at a time.
 
-    One lane a Sampler process keeps all of them busy. A call takes an equal share of all samples, so that several
-    lanes stay evenly full. `lanes` may change at any time; calls that are under way go on.
+    One call a Sampler process keeps all of them busy. A call takes an equal share of all samples, so that several
+    calls stay evenly full. `concurrent` may change at any time; calls that are under way go on.
     """
 
-    def __init__(self, send: Send, lanes: int = 1) -> None:
+    def __init__(self, send: Send, concurrent: int = 1) -> None:
         self._send = send
-        self.lanes = lanes
+        self.concurrent = concurrent
         self._waiting: list[_Waiting] = []
         self._calls: dict[asyncio.Task[None], int] = {}
 
@@ -47,8 +47,8 @@ class Lanes:
 
     def _dispatch(self) -> None:
         self._waiting = [waiting for waiting in self._waiting if not waiting.progress.done()]
-        while self._waiting and len(self._calls) < self.lanes:
-            share = min(MOST_SAMPLES, -(-(len(self._waiting) + sum(self._calls.values())) // self.lanes))
+        while self._waiting and len(self._calls) < self.concurrent:
+            share = min(MOST_SAMPLES, -(-(len(self._waiting) + sum(self._calls.values())) // self.concurrent))
             members, self._waiting = self._waiting[:share], self._waiting[share:]
             call = asyncio.create_task(self._call(members))
             self._calls[call] = len(members)

@@ -12,6 +12,9 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+from api.messages import authorization
+from api.settings import Settings
+
 PERIOD = 5.0
 """Seconds between two look-ups."""
 
@@ -27,13 +30,20 @@ async def count(url: str) -> int:
     return max(families.values(), default=1)
 
 
-async def follow(url: str, tell: Callable[[int], None]) -> None:
-    """Tells again and again how many there are; ends when cancelled."""
-    while True:
+async def follow(url: str | None, tell: Callable[[int], None]) -> None:
+    """Tells again and again how many Samplers a URL leads to; ends when cancelled, or at once without a URL."""
+    while url is not None:
         tell(await count(url))
         await asyncio.sleep(PERIOD)
 
 
-def choose_anew(sampler: Any) -> None:
-    """Makes a BentoML proxy connect for each call: a connection that stays open leads to one Sampler for ever."""
-    sampler.to_async.default_headers["Connection"] = "close"
+def prepare(sampler: Any, settings: Settings) -> None:
+    """Makes a BentoML proxy send the token, if there is one, and connect for each call to Samplers elsewhere.
+
+    A connection that stays open would lead to the same Sampler for ever.
+    """
+    headers = sampler.to_async.default_headers
+    if settings.sampler_token is not None:
+        headers["Authorization"] = authorization(settings.sampler_token.get_secret_value())
+    if settings.sampler_url is not None:
+        headers["Connection"] = "close"

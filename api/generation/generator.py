@@ -16,7 +16,7 @@ from api.generation.estimates import check_deadline, estimate
 from api.generation.events import CoarseMade, Queued, Remaining, Report, Stepped, ignore
 from api.generation.monitor import Monitor
 from api.generation.recent import RecentResults
-from api.generation.sampler_client import Remote
+from api.generation.sampler_client import SamplerClient
 from api.messages import Decoded, Order, Progress
 from api.schemas import GenerateRequest, random_seed
 from api.settings import Settings
@@ -64,9 +64,9 @@ class Saved:
 class Generator:
     """Runs generations against a Sampler. A Sampler process may die on the way: the slice is taken up by another."""
 
-    def __init__(self, settings: Settings, remote: Remote, monitor: Monitor) -> None:
+    def __init__(self, settings: Settings, sampler: SamplerClient, monitor: Monitor) -> None:
         self.settings = settings
-        self.remote = remote
+        self.sampler = sampler
         self.monitor = monitor
         self.admission = Admission(settings.max_running, settings.max_queue)
         self.recent = RecentResults(RECENT_BYTES)
@@ -134,7 +134,7 @@ class Generator:
         remaining = Remaining(status.step_seconds, fine=order.use_fine and status.fine_model)
         if saved is None:
             with timings.measure("text"), metrics.part("text"):
-                progress = await self.remote.begin(order)
+                progress = await self.sampler.begin(order)
             saved = Saved(progress, None, progress.warnings)
         coarse, warnings = saved.coarse, saved.warnings
         fine_start: Progress | None = saved.progress
@@ -157,10 +157,10 @@ class Generator:
         with metrics.part(f"{progress.stage}_diffusion"):
             report(Stepped(progress, remaining.seconds(progress)))
             while not progress.done:
-                progress = await self.remote.denoise(progress.state)
+                progress = await self.sampler.denoise(progress.state)
                 report(Stepped(progress, remaining.seconds(progress)))
         with metrics.part(f"{progress.stage}_decode"):
-            return await self.remote.decode(progress.state, refine=refine)
+            return await self.sampler.decode(progress.state, refine=refine)
 
     async def _while_wanted(self, work: Coroutine[Any, Any, T], call: Call) -> T:
         """The result of some work, unless the client leaves, the deadline passes or the service stops first."""
@@ -183,7 +183,7 @@ class Generator:
 
     def _work(self, order: Order) -> float:
         status = self.monitor.status
-        return estimate(order.steps, status.step_seconds, fine=order.use_fine and status.fine_model)
+        return estimate(order.ddim_steps, status.step_seconds, fine=order.use_fine and status.fine_model)
 
 
 def order_for(request: GenerateRequest) -> Order:

@@ -7,17 +7,15 @@ import time
 from collections.abc import Callable
 
 from api.errors import ModelsUnavailable, StillLoading
-from api.generation.sampler_client import Remote
+from api.generation.sampler_client import SamplerClient
 from api.messages import Status
-from api.schemas import Health
+from api.schemas import LOADING, Health
 from api.telemetry import metrics
 
 _PERIOD = {"loading": 0.2, "ready": 1.0, "error": 1.0}
 PATIENCE = 5.0
 """Seconds without an answer after which a Sampler that was ready counts as being started anew."""
 RETRY_LOADING = 5.0
-
-LOADING = Health(status="loading", xcube_available=False, gpu_available=False, model_loaded=False)
 
 
 class Monitor:
@@ -26,8 +24,8 @@ class Monitor:
     changed: is told the health when its status is another than before.
     """
 
-    def __init__(self, remote: Remote, changed: Callable[[Health], None] = lambda _: None) -> None:
-        self._remote = remote
+    def __init__(self, sampler: SamplerClient, changed: Callable[[Health], None] = lambda _: None) -> None:
+        self._sampler = sampler
         self._changed = changed
         self._seen = time.monotonic()
         self.status = Status(health=LOADING)
@@ -59,7 +57,7 @@ class Monitor:
         """Asks once. A Sampler that does not answer is busy at first, and counts as loading after a while."""
         try:
             async with asyncio.timeout(PATIENCE):
-                self.status = await self._remote.status()
+                self.status = await self._sampler.status()
             self._seen = time.monotonic()
         except Exception:  # whatever went wrong on the way: no answer is what counts
             if time.monotonic() - self._seen > PATIENCE:

@@ -13,7 +13,7 @@ import aiohttp
 from bentoml.exceptions import BentoMLException, ServiceUnavailable
 
 from api.errors import WorkerLost
-from api.generation.batching import Lanes
+from api.generation.batching import Batcher
 from api.messages import Decoded, Finished, Order, Progress, Slice, Status
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ FAULTS_ACCEPTED = 3
 LOSSES_ACCEPTED = 10
 
 
-class Sampler(Protocol):
+class SamplerService(Protocol):
     """What the Sampler service offers."""
 
     async def status(self) -> Status:
@@ -39,19 +39,19 @@ class Sampler(Protocol):
         """Voxels of a finished state."""
 
 
-class Remote:
+class SamplerClient:
     """Calls to a Sampler, each sent again until it is answered; who calls sets the deadline by cancelling.
 
-    lanes: how many calls of `denoise` may be under way at a time: one for each Sampler process.
+    concurrent: how many calls of `denoise` may be under way at a time: one for each Sampler process.
     """
 
-    def __init__(self, sampler: Sampler, lanes: int = 1) -> None:
+    def __init__(self, sampler: SamplerService, concurrent: int = 1) -> None:
         self._sampler = sampler
-        self._lanes = Lanes(lambda items: _persist(lambda: sampler.denoise(items=items)), lanes)
+        self._batcher = Batcher(lambda items: _persist(lambda: sampler.denoise(items=items)), concurrent)
 
     def share_among(self, samplers: int) -> None:
         """From now on so many Sampler processes share the calls of `denoise`."""
-        self._lanes.lanes = samplers
+        self._batcher.concurrent = samplers
 
     async def status(self) -> Status:
         """Health and measured step times; asked once, without a second try."""
@@ -65,7 +65,7 @@ class Remote:
 
     async def denoise(self, state: bytes) -> Progress:
         """A state, a slice further. Raises what the Sampler found wrong with this state."""
-        progress = await self._lanes.denoise(state)
+        progress = await self._batcher.denoise(state)
         progress.check()
         return progress
 

@@ -6,54 +6,15 @@ import asyncio
 from typing import Any
 
 import bentoml
-from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from api.call import Call
 from api.errors import InvalidRequest, problem_of
 from api.generation.generator import Generator, Timings
-from api.schemas import GenerateRequest, GuidanceScale, Prompt, Seed, Steps
+from api.schemas import BatchRequest, GenerateRequest
 from api.telemetry import metrics
 from formats.json_text import write_json
 from models.errors import XCubeError
-
-MOST_ITEMS = 1024
-
-
-class BatchItem(BaseModel):
-    """A prompt with parameters of its own; what it leaves out is shared with the others."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    prompt: Prompt
-    ddim_steps: Steps | None = None
-    guidance_scale: GuidanceScale | None = None
-    seed: Seed | None = None
-    use_fine: bool | None = None
-
-
-class BatchRequest(BaseModel):
-    """Several shapes to generate: prompts, or objects with a prompt, and parameters that they share."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-    prompts: list[Prompt | BatchItem] = Field(
-        min_length=1, max_length=MOST_ITEMS, examples=[["a tall chair", "a boat"]]
-    )
-    ddim_steps: Steps = 100
-    guidance_scale: GuidanceScale = 7.5
-    seed: Seed | None = Field(default=None, description="for each prompt; null draws one for each")
-    use_fine: bool = True
-
-    def requests(self) -> list[GenerateRequest]:
-        """One request a prompt."""
-        shared = self.model_dump(exclude={"prompts"})
-        return [
-            GenerateRequest(
-                **shared | ({"prompt": item} if isinstance(item, str) else item.model_dump(exclude_none=True))
-            )
-            for item in self.prompts
-        ]
 
 
 class BatchResults(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML's own package has no types

@@ -4,44 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 import orjson
 from pydantic import BaseModel
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.middleware.cors import CORSMiddleware
 
 from api.call import Call, Message, Receive, read_body, replay, set_current, watch_connection
 from api.errors import BodyTooLarge, ClientGone, Problem, UnsupportedMediaType, problem_of, problem_of_status
 from api.http.auth import ApiKey
-from api.http.headers import secure
+from api.http.headers import cors, secure
+from api.http.routes import body_of, route_of
 from api.schemas import parse
+from api.settings import Settings
 from api.telemetry import logs, metrics
 
 Scope = Any
 Send = Any
 App = Any
 log = logging.getLogger("xcube.http")
-_PROBES = ("/health", "/livez", "/readyz", "/healthz", "/metrics")
-_PAGES = ("/", "/docs", "/redoc", "/ui", "/static", "/openapi.json", "/docs.json", "/schema.json")
 PIECE = 256 * 1024
 """A long body leaves in pieces of so many bytes: the next one waits until the client has taken in enough."""
-ROUTES = frozenset({"/generate", "/generate_stream", "/batch_generate", "/jobs", *_PROBES, *_PAGES})
-"""First parts of the paths that metrics tell apart."""
 
 
 class Gate:
     """ASGI middleware.
 
-    Requests to the paths in `bodies` are read, checked and written anew before the code behind sees them, so that it
-    meets valid ones only: BentoML would ignore unknown fields, take forms, and log a traceback for each bad request.
+    Bodies that the table of routes describes are read, checked and rewritten before the code behind the gate sees them,
+    so that it gets valid ones only: BentoML would ignore unknown fields, take forms, and log a traceback for each bad
+    request.
     Every answer with a status of 400 or above gets the body of `api.errors`, whoever made it.
     """
 
-    def __init__(self, app: App, bodies: Mapping[str, type[BaseModel]], max_body_bytes: int, key: ApiKey) -> None:
+    def __init__(self, app: App, max_body_bytes: int, key: ApiKey) -> None:
         self.app = app
         self.key = key
-        self.bodies = bodies
         self.max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,7 +54,7 @@ class Gate:
         watcher: asyncio.Task[None] | None = None
         try:
             self.key.check(scope["method"], scope["path"], headers)
-            model = self.bodies.get(scope["path"]) if scope["method"] == "POST" else None
+            model = body_of(scope["method"], scope["path"])
             if model is not None:
                 body = await self._checked_body(headers, receive, model)
                 scope = _with_length(scope, len(body))
@@ -77,8 +75,10 @@ class Gate:
             if watcher is not None:
                 watcher.cancel()
             gone = call.gone.is_set() and not answer.complete
-            logs.request(scope, call, answer.status, answer.code)
-            metrics.ended(_label(scope["path"]), answer.status, answer.code, call.seconds, gone=gone)
+            route = route_of(scope["path"])
+            if answer.status >= 400 or not route.quiet:
+                logs.request(scope, call, answer.status, answer.code)
+            metrics.ended(route.path, answer.status, answer.code, call.seconds, gone=gone)
 
     async def _checked_body(self, headers: Headers, receive: Receive, model: type[BaseModel]) -> bytes:
         kind, _, parameters = headers.get("content-type", "").partition(";")
@@ -164,12 +164,6 @@ class _Answer:
             self.complete = not self._call.gone.is_set()
 
 
-def _label(path: str) -> str:
-    """A path as a label of metrics: one of a fixed set."""
-    first = "/" + path.split("/", 2)[1] if path.startswith("/") else path
-    return first if first in ROUTES else metrics.OTHER
-
-
 def _is_ours(body: bytes) -> bool:
     try:
         value = orjson.loads(body)
@@ -182,3 +176,11 @@ def _with_length(scope: Scope, length: int) -> Scope:
     headers = [(name, value) for name, value in scope["headers"] if name not in (b"content-length", b"content-type")]
     headers += [(b"content-length", str(length).encode()), (b"content-type", b"application/json")]
     return {**scope, "headers": headers}
+
+
+def guard(service: Any, settings: Settings) -> None:
+    """Puts the gate in front of the HTTP service, and the answers to browsers' questions about other origins."""
+    if settings.cors_origins:  # first: it answers preflights, which have no key, and adds to errors what browsers need
+        service.add_asgi_middleware(CORSMiddleware, **cors(settings.cors_origins))
+    key = ApiKey(settings.api_key, everywhere=settings.api_key_everywhere)
+    service.add_asgi_middleware(Gate, max_body_bytes=settings.max_body_bytes, key=key)

@@ -22,11 +22,11 @@ from api.errors import (
     error_of_code,
     rule_of,
 )
+from api.http.negotiation import negotiate
 from api.http.responses import as_file
 from api.jobs.records import Record
 from api.jobs.service import Jobs
 from api.schemas import GenerateRequest, random_seed
-from formats import negotiate
 from models.version import service_version
 
 LONGEST_KEY = 255

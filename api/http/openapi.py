@@ -10,9 +10,9 @@ from pydantic.json_schema import models_json_schema
 
 from api.errors import TABLE
 from api.http.answer_schemas import ANSWERS
-from api.http.batch import BatchRequest
-from api.http.streaming import MEDIA_TYPE as EVENTS
-from api.schemas import ErrorBody, GenerateRequest, Health, NoParameters
+from api.http.routes import body_of
+from api.http.streaming import EVENTS
+from api.schemas import BatchRequest, ErrorBody, GenerateRequest, Health, NoParameters
 from formats import FORMATS
 
 _REF = "#/components/schemas/{name}"
@@ -76,7 +76,6 @@ def document(version: str, infrastructure: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _generating() -> dict[str, Any]:
-    body = _json("GenerateRequest")
     shape = {
         "description": "the shape; as events with Accept: text/event-stream",
         "headers": {name: {"schema": {"type": "string"}, "description": text} for name, text in _HEADERS.items()},
@@ -85,14 +84,18 @@ def _generating() -> dict[str, Any]:
     events = {"description": "queued, progress, coarse, then completed or failed", "content": _events()}
     batch = {"description": "results in the order of the prompts", "content": _json("BatchResults")}
     failures = _BODY | _WORK
-    generate = _operation("generate", "A prompt becomes voxels with normals", {200: shape}, failures | {406}, body)
+    generate = _operation(
+        "generate", "A prompt becomes voxels with normals", {200: shape}, failures | {406}, _body("/generate")
+    )
     return {
         "/generate": {"post": {**generate, "parameters": [_FORMAT]}},
         "/generate_stream": {
-            "post": _operation("generate_stream", "The same as server-sent events", {200: events}, failures, body)
+            "post": _operation(
+                "generate_stream", "The same as server-sent events", {200: events}, failures, _body("/generate_stream")
+            )
         },
         "/batch_generate": {
-            "post": _operation("batch_generate", "Several prompts", {200: batch}, failures, _json("BatchRequest"))
+            "post": _operation("batch_generate", "Several prompts", {200: batch}, failures, _body("/batch_generate"))
         },
     }
 
@@ -101,9 +104,7 @@ def _jobs() -> dict[str, Any]:
     job = {"description": "the job", "content": _json("Job")}
     gone = {"description": "an ended job was removed"}
     shape = {"description": "the shape", "content": _files()}
-    add = _operation(
-        "add_job", "A generation without deadline", {202: job}, _BODY | _WORK | {409}, _json("GenerateRequest")
-    )
+    add = _operation("add_job", "A generation without deadline", {202: job}, _BODY | _WORK | {409}, _body("/jobs"))
     common = frozenset({401, 404, 405, 500, 503})
     result = _operation("job_result", "What a job made", {200: shape}, common | {400, 406, 409, 422})
     cancel = _operation("cancel_job", "Cancels a job; removes an ended one", {200: job, 204: gone}, common)
@@ -150,6 +151,13 @@ def _operation(
 
 def _page(name: str, summary: str, content: dict[str, Any]) -> dict[str, Any]:
     return _operation(name, summary, {200: {"description": "the page", "content": content}}, ())
+
+
+def _body(path: str) -> dict[str, Any]:
+    """What a POST to a path carries, as the table of routes says."""
+    model = body_of("POST", path)
+    assert model is not None
+    return _json(model.__name__)
 
 
 def _json(schema: str) -> dict[str, Any]:

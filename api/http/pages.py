@@ -17,7 +17,8 @@ from api.errors import problem_of
 from api.http.job_routes import JobRoutes
 from api.http.openapi import document
 from api.http.web_page import page_or, ui_routes
-from api.schemas import Health
+from api.jobs.service import Jobs
+from api.messages import Status
 from api.telemetry import metrics_page
 from models.errors import XCubeError
 from models.version import service_version
@@ -30,13 +31,12 @@ _PAGE_HEADERS = {
 
 
 class Pages:
-    """The routes, and what they show: all but `app` is set when the service starts."""
+    """The routes of the application `app`, which exists before the service; `connect` tells it what to show."""
 
     def __init__(self) -> None:
-        self.health: Callable[[], Health]
-        self.models: Callable[[], str] = str
-        self.jobs = JobRoutes()
-        self.infrastructure: Callable[[], dict[str, Any]] = dict
+        self._status: Callable[[], Status]
+        self._infrastructure: Callable[[], dict[str, Any]] = dict
+        self._jobs = JobRoutes()
         self.app = Starlette(
             routes=[
                 Route("/", page_or(self._index)),
@@ -46,22 +46,32 @@ class Pages:
                 Route("/docs", self._page("docs.html")),
                 Route("/redoc", self._page("redoc.html")),
                 Mount("/static", StaticFiles(directory=STATIC)),
-                *self.jobs.routes(),
+                *self._jobs.routes(),
                 *ui_routes(),
             ],
             exception_handlers={XCubeError: _error},
         )
 
+    def connect(self, status: Callable[[], Status], jobs: Jobs, infrastructure: Callable[[], dict[str, Any]]) -> None:
+        """Tells the routes what they are about, before the first request.
+
+        Args:
+            status: Gives the Sampler's status as it is known now.
+            jobs: The jobs of this process.
+            infrastructure: Gives the paths that BentoML documents by itself.
+        """
+        self._status, self._jobs.jobs, self._infrastructure = status, jobs, infrastructure
+
     async def _index(self, _: Request) -> Response:
         links = {"ui": "/ui/", "docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json", "health": "/health"}
-        about = {"name": "xcube", "version": service_version(), "models": self.models() or None}
+        about = {"name": "xcube", "version": service_version(), "models": self._status().model_set or None}
         return _json({**about, "generate": "/generate", **links})
 
     async def _health(self, _: Request) -> Response:
-        return _json(self.health().model_dump())
+        return _json(self._status().health.model_dump())
 
     async def _openapi(self, _: Request) -> Response:
-        return _json(document(service_version(), self.infrastructure()))
+        return _json(document(service_version(), self._infrastructure()))
 
     def _page(self, name: str) -> Callable[[Request], Any]:
         async def page(_: Request) -> Response:

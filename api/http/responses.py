@@ -13,11 +13,11 @@ from starlette.responses import Response, StreamingResponse
 from api.call import Call
 from api.errors import problem_of
 from api.generation.generator import Generator, Timings
-from api.http.streaming import MEDIA_TYPE as EVENTS
-from api.http.streaming import EventStream, wants_events
+from api.http.negotiation import negotiate
+from api.http.streaming import EVENTS, EventStream, wants_events
 from api.schemas import GenerateRequest
 from api.telemetry import metrics
-from formats import FORMATS, Format, negotiate
+from formats import FORMATS, Format
 from models.errors import XCubeError
 
 _POINTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}

@@ -21,7 +21,7 @@ from formats.json_text import write_coarse_json, write_json
 from models.errors import XCubeError
 from models.shape import Voxels
 
-MEDIA_TYPE = "text/event-stream"
+EVENTS = "text/event-stream"
 HEARTBEAT_SECONDS = 10.0
 HEARTBEAT = b": alive\n\n"
 
@@ -99,7 +99,7 @@ class EventStream:
 def wants_events(call: Call) -> bool:
     """Whether a client asked for events instead of a result."""
     kinds = [part.partition(";")[0].strip().lower() for part in (call.accept or "").split(",")]
-    return call.format is None and MEDIA_TYPE in kinds
+    return call.format is None and EVENTS in kinds
 
 
 def _event(name: str, data: bytes) -> bytes:

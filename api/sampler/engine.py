@@ -18,9 +18,9 @@ from typing import TypeVar
 import torch
 
 from api.errors import EmptyResult, ModelsChanged, ModelsUnavailable, OutOfMemory, TooManyVoxels
-from api.generation.estimates import StepTimes
 from api.messages import Decoded, Order, Outcome, Progress, Slice, Status, failure, for_strangers
-from api.sampler.loaded_models import Models
+from api.sampler.loaded_models import LoadedModels
+from api.sampler.step_times import StepTimes
 from api.schemas import Health
 from api.settings import Settings
 from api.telemetry import metrics
@@ -41,9 +41,9 @@ T = TypeVar("T")
 class Engine:
     """Runs the models of one Sampler process. Failures come back as outcomes, item by item; nothing raises."""
 
-    def __init__(self, settings: Settings, worker: int = 0) -> None:
+    def __init__(self, settings: Settings, index: int = 0) -> None:
         self.settings = settings
-        self.models = Models(settings, worker)
+        self.models = LoadedModels(settings, index)
         self.times = StepTimes()
         self._error: str | None = None
         self._ready = False
@@ -61,7 +61,7 @@ class Engine:
         )
         return Status(
             health=health,
-            models=self.models.name,
+            model_set=self.models.model_set,
             fine_model=self.models.has_fine,
             step_seconds=dict(self.times.seconds),
             arithmetic=self.models.arithmetic,
@@ -116,7 +116,7 @@ class Engine:
     def _begin(self, order: Order) -> Progress:
         text = self._with_room("text", lambda: self.models.embed(order.prompt))
         state = self._with_room("coarse", self.models.coarse).start(
-            text, seed=order.seed, steps=order.steps, guidance_scale=order.guidance_scale
+            text, seed=order.seed, steps=order.ddim_steps, guidance_scale=order.guidance_scale
         )
         warnings = [TRUNCATED] if text.truncated else []
         if order.use_fine and not self.models.has_fine:

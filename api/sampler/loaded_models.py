@@ -30,17 +30,17 @@ log = logging.getLogger("xcube.models")
 EMBEDDINGS_KEPT = 256
 
 
-class Models:
+class LoadedModels:
     """Text tower and coarse stage, loaded together, and the fine stage, loaded on first use.
 
-    worker: number of this Sampler process, from 0; each takes a GPU of its own where there are enough.
+    index: number of this Sampler process, from 0; each takes a GPU of its own where there are enough.
     """
 
-    def __init__(self, settings: Settings, worker: int = 0) -> None:
+    def __init__(self, settings: Settings, index: int = 0) -> None:
         self.settings = settings
-        self._worker = worker
-        self.name = ""
-        """Which set of models this is, see `Status.models`."""
+        self._index = index
+        self.model_set = ""
+        """Which set of models this is, see `Status.model_set`."""
         self.gpu_name: str | None = None
         self.device = torch.device("cpu")
         self._dtype = torch.float32
@@ -75,7 +75,7 @@ class Models:
             found = replace(found, **folders)
         if found.text is None or found.coarse is None:
             raise ModelsUnavailable(" ".join([*faults, _missing(found)]))
-        self.name = found.name if self.settings.config is None else "own"
+        self.model_set = found.name if self.settings.config is None else "own"
         with self._loading("text"):
             self._text = load_text(found.text).to(self.device)
         self._dtype = choose_dtype(self.settings.dtype, self.device)
@@ -153,7 +153,7 @@ class Models:
             metrics.gpu_memory(allocated, reserved, total)
 
     def _find_device(self) -> torch.device:
-        index = self._worker % max(1, torch.cuda.device_count())
+        index = self._index % max(1, torch.cuda.device_count())
         self.gpu_name = None if self.settings.device == "cpu" else working_gpu(index)
         if self.gpu_name is None and self.settings.device == "cuda":
             raise ModelsUnavailable(

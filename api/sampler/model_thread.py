@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from api.errors import ModelsUnavailable
-from api.generation.monitor import LOADING
 from api.messages import Status
+from api.schemas import LOADING
 from api.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ log = logging.getLogger("xcube.worker")
 T = TypeVar("T")
 
 
-class Worker:
+class ModelThread:
     """Loads the models in its thread at once, then runs what it is given there, one after the other.
 
     Work that comes in while the models load waits for them. The import of torch happens in the thread as well, so the

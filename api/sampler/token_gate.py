@@ -1,46 +1,41 @@
-"""The shared secret of the HTTP tier and of Samplers that run elsewhere."""
+"""The shared secret of the HTTP tier and of Samplers that run elsewhere, as a Sampler checks it."""
 
 from __future__ import annotations
 
 import hmac
 from typing import Any
 
-import orjson
 from starlette.datastructures import Headers
+from starlette.responses import Response
 
-OPEN_PATHS = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})
-"""What a Sampler answers without the token: probes and metrics."""
+from api.errors import Unauthorized, problem_of
+from api.messages import authorization
+from api.process.probes import PROBES
+from api.settings import Settings
+
+_problem = problem_of(
+    Unauthorized("This Sampler needs a token: set XCUBE_SAMPLER_TOKEN to the same value in both tiers.")
+)
+_REFUSAL = Response(_problem.body(), _problem.status, _problem.headers(), "application/json")
 
 
 class TokenGate:
-    """ASGI middleware: a request without the token gets 401 before its body is read."""
+    """ASGI middleware: a request without the token gets 401 before its body is read; probes and metrics are open."""
 
     def __init__(self, app: Any, token: str) -> None:
         self.app = app
         self._expected = authorization(token).encode()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
+        if scope["type"] == "http" and scope["path"] not in PROBES:
             given = Headers(scope=scope).get("authorization", "").encode()
             if not hmac.compare_digest(given, self._expected):
-                await _refuse(send)
+                await _REFUSAL(scope, receive, send)
                 return
         await self.app(scope, receive, send)
 
 
-def authorization(token: str) -> str:
-    """The header's value that carries a token."""
-    return f"Bearer {token}"
-
-
-def present(sampler: Any, token: str) -> None:
-    """Makes a BentoML proxy of a Sampler send the token with every call."""
-    sampler.to_async.default_headers["Authorization"] = authorization(token)
-
-
-async def _refuse(send: Any) -> None:
-    text = "This Sampler needs a token: set XCUBE_SAMPLER_TOKEN to the same value in both tiers."
-    body = orjson.dumps({"error": text, "code": "unauthorized", "retryable": False})
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 401, "headers": [*headers, (b"www-authenticate", b"Bearer")]})
-    await send({"type": "http.response.body", "body": body})
+def guard(service: Any, settings: Settings) -> None:
+    """Puts the gate in front of the Sampler's service, where there is a token."""
+    if settings.sampler_token is not None:
+        service.add_asgi_middleware(TokenGate, token=settings.sampler_token.get_secret_value())

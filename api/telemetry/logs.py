@@ -13,14 +13,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from bentoml._internal.context import trace_context
 
 from api import call as calls
 from api.settings import load_settings
+from api.telemetry.bentoml_internals import trace_id
 
 access = logging.getLogger("xcube.access")
-PROBES = frozenset({"/health", "/livez", "/readyz", "/healthz", "/metrics"})
-"""Asked every few seconds by machines: logged only when they fail."""
 LONGEST_PATH = 200
 _BENTOML_HANDLERS = frozenset({"tracehandler", "bentomlhandler", "defaulthandler"})
 _SHOWN_FIELDS = frozenset({"code", "seconds", "request_id"})
@@ -42,8 +40,8 @@ class JsonFormatter(logging.Formatter):
         }
         if (call := calls.known()) is not None:
             line["request_id"] = call.id
-        if trace_context.trace_id:
-            line["trace_id"] = format(trace_context.trace_id, "032x")
+        if (trace := trace_id()) is not None:
+            line["trace_id"] = trace
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -104,8 +102,6 @@ def request(scope: Any, call: calls.Call, status: int, code: str | None) -> None
         code: Error code of the answer, if it was an error.
     """
     path = scope["path"][:LONGEST_PATH]
-    if status < 400 and path in PROBES:
-        return
     fields = {
         "request_id": call.id,
         "client": scope["client"][0] if scope.get("client") else None,

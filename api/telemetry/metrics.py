@@ -22,7 +22,6 @@ PARTS = ("text", "coarse_diffusion", "coarse_decode", "fine_diffusion", "fine_de
 MODELS = ("text", "coarse", "fine")
 REFUSED_STATUSES = frozenset({400, 401, 404, 405, 406, 408, 409, 413, 415, 429, 503})
 """Statuses of requests that are turned away; 422, 499, 500 and 504 end work that was begun."""
-OTHER = "other"
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 180, 240, 300, 450, 600)
 _POINTS = (0, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000)
@@ -131,7 +130,7 @@ def ended(path: str, status: int, code: str | None, seconds: float, *, gone: boo
     """A request ended.
 
     Args:
-        path: One of the service's routes, or OTHER; never what the client sent.
+        path: The path of one of the service's routes; never what the client sent.
         status: Status of the answer; 499 if there was none.
         code: Error code of the answer, if it was an error.
         seconds: Time since the request came in.

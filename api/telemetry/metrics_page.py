@@ -15,7 +15,6 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from bentoml._internal.configuration.containers import BentoMLContainer
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from starlette.applications import Starlette
@@ -24,6 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api.telemetry import metrics_files
+from api.telemetry.bentoml_internals import use_metrics_folder
 
 _LIVE_GAUGES = "gauge_live*_*.db"
 
@@ -39,7 +39,7 @@ def use_own_folder() -> None:
         if pid.isdigit() and not _lives(int(pid)):
             shutil.rmtree(left, ignore_errors=True)
     folder = Path(tempfile.gettempdir()) / f"{name}{os.getpid()}"
-    BentoMLContainer.prometheus_multiproc_dir.set(str(folder))
+    use_metrics_folder(folder)
     atexit.register(partial(shutil.rmtree, folder, ignore_errors=True))
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bentoml._internal.configuration.containers import BentoMLContainer
-
 from api import call as calls
+from api.telemetry.bentoml_internals import tracer
 
 REQUEST_ID = "xcube.request_id"
 
@@ -18,8 +17,7 @@ REQUEST_ID = "xcube.request_id"
 @contextmanager
 def span(name: str) -> Iterator[None]:
     """A block as a span with the request's id; an error that leaves it is recorded in it."""
-    tracer = BentoMLContainer.tracer_provider.get().get_tracer("xcube")
     call = calls.known()
     attributes = {} if call is None else {REQUEST_ID: call.id}
-    with tracer.start_as_current_span(name, attributes=attributes):
+    with tracer().start_as_current_span(name, attributes=attributes):
         yield

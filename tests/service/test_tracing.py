@@ -20,7 +20,7 @@ from api import call as calls
 from api.call import Call
 from api.generation.generator import Generator
 from api.generation.monitor import Monitor
-from api.generation.sampler_client import Remote
+from api.generation.sampler_client import SamplerClient
 from api.http.responses import answer
 from api.messages import Decoded, Finished, Order, Progress, Slice, Status
 from api.sampler.engine import Engine
@@ -78,11 +78,11 @@ def generate(engine: Engine, call: Call, **fields: Any) -> int:
     """Answers a request inside a span, as BentoML's middleware makes one; returns the status."""
 
     async def main() -> int:
-        remote = Remote(LocalSampler(engine))
-        monitor = Monitor(remote)
+        client = SamplerClient(LocalSampler(engine))
+        monitor = Monitor(client)
         await monitor.refresh()
         calls.set_current(call)
-        generator = Generator(engine.settings, remote, monitor)
+        generator = Generator(engine.settings, client, monitor)
         request = GenerateRequest(**{"prompt": "a chair", "ddim_steps": 3, "seed": 1, **fields})
         tracer = BentoMLContainer.tracer_provider.get().get_tracer("the server")
         with tracer.start_as_current_span("POST /generate"):

@@ -8,7 +8,7 @@ from api.messages import Decoded, Order, Progress, Slice
 from api.sampler.engine import Engine
 from api.settings import Settings
 
-ORDER = Order(prompt="a chair", steps=6, guidance_scale=7.5, seed=1, use_fine=True)
+ORDER = Order(prompt="a chair", ddim_steps=6, guidance_scale=7.5, seed=1, use_fine=True)
 
 
 def loaded(checkpoints: Path, **settings: object) -> Engine:

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from api.http.negotiation import negotiate
 from api.http.web_page import page_or, ui_routes
-from formats import negotiate
 from formats.json_text import write_json
 from models.shape import Shape
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from api.generation.batching import MOST_SAMPLES, Lanes
+from api.generation.batching import MOST_SAMPLES, Batcher
 from api.messages import Progress, Slice
 
 
@@ -26,8 +26,8 @@ class Sampler:
         return [Progress(state=item.state + b"'") for item in items]
 
 
-async def start(lanes: Lanes, *names: bytes) -> list[asyncio.Task[Progress]]:
-    tasks = [asyncio.create_task(lanes.denoise(name)) for name in names]
+async def start(batcher: Batcher, *names: bytes) -> list[asyncio.Task[Progress]]:
+    tasks = [asyncio.create_task(batcher.denoise(name)) for name in names]
     await asyncio.sleep(0.01)
     return tasks
 
@@ -35,8 +35,8 @@ async def start(lanes: Lanes, *names: bytes) -> list[asyncio.Task[Progress]]:
 def test_what_waits_while_a_call_runs_goes_together_into_the_next_and_each_gets_its_own_back() -> None:
     async def main() -> None:
         sampler = Sampler()
-        lanes = Lanes(sampler.send)
-        tasks = await start(lanes, b"a") + await start(lanes, b"b", b"c")
+        batcher = Batcher(sampler.send)
+        tasks = await start(batcher, b"a") + await start(batcher, b"b", b"c")
         sampler.go.set()
         assert [progress.state for progress in await asyncio.gather(*tasks)] == [b"a'", b"b'", b"c'"]
         assert sampler.calls == [[b"a"], [b"b", b"c"]]
@@ -44,10 +44,10 @@ def test_what_waits_while_a_call_runs_goes_together_into_the_next_and_each_gets_
     asyncio.run(main())
 
 
-def test_several_lanes_share_the_samples_evenly() -> None:
+def test_several_calls_share_the_samples_evenly() -> None:
     async def main() -> None:
         sampler = Sampler()
-        tasks = await start(Lanes(sampler.send, 2), b"a", b"b", b"c", b"d")
+        tasks = await start(Batcher(sampler.send, 2), b"a", b"b", b"c", b"d")
         assert sampler.calls == [[b"a", b"b"], [b"c", b"d"]]
         sampler.go.set()
         await asyncio.gather(*tasks)
@@ -58,13 +58,13 @@ def test_several_lanes_share_the_samples_evenly() -> None:
 def test_a_lane_more_takes_what_comes_and_a_lane_less_only_waits_longer() -> None:
     async def main() -> None:
         sampler = Sampler()
-        lanes = Lanes(sampler.send)
-        tasks = await start(lanes, b"a")
-        lanes.lanes = 2
-        tasks += await start(lanes, b"b")
+        batcher = Batcher(sampler.send)
+        tasks = await start(batcher, b"a")
+        batcher.concurrent = 2
+        tasks += await start(batcher, b"b")
         assert sampler.calls == [[b"a"], [b"b"]]
-        lanes.lanes = 1
-        tasks += await start(lanes, b"c")
+        batcher.concurrent = 1
+        tasks += await start(batcher, b"c")
         assert len(sampler.calls) == 2
         sampler.go.set()
         assert [progress.state for progress in await asyncio.gather(*tasks)] == [b"a'", b"b'", b"c'"]
@@ -75,9 +75,9 @@ def test_a_lane_more_takes_what_comes_and_a_lane_less_only_waits_longer() -> Non
 def test_a_call_is_bounded_and_who_is_left_over_goes_first_in_the_next() -> None:
     async def main() -> None:
         sampler = Sampler()
-        lanes = Lanes(sampler.send)
-        tasks = await start(lanes, *(b"%d" % number for number in range(MOST_SAMPLES + 2)))
-        tasks += await start(lanes, b"late")
+        batcher = Batcher(sampler.send)
+        tasks = await start(batcher, *(b"%d" % number for number in range(MOST_SAMPLES + 2)))
+        tasks += await start(batcher, b"late")
         sampler.go.set()
         await asyncio.gather(*tasks)
         assert [len(call) for call in sampler.calls] == [MOST_SAMPLES, 3]
@@ -89,8 +89,8 @@ def test_a_call_is_bounded_and_who_is_left_over_goes_first_in_the_next() -> None
 def test_a_sample_whose_client_left_is_in_no_further_call() -> None:
     async def main() -> None:
         sampler = Sampler()
-        lanes = Lanes(sampler.send)
-        tasks = await start(lanes, b"a", b"b") + await start(lanes, b"c", b"d")
+        batcher = Batcher(sampler.send)
+        tasks = await start(batcher, b"a", b"b") + await start(batcher, b"c", b"d")
         tasks[0].cancel()  # in the call that runs
         tasks[2].cancel()  # waiting
         sampler.go.set()
@@ -104,12 +104,12 @@ def test_a_sample_whose_client_left_is_in_no_further_call() -> None:
 def test_a_call_that_fails_does_not_block_the_next() -> None:
     async def main() -> None:
         sampler = Sampler()
-        lanes = Lanes(sampler.send)
+        batcher = Batcher(sampler.send)
         sampler.fault = ValueError("broken")
         sampler.go.set()
         with pytest.raises(ValueError, match="broken"):
-            await lanes.denoise(b"a")
+            await batcher.denoise(b"a")
         sampler.fault = None
-        assert (await lanes.denoise(b"b")).state == b"b'"
+        assert (await batcher.denoise(b"b")).state == b"b'"
 
     asyncio.run(main())

@@ -14,11 +14,11 @@ from bentoml.exceptions import InternalServerError
 from api.call import Call
 from api.errors import ClientGone, DeadlinePassed, Draining, EmptyResult, QueueFull, StillLoading, TooSlow, WorkerLost
 from api.generation.generator import Generator, Timings
-from api.generation.monitor import LOADING, Monitor
-from api.generation.sampler_client import Remote
+from api.generation.monitor import Monitor
+from api.generation.sampler_client import SamplerClient
 from api.http.streaming import EventStream
 from api.messages import Decoded, Finished, Order, Progress, Slice, Status
-from api.schemas import GenerateRequest
+from api.schemas import LOADING, GenerateRequest
 from api.settings import Settings
 from formats import FORMATS
 from models.shape import Shape, Voxels
@@ -42,7 +42,7 @@ class FakeSampler:
         return self.current
 
     async def begin(self, order: Order) -> Progress:
-        return Progress(state=b"0", steps=order.steps)
+        return Progress(state=b"0", steps=order.ddim_steps)
 
     async def denoise(self, items: list[Slice]) -> list[Progress]:
         self.slices += 1
@@ -62,10 +62,10 @@ def serve(
     """Runs a test with a function that generates, and the generator behind it."""
 
     async def main() -> T:
-        remote = Remote(sampler)
-        monitor = Monitor(remote)
+        client = SamplerClient(sampler)
+        monitor = Monitor(client)
         await monitor.refresh()
-        generator = Generator(Settings(**settings), remote, monitor)
+        generator = Generator(Settings(**settings), client, monitor)
 
         def generate(call: Call | None = None, **fields: Any) -> Awaitable[Shape]:
             request = GenerateRequest(**{"prompt": "x", "ddim_steps": 10, "use_fine": False, **fields})

@@ -10,10 +10,10 @@ import bentoml
 import pytest
 
 from api.generation import monitor
-from api.generation.monitor import LOADING, Monitor
+from api.generation.monitor import Monitor
 from api.generation.startup import StartUp
 from api.messages import Status
-from api.schemas import Health
+from api.schemas import LOADING, Health
 
 READY = LOADING.model_copy(update={"status": "ready"})
 FAILED = LOADING.model_copy(update={"status": "error", "error": "There is no coarse model."})
@@ -54,14 +54,14 @@ def test_the_monitor_tells_each_change_once(monkeypatch: pytest.MonkeyPatch) -> 
     states = [LOADING, READY, READY, FAILED, READY]
     told: list[str] = []
 
-    class Remote:
+    class SamplerClient:
         async def status(self) -> Status:
             if not states:
                 raise asyncio.CancelledError
             return Status(health=states.pop(0))
 
     async def watch() -> None:
-        monitor = Monitor(Remote(), lambda new: told.append(new.status))  # type: ignore[arg-type]
+        monitor = Monitor(SamplerClient(), lambda new: told.append(new.status))  # type: ignore[arg-type]
         with pytest.raises(asyncio.CancelledError):
             await monitor.run()
 

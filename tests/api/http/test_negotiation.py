@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from api.errors import InvalidRequest, NotAcceptable, problem_of
-from formats import FORMATS, Format, negotiate
+from api.http.negotiation import negotiate
+from formats import FORMATS, Format
 
 
 @pytest.mark.parametrize("accept", [None, "", "*/*", "application/*", "application/json", "text/html, */*;q=0.1"])

@@ -40,7 +40,7 @@ def test_the_batch_and_the_length_of_slices_change_no_bit(engine: Engine) -> Non
     alone = finish(engine, engine.begin(ORDER))
     others = [engine.begin(ORDER.model_copy(update={"seed": seed, "guidance_scale": 1.0})) for seed in (5, 6)]
     batch = [others[0], engine.begin(ORDER), others[1]]
-    for _ in range(ORDER.steps):
+    for _ in range(ORDER.ddim_steps):
         engine.times.forget()  # as long as nothing was measured a slice is one step
         batch = engine.denoise([Slice(state=progress.state) for progress in batch])
     assert [progress.step for progress in batch] == [6, 6, 6]

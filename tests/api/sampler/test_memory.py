@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 
 from api.messages import Slice
 from api.sampler.engine import Engine
-from api.sampler.loaded_models import Models
+from api.sampler.loaded_models import LoadedModels
 from models.stages import CoarseStage, DiffusionStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEncoder
@@ -30,7 +30,7 @@ class Memory:
             for name in ("denoise", "decode"):
                 monkeypatch.setattr(kind, name, self._checked(getattr(kind, name), name))
         for name in ("empty_caches", "unload_idle"):
-            monkeypatch.setattr(Models, name, self._told(getattr(Models, name), name))
+            monkeypatch.setattr(LoadedModels, name, self._told(getattr(LoadedModels, name), name))
 
     def _checked(self, work: Callable[..., object], name: str) -> Callable[..., object]:
         def checked(stage: DiffusionStage, states: Sequence[DiffusionState], *rest: object) -> object:
@@ -42,7 +42,7 @@ class Memory:
         return checked
 
     def _told(self, work: Callable[..., None], name: str) -> Callable[..., None]:
-        def told(models: Models, *rest: object) -> None:
+        def told(models: LoadedModels, *rest: object) -> None:
             if not (self.events and self.events[-1].startswith("unload_idle")):  # which empties caches itself
                 self.events.append(" ".join([name, *map(str, rest)]))
             work(models, *rest)

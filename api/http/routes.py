@@ -1,0 +1,72 @@
+"""Every path of the service in one table: its body, who may call it without the key, its place in metrics and log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel
+
+from api.process.probes import PROBES
+from api.schemas import BatchRequest, GenerateRequest, NoParameters
+
+Access = Literal["key", "open", "page"]
+OTHER = "other"
+"""The label in metrics of all paths that the service does not have."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """One path, and the paths below it.
+
+    Attributes:
+        path: How it begins, up to the second slash; the label of metrics for all that lies below it.
+        body: The JSON that a POST to the path itself carries; the gate reads, checks and rewrites it. None: the code
+            behind the gate reads the body, if there is one.
+        access: `key` asks for the API key wherever one is set, `open` only with XCUBE_API_KEY_EVERYWHERE. `page` lets
+            everybody read: a browser cannot send a key when it opens a page, and these files hold no secret.
+        quiet: Whether machines call it every few seconds, so that the log tells of failures alone.
+    """
+
+    path: str
+    body: type[BaseModel] | None = None
+    access: Access = "key"
+    quiet: bool = False
+
+    def is_open(self, method: str, path: str, *, everywhere: bool) -> bool:
+        """Whether a request needs no key.
+
+        Args:
+            method: HTTP method in capitals.
+            path: The whole path, of which this is the route.
+            everywhere: Whether open paths are closed as well.
+        """
+        if self.access == "page":
+            return method in ("GET", "HEAD")
+        return self.access == "open" and path == self.path and not everywhere
+
+
+ROUTES = (
+    Route("/generate", GenerateRequest),
+    Route("/generate_stream", GenerateRequest),
+    Route("/batch_generate", BatchRequest),
+    Route("/jobs", GenerateRequest),
+    Route("/health", NoParameters, access="open", quiet=True),
+    *(Route(path, access="open", quiet=True) for path in PROBES),
+    Route("/ui", access="page"),
+    *(Route(path) for path in ("/", "/docs", "/redoc", "/static", "/openapi.json", "/docs.json", "/schema.json")),
+)
+_BY_PATH = {route.path: route for route in ROUTES}
+_UNKNOWN = Route(OTHER)
+
+
+def route_of(path: str) -> Route:
+    """The route that a path belongs to; one with the path `OTHER`, closed and without a body, if there is none."""
+    first = "/" + path.split("/", 2)[1] if path.startswith("/") else path
+    return _BY_PATH.get(first, _UNKNOWN)
+
+
+def body_of(method: str, path: str) -> type[BaseModel] | None:
+    """What the body of a request has to be; None where the gate does not read it."""
+    route = route_of(path)
+    return route.body if method == "POST" and path == route.path else None

@@ -1,0 +1,44 @@
+"""How long denoising steps take here, as measured, and how many of them fit a slice."""
+
+from __future__ import annotations
+
+import math
+
+_WEIGHT = 0.2
+"""Weight of the latest measurement in the running means."""
+
+
+class StepTimes:
+    """Running means of the seconds that one denoising step takes, by stage: of one sample, and of one of its voxels."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._by_voxel: dict[str, float] = {}
+
+    def observe(self, stage: str, steps: int, voxels: int, seconds: float) -> None:
+        """Takes in what a batch took.
+
+        Args:
+            steps: Steps counted over all samples.
+            voxels: Steps counted over all voxels of all samples.
+        """
+        if steps > 0:
+            for means, new in ((self.seconds, seconds / steps), (self._by_voxel, seconds / voxels)):
+                old = means.get(stage, new)
+                means[stage] = old + _WEIGHT * (new - old)
+
+    def steps_within(self, stage: str, voxels: int, seconds: float) -> int:
+        """How many steps of samples with so many voxels in all fit a time, at least one; one if that is unknown."""
+        step = self._by_voxel.get(stage)
+        return max(1, int(seconds / (step * voxels))) if step else 1
+
+    def voxels_within(self, stage: str, seconds: float) -> float:
+        """How many voxels can take one step in a time; without bound as long as nothing was measured."""
+        step = self._by_voxel.get(stage)
+        return seconds / step if step else math.inf
+
+    def forget(self, stage: str | None = None) -> None:
+        """Begins to measure anew: one stage, or all."""
+        for means in (self.seconds, self._by_voxel):
+            for name in list(means) if stage is None else [stage]:
+                means.pop(name, None)

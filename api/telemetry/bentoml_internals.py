@@ -1,0 +1,38 @@
+"""What the service needs of BentoML's inside, which may change with any version of it; nothing else in api/ takes it.
+
+BentoML has no public way to its tracer, to the trace of the current request, to the folder of its metrics, or from the
+address of a socket to its path.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bentoml._internal.configuration.containers import BentoMLContainer
+from bentoml._internal.context import trace_context
+from bentoml._internal.utils.uri import uri_to_path
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+
+def tracer() -> Tracer:
+    """The tracer that BentoML is configured with."""
+    found: Tracer = BentoMLContainer.tracer_provider.get().get_tracer("xcube")
+    return found
+
+
+def trace_id() -> str | None:
+    """The id of the trace that the current request belongs to, 32 hexadecimal digits; None outside of a trace."""
+    return format(trace_context.trace_id, "032x") if trace_context.trace_id else None
+
+
+def use_metrics_folder(folder: Path) -> None:
+    """Makes `bentoml serve` in this process tell its processes to share figures through a folder."""
+    BentoMLContainer.prometheus_multiproc_dir.set(str(folder))
+
+
+def path_of(uri: str) -> Path:
+    """The path of a socket from its address, `file://...`."""
+    return Path(uri_to_path(uri))

@@ -1,0 +1,69 @@
+"""One table has every path: what is served, documented, counted, logged and guarded agrees with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from api.http.openapi import document
+from api.http.pages import Pages
+from api.http.routes import OTHER, ROUTES, body_of, route_of
+from api.process.probes import PROBES
+
+DOCUMENTED = document("0", {})["paths"]
+PATHS = {route.path for route in ROUTES}
+
+
+def first(path: str) -> str:
+    return "/" + path.split("/")[1]
+
+
+def test_all_that_is_served_or_documented_is_in_the_table() -> None:
+    served = {first(getattr(route, "path", "/")) for route in Pages().app.routes}
+    assert served | {first(path) for path in DOCUMENTED} <= PATHS
+
+
+def test_each_body_that_the_gate_reads_is_documented_and_no_other() -> None:
+    documented = {path for path, item in DOCUMENTED.items() if "requestBody" in item.get("post", {})}
+    assert documented == {route.path for route in ROUTES if route.body is not None}
+
+
+@pytest.mark.parametrize("path", ["/generate/", "/jobs/1", "/nothing", "/health/x", "generate", ""])
+def test_only_a_post_to_the_path_itself_has_a_body_to_check(path: str) -> None:
+    assert body_of("POST", path) is None
+    assert body_of("GET", "/generate") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "label"),
+    [
+        ("/generate", "/generate"),
+        ("/jobs/f00/result", "/jobs"),
+        ("/ui/vendor/three.js", "/ui"),
+        ("/", "/"),
+        ("/generateX", OTHER),
+        ("/%00", OTHER),
+        ("*", OTHER),
+        ("", OTHER),
+    ],
+)
+def test_metrics_know_a_path_by_its_route_or_not_at_all(path: str, label: str) -> None:
+    assert route_of(path).path == label
+
+
+@pytest.mark.parametrize("path", [*PROBES, "/health"])
+def test_machines_ask_without_the_key_unless_it_is_wanted_everywhere(path: str) -> None:
+    assert route_of(path).is_open("GET", path, everywhere=False)
+    assert not route_of(path).is_open("GET", path, everywhere=True)
+    assert not route_of(f"{path}/below").is_open("GET", f"{path}/below", everywhere=False)
+    assert route_of(path).quiet
+
+
+def test_the_pages_files_can_be_read_by_everybody_and_written_by_nobody_without_the_key() -> None:
+    for path in ("/ui", "/ui/", "/ui/app.js"):
+        assert route_of(path).is_open("GET", path, everywhere=True)
+        assert not route_of(path).is_open("POST", path, everywhere=False)
+
+
+@pytest.mark.parametrize("path", [*sorted(PATHS - {"/ui", "/health", *PROBES}), "/nothing", "/uix"])
+def test_all_else_is_closed(path: str) -> None:
+    assert not route_of(path).is_open("GET", path, everywhere=False)
