@@ -83,8 +83,12 @@ class Decoded(Outcome):
 class Status(Message):
     """What a Sampler says about itself: health, and seconds of one denoising step by stage, as measured.
 
-    model_set: "demo" or "official", or "own" where XCUBE_CONFIG names the models; empty until they are found.
-    arithmetic: what changes the last bits of results besides the weights.
+    Attributes:
+        health: What GET /health answers.
+        model_set: "demo" or "official", or "own" where XCUBE_CONFIG names the models; empty until they are found.
+        fine_model: Whether there is a fine model, loaded or not.
+        step_seconds: Stage to seconds of one denoising step of one sample.
+        arithmetic: What changes the last bits of results besides the weights.
     """
 
     health: Health

@@ -17,7 +17,9 @@ _ROWS = 8192
 def write_json(shape: Shape, *, with_seed: bool = False) -> bytes:
     """The body of POST /generate: ``coarse_xyz``, ``coarse_normal``, ``fine_xyz``, ``fine_normal``, nothing else.
 
-    with_seed: where there are no headers for them, ``seed`` and ``warnings`` follow.
+    Args:
+        shape: What is written.
+        with_seed: Whether ``seed`` and ``warnings`` follow, where there are no headers for them.
     """
     fine = shape.fine
     parts: list[bytes] = [b'{"coarse_xyz":', *_points(shape.coarse.xyz)]

@@ -96,7 +96,8 @@ def _draw(
 def contact_sheet(images: Sequence[NDArray[np.uint8]], labels: Sequence[str], columns: int) -> Image.Image:
     """The images in rows of `columns`, each with its label below.
 
-    Raises ValueError when there are no images, no columns, or not one label for each image.
+    Raises:
+        ValueError: There are no images, no columns, or not one label for each image.
     """
     if not images or len(images) != len(labels) or columns < 1:
         raise ValueError(

@@ -21,8 +21,16 @@ from models.shape import Shape
 class Format:
     """One kind of file: its name in `format=`, what it is, and how a shape is written as one.
 
-    encode: takes a shape and the version of the service. It may take seconds for a large shape; it raises nothing
-    for a shape with voxels.
+    Attributes:
+        name: How `format=` names it.
+        suffix: Ending of a file's name, with its dot.
+        media_type: How the header Accept names it.
+        description: What it holds, in a few words.
+        encode: Takes a shape and the version of the service. It may take seconds for a large shape; it raises nothing
+            for a shape with voxels.
+        aliases: Other media types by which clients ask for it.
+        surface: Whether it holds triangles, which take long to make; such a file depends on the finest voxels and the
+            seed alone.
     """
 
     name: str
@@ -31,9 +39,7 @@ class Format:
     description: str
     encode: Callable[[Shape, str], bytes]
     aliases: tuple[str, ...] = ()
-    """Other media types by which clients ask for it."""
     surface: bool = False
-    """Whether it holds triangles, which take long to make; such a file depends on the finest stage and seed alone."""
 
 
 def _about(shape: Shape, version: str) -> dict[str, Any]:

@@ -33,8 +33,13 @@ _LEAST = 0.05
 
 @dataclass(frozen=True)
 class Surface:
-    """Triangles in world units: vertices float32 [V, 3], unit normals float32 [V, 3], faces int32 [F, 3], seen from
-    outside in counter-clockwise order. Every edge belongs to two faces."""
+    """Triangles in world units; every edge belongs to two faces.
+
+    Attributes:
+        vertices: float32 [V, 3].
+        normals: Unit length, float32 [V, 3].
+        faces: Rows of vertices, int32 [F, 3], counter-clockwise as seen from outside.
+    """
 
     vertices: Floats
     normals: Floats

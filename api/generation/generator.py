@@ -102,7 +102,12 @@ class Generator:
         return await self._while_wanted(self.writer.write(format_, result, service_version()), call)
 
     def check_open(self) -> None:
-        """Raises Draining, StillLoading or ModelsUnavailable unless a generation can start."""
+        """Lets pass what starts a generation.
+
+        Raises:
+            Draining: The service is stopping.
+            StillLoading, ModelsUnavailable: There are no models to use.
+        """
         if self.draining:
             raise _draining()
         self.monitor.check_ready()

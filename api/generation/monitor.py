@@ -21,7 +21,9 @@ RETRY_LOADING = 5.0
 class Monitor:
     """Keeps the last status of the Sampler, so that no health check ever waits for it.
 
-    changed: is told the health when its status is another than before.
+    Args:
+        sampler: Whose status it is.
+        changed: Called with the health whenever its status has changed.
     """
 
     def __init__(self, sampler: SamplerClient, changed: Callable[[Health], None] = lambda _: None) -> None:
@@ -36,7 +38,12 @@ class Monitor:
         return self.status.health
 
     def check_ready(self) -> None:
-        """Raises StillLoading or ModelsUnavailable unless the models are ready."""
+        """Lets pass what needs the models.
+
+        Raises:
+            StillLoading: The models are not ready yet.
+            ModelsUnavailable: They failed to load.
+        """
         if self.health.status == "loading":
             raise StillLoading("The models are still loading: try again in some seconds.", retry_after=RETRY_LOADING)
         if self.health.status == "error":

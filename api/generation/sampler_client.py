@@ -40,9 +40,11 @@ class SamplerService(Protocol):
 
 
 class SamplerClient:
-    """Calls to a Sampler, each sent again until it is answered; who calls sets the deadline by cancelling.
+    """Calls to a Sampler, each sent again until it is answered; callers set a deadline by cancelling.
 
-    concurrent: how many calls of `denoise` may be under way at a time: one for each Sampler process.
+    Args:
+        sampler: BentoML's proxy of the service.
+        concurrent: Calls of `denoise` that may be under way at a time: one for each Sampler process.
     """
 
     def __init__(self, sampler: SamplerService, concurrent: int = 1) -> None:
@@ -50,7 +52,7 @@ class SamplerClient:
         self._batcher = Batcher(lambda items: _persist(lambda: sampler.denoise(items=items)), concurrent)
 
     def share_among(self, samplers: int) -> None:
-        """From now on so many Sampler processes share the calls of `denoise`."""
+        """Tells how many Sampler processes share the calls of `denoise` from now on."""
         self._batcher.concurrent = samplers
 
     async def status(self) -> Status:

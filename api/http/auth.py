@@ -19,7 +19,11 @@ class ApiKey:
         self._everywhere = everywhere
 
     def check(self, method: str, path: str, headers: Headers) -> None:
-        """Raises Unauthorized if the request needs the key and does not have it."""
+        """Lets pass a request that has the key or needs none.
+
+        Raises:
+            Unauthorized: It needs the key and does not have it.
+        """
         if self._key is None or route_of(path).is_open(method, path, everywhere=self._everywhere):
             return
         scheme, _, token = headers.get("authorization", "").partition(" ")

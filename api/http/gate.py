@@ -43,6 +43,7 @@ class Gate:
         self.max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request as ASGI has it: by the code behind the gate, or with what is wrong."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -54,8 +54,12 @@ def negotiate(accept: str | None, query: str | None) -> Format:
 
 
 def _weight(format_: Format, ranges: list[_Range]) -> tuple[float, bool]:
-    """The weight that the most specific range which holds a format gives it, 0 where none does; whether the range
-    names the format's parameters."""
+    """How much a client wants a format.
+
+    Returns:
+        The weight of the most specific range that holds the format, 0 where none does; and whether that range names
+        the format's parameters.
+    """
     types = [_essence(media_type) for media_type in (format_.media_type, *format_.aliases)]
     holding = [one for one in ranges if any(one.holds(media_type) for media_type in types)]
     best = max(holding, key=lambda one: (one.specificity, one.weight), default=_Range("*", "*", 0.0))

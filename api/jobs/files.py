@@ -18,9 +18,11 @@ _KINDS = ("state", "coarse", "fine")
 class Files:
     """The files of all jobs, in one folder.
 
-    arithmetic: What changes the last bits of a result besides the weights, as the Sampler says now. A state that was
-    saved under another one is not taken up: the job starts again instead of becoming a mixture. The weights are named
-    by the states themselves, and a Sampler refuses those of others.
+    Args:
+        folder: Where they lie.
+        arithmetic: Tells what changes the last bits of a result besides the weights, as the Sampler says now. A state
+            that was saved under another one is not resumed: the job starts again instead of becoming a mixture. States
+            name their weights themselves, and a Sampler refuses those of others.
     """
 
     def __init__(self, folder: Path, arithmetic: Callable[[], str]) -> None:
@@ -59,7 +61,11 @@ class Files:
         self._path(id_, "state").unlink(missing_ok=True)
 
     def result(self, id_: str, seed: int, warnings: tuple[str, ...]) -> Shape:
-        """The shapes of a finished job. Raises OSError if they are gone."""
+        """The shapes of a finished job.
+
+        Raises:
+            OSError: They are gone.
+        """
         coarse, fine = self._path(id_, "coarse").read_bytes(), self._path(id_, "fine")
         return Shape(
             Voxels.from_bytes(coarse), Voxels.from_bytes(fine.read_bytes()) if fine.exists() else None, seed, warnings

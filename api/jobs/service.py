@@ -37,7 +37,11 @@ class Jobs:
 
     @property
     def records(self) -> Records:
-        """The database. Raises JobsUnavailable if it cannot be used."""
+        """The database.
+
+        Raises:
+            JobsUnavailable: It cannot be used.
+        """
         if self._running is None:
             raise JobsUnavailable("Jobs need a folder to write to: set XCUBE_JOBS_DIR to one and start again.")
         return self._records

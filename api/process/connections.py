@@ -62,21 +62,25 @@ class Connection(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        """Starts the time for the first header."""
         super().connection_made(transport)
         _abort_when_stalled(transport, self.limits.stalled)
         self._await(Phase.HEADER)
 
     def data_received(self, data: bytes) -> None:
+        """Takes in what came, and sees what has to come next."""
         super().data_received(data)
         self._await(self._phase())
 
     def on_response_complete(self) -> None:
+        """Starts the time for the next request."""
         super().on_response_complete()
         # Any byte ends uvicorn's own timer, also one of a body that is still coming in.
         self._unset_keepalive_if_required()
         self._await(self._phase())
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Stops the clock."""
         super().connection_lost(exc)
         self._await(None)
 

@@ -1,6 +1,6 @@
 """The models' side of the service, without any server: text, slices of denoising steps, decoding.
 
-An engine belongs to one thread (see service.py): coarse, fine and decoding work never compete for one device. Only
+An engine belongs to one thread (model_thread.py): coarse, fine and decoding work never compete for one device. Only
 `status` may be called from others.
 """
 
@@ -89,7 +89,7 @@ class Engine:
         """Advances items by the steps that fit a time slice, which all items share.
 
         Fine samples differ in size: those whose voxels go beyond what can take one step in the slice wait for a later
-        one, and come back as they are. Who has taken the fewest steps goes first.
+        one, and come back as they are. Samples that have taken the fewest steps go first.
         """
         results: dict[int, Progress] = {}
         groups: dict[str, dict[int, DiffusionState]] = {}
@@ -247,7 +247,12 @@ class Engine:
         )  # fmt: skip
 
     def _read(self, data: bytes) -> DiffusionState:
-        """A state that came back. Raises StateError for no state, ModelsChanged for one of other models."""
+        """A state that came back.
+
+        Raises:
+            StateError: These bytes are no state.
+            ModelsChanged: Other models made it.
+        """
         state = DiffusionState.from_bytes(data)
         if state.models != self.models.tags:
             raise ModelsChanged(

@@ -33,7 +33,9 @@ EMBEDDINGS_KEPT = 256
 class LoadedModels:
     """Text tower and coarse stage, loaded together, and the fine stage, loaded on first use.
 
-    index: number of this Sampler process, from 0; each takes a GPU of its own where there are enough.
+    Args:
+        settings: Where the models come from and where they run.
+        index: Number of this Sampler process, from 0; each takes a GPU of its own where there are enough.
     """
 
     def __init__(self, settings: Settings, index: int = 0) -> None:

@@ -19,8 +19,10 @@ class StepTimes:
         """Takes in what a batch took.
 
         Args:
+            stage: "coarse" or "fine".
             steps: Steps counted over all samples.
             voxels: Steps counted over all voxels of all samples.
+            seconds: Time of the whole batch.
         """
         if steps > 0:
             for means, new in ((self.seconds, seconds / steps), (self._by_voxel, seconds / voxels)):

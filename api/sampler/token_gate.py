@@ -27,6 +27,7 @@ class TokenGate:
         self._expected = authorization(token).encode()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Lets a request through, or refuses it, as ASGI has it."""
         if scope["type"] == "http" and scope["path"] not in PROBES:
             given = Headers(scope=scope).get("authorization", "").encode()
             if not hmac.compare_digest(given, self._expected):
