@@ -16,7 +16,7 @@ from models.errors import CheckpointError, ConfigError, NumericError, StateError
 
 
 class ApiError(XCubeError):
-    """Base of the errors that arise in the service; ``retry_after`` in seconds where a wait is worth while."""
+    """Base of the errors that arise in the service; ``retry_after`` is in seconds, where waiting helps."""
 
     def __init__(self, text: str, *, retry_after: float | None = None) -> None:
         super().__init__(text)
@@ -208,7 +208,7 @@ def error_of_code(code: str, text: str) -> XCubeError:
 
 
 def problem_of_status(status: int, path: str) -> Problem:
-    """The problem for an error that the framework answered by itself.
+    """The problem for an error that the framework answered.
 
     Args:
         status: HTTP status of that answer, 400 or above.

@@ -20,9 +20,9 @@ from api.telemetry.bentoml_internals import path_of
 
 log = logging.getLogger("xcube.lifecycle")
 NOTICE_SECONDS = 3.0
-"""Until a process has noticed that the service ends."""
+"""Time for a process to notice that the service is ending."""
 LAST_SECONDS = 10.0
-"""What runs may end within so many seconds where the Samplers cannot be reached any more."""
+"""Time for what runs to end, once the Samplers cannot be reached."""
 
 
 def begin(settings: Settings) -> None:

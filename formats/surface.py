@@ -85,7 +85,7 @@ def _implicit(ijk: NDArray[np.int64], normal: Floats) -> Floats:
 
 
 def _at_voxels(value: Floats, at: NDArray[np.int64], strides: NDArray[np.int64], outside: Mask) -> Floats:
-    """Values at the voxels themselves: of either sign, but solid where nothing solid or nothing open is beside."""
+    """Values at the voxels themselves: of either sign, but solid where no neighbour is solid, or none is open."""
     solid = ~outside
     solid[at] = False
     behind = np.any([solid[at + step] for step in _offsets(3) @ strides], axis=0)

@@ -1,4 +1,4 @@
-"""Files written beside the event loop: in a thread, or in a process of its own where a thread would hold it up.
+"""Files written off the event loop: in a thread, or in a process of its own where a thread would block the loop.
 
 Marching cubes and text files of large shapes keep the interpreter for seconds, in which a service answers nobody.
 """

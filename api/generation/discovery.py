@@ -40,7 +40,7 @@ async def follow(url: str | None, tell: Callable[[int], None]) -> None:
 def prepare(sampler: Any, settings: Settings) -> None:
     """Makes a BentoML proxy send the token, if there is one, and connect for each call to Samplers elsewhere.
 
-    A connection that stays open would lead to the same Sampler for ever.
+    A connection that stays open would always lead to the same Sampler.
     """
     headers = sampler.to_async.default_headers
     if settings.sampler_token is not None:

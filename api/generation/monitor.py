@@ -14,7 +14,7 @@ from api.telemetry import metrics
 
 _PERIOD = {"loading": 0.2, "ready": 1.0, "error": 1.0}
 PATIENCE = 5.0
-"""Seconds without an answer after which a Sampler that was ready counts as being started anew."""
+"""Seconds without an answer after which a Sampler that was ready counts as restarting."""
 RETRY_LOADING = 5.0
 
 

@@ -25,7 +25,7 @@ Send = Any
 App = Any
 log = logging.getLogger("xcube.http")
 PIECE = 256 * 1024
-"""A long body leaves in pieces of so many bytes: the next one waits until the client has taken in enough."""
+"""Bytes of one piece of a long body: the next piece waits until the client has read enough."""
 
 
 class Gate:

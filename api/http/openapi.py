@@ -1,4 +1,4 @@
-"""The OpenAPI document of the whole service: BentoML's routes and those served beside them."""
+"""The OpenAPI document of the whole service: BentoML's routes and our own."""
 
 from __future__ import annotations
 

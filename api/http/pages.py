@@ -1,4 +1,4 @@
-"""What is served by GET beside BentoML's own routes: index, health, documentation. No page needs internet access."""
+"""What GET serves in addition to BentoML's own routes: index, health, documentation. No page needs internet access."""
 
 from __future__ import annotations
 

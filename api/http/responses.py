@@ -59,7 +59,7 @@ async def _events(generator: Generator, request: GenerateRequest, call: Call) ->
 
 async def _file(generator: Generator, request: GenerateRequest, call: Call, format_: Format) -> Response:
     timings = Timings()
-    # Who asks for a file by its format often has the shape on the screen already.
+    # A client that names a format often has the shape on its screen already.
     result = generator.recent.get(request) if call.format is not None else None
     if result is None:
         result = await generator.run(request, call, timings)

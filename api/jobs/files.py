@@ -30,7 +30,7 @@ class Files:
         self._arithmetic = arithmetic
 
     def save(self, id_: str, saved: Saved) -> None:
-        """Keeps a running job's state, in place of an older one."""
+        """Saves a running job's state over the last one."""
         progress = saved.progress
         head = {
             "version": VERSION, "arithmetic": self._arithmetic(), "stage": progress.stage, "step": progress.step,

@@ -1,4 +1,4 @@
-"""Runs jobs in an HTTP process, a few at a time, beside the requests of clients that wait."""
+"""Runs jobs in an HTTP process, a few at a time, alongside the requests of waiting clients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PERIOD = 1.0
 """Seconds between two looks for work, and between two savings of a state."""
 _REAPING = 60.0
 _NEW_STARTS = 3
-"""How often a job begins anew because its models were replaced, before it fails."""
+"""How often a job starts again because its models were replaced, before it fails."""
 
 
 class _LostError(Exception):
@@ -171,7 +171,7 @@ class _Job:
         self.start(None)
 
     def start(self, saved: Saved | None) -> None:
-        """Begins at a saved state, or anew."""
+        """Begins at a saved state, or from the start."""
         self.reached = self.saved = saved
         self._coarse = saved.coarse if saved else None
         self._warnings = saved.warnings if saved else ()

@@ -2,7 +2,7 @@
 
 It starts the processes that speak HTTP and the Samplers, starts those again that die, and passes signals on. If it is
 killed itself (kill -9, out of memory), nobody would do that any more, and the others would hold the port and their
-models for ever: so they end with it.
+models: so they end with it.
 """
 
 from __future__ import annotations

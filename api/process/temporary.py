@@ -41,7 +41,7 @@ class Keeper:
     Args:
         folder: what is kept.
         lost: is told what is missing; makes it again, or returns False to end the keeping.
-        watched: what has to be there besides the folder; asked every time.
+        watched: gives what else has to be there; called at every look.
         period: seconds between two looks.
     """
 

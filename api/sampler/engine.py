@@ -142,7 +142,7 @@ class Engine:
 
     @staticmethod
     def _beyond(budget: float, members: Mapping[int, DiffusionState]) -> list[int]:
-        """Who has to wait, by number: all but those that together stay within a budget of voxels, at least one."""
+        """Numbers of the samples that have to wait: the first one runs, and others while a budget of voxels lasts."""
         order = sorted(members, key=lambda index: members[index].step)
         used = list(accumulate(len(members[index].x) for index in order))
         return [index for index, voxels in zip(order[1:], used[1:], strict=True) if voxels > budget]

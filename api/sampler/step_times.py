@@ -30,7 +30,7 @@ class StepTimes:
                 means[stage] = old + _WEIGHT * (new - old)
 
     def steps_within(self, stage: str, voxels: int, seconds: float) -> int:
-        """How many steps of samples with so many voxels in all fit a time, at least one; one if that is unknown."""
+        """How many steps of samples with `voxels` voxels in all fit into a time; at least one."""
         step = self._by_voxel.get(stage)
         return max(1, int(seconds / (step * voxels))) if step else 1
 
@@ -40,7 +40,7 @@ class StepTimes:
         return seconds / step if step else math.inf
 
     def forget(self, stage: str | None = None) -> None:
-        """Begins to measure anew: one stage, or all."""
+        """Forgets what was measured, of one stage or of all."""
         for means in (self.seconds, self._by_voxel):
             for name in list(means) if stage is None else [stage]:
                 means.pop(name, None)

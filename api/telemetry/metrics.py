@@ -117,7 +117,7 @@ def steps(stage: str, samples: int, taken: int) -> None:
 
 
 def points(stage: str, count: int) -> None:
-    """A shape of so many points was made."""
+    """A shape with `count` points was made."""
     _points.labels(stage).observe(count)
 
 

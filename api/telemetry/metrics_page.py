@@ -57,7 +57,7 @@ def page() -> bytes:
 
 
 def _forget_the_dead(folder: Path) -> None:
-    """Drops what killed processes left: gauges that add up the living would count their requests for ever."""
+    """Drops what killed processes left: gauges that are sums over processes would go on counting their requests."""
     for path in folder.glob(_LIVE_GAUGES):
         name, pid = metrics_files.owner(path)
         if not _lives(pid):
