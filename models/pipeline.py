@@ -20,7 +20,7 @@ from models.errors import CheckpointError
 from models.grids import choose_backend
 from models.loading import load_coarse, load_fine, load_text
 from models.precision import choose_dtype
-from models.schedulers import SAMPLERS, timesteps
+from models.schedulers import SCHEDULERS, timesteps
 from models.shape import Shape, Voxels
 from models.stages import CoarseStage, DiffusionStage, FineStage
 from models.state import DiffusionState
@@ -110,7 +110,7 @@ class Pipeline:
 
     def generate(
         self, prompt: str, *, steps: int = 100, guidance_scale: float = 7.5, seed: int | None = None,
-        use_fine: bool = True, sampler: str = "ddim", progress: Progress | None = None,
+        use_fine: bool = True, scheduler: str = "ddim", progress: Progress | None = None,
     ) -> Shape:  # fmt: skip
         """A shape for a prompt.
 
@@ -121,30 +121,30 @@ class Pipeline:
                 1.0 switches guidance off. The HTTP service takes 1.0 to 20.0.
             seed: Any integer, taken modulo 2 ** 64. None draws one below 2 ** 31, which the result names.
             use_fine: False leaves the fine stage out.
-            sampler: "ddim", which is what the service uses, or "dpm++", which needs fewer steps.
+            scheduler: "ddim", which is what the service uses, or "dpm++", which needs fewer steps.
             progress: Called after each step with the stage ("coarse", then "fine"), steps done, and steps in all.
 
         Returns:
             The shape. It may be empty (`len(result.coarse) == 0`) where a model kept no voxel for prompt and seed.
 
         Raises:
-            ValueError: steps is not 1 to 1000, or there is no such sampler.
+            ValueError: steps is not 1 to 1000, or there is no such scheduler.
             NumericError: a latent is no longer finite; another seed helps.
             torch.OutOfMemoryError: the GPU's memory does not suffice; `use_fine=False` needs less.
         """
         timesteps(steps)
-        if sampler not in SAMPLERS:
-            raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {sampler!r}")
+        if scheduler not in SCHEDULERS:
+            raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, not {scheduler!r}")
         seed = secrets.randbelow(RANDOM_SEEDS) if seed is None else seed
         text = self.text.encode([prompt])[0]
         warnings = [TRUNCATED] if text.truncated else []
-        state = self.coarse.start(text, steps=steps, guidance_scale=guidance_scale, seed=seed, sampler=sampler)
+        state = self.coarse.start(text, steps=steps, guidance_scale=guidance_scale, seed=seed, scheduler=scheduler)
         coarse = _run(self.coarse, state, progress)
         fine = None
         if use_fine and self.fine is None:
             warnings.append(NO_FINE_MODEL)
         elif use_fine and self.fine is not None and len(coarse):
-            fine = _run(self.fine, self.fine.start(coarse, text, steps=steps, seed=seed, sampler=sampler), progress)
+            fine = _run(self.fine, self.fine.start(coarse, text, steps=steps, seed=seed, scheduler=scheduler), progress)
             if not len(fine):
                 fine = None
                 warnings.append(FINE_EMPTY)

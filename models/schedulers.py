@@ -1,8 +1,10 @@
-"""Noise schedule and samplers for v-prediction models: DDIM with eta = 1, and DPM-Solver++(2M).
+"""Noise schedule and schedulers for v-prediction models: DDIM with eta = 1, and DPM-Solver++(2M).
 
-Both are plain classes: coefficients are Python floats computed once, a step is a pure function of arrays, and a
-sampler holds no state of a run, so samples with different step counts go through one batch. Where a batch is one
-tensor, `plan` has the coefficients of a whole run as a table, and every step of either sampler is one formula.
+A scheduler holds no state of a run, and a step is a pure function of tensors, so samples with different step counts
+go through one batch. Coefficients are plain numbers, computed once for a pair of timesteps and then cached. `plan`
+has those of a whole run as a table, with which a step of either scheduler is one formula for a batch in one tensor.
+`step` takes the same coefficients for one sample alone; only the history term of DPM-Solver++ is rounded in another
+order there, so its last bits differ from the table's.
 """
 
 from __future__ import annotations
@@ -25,27 +27,38 @@ def alphas_cumprod(schedule: ScheduleConfig) -> Tensor:
     return torch.cumprod(1 - betas, dim=0)
 
 
-def timesteps(steps: int, num_train_timesteps: int = 1000) -> list[int]:
+@lru_cache(maxsize=256)
+def timesteps(steps: int, num_train_timesteps: int = 1000) -> tuple[int, ...]:
     """The timesteps of a run, descending to 0.
 
     XCube spaces them by r = num // steps. Where that leaves a stretch of r or more unused at the noisy end (600 steps
-    would begin at 599), they are spread evenly instead: i * num // steps. Raises ValueError outside 1 … num.
+    would begin at 599), they are spread evenly instead: i * num // steps.
+
+    Args:
+        steps: Denoising steps of the run, 1 to `num_train_timesteps`.
+        num_train_timesteps: Timesteps of the noise schedule.
+
+    Returns:
+        One timestep a step.
+
+    Raises:
+        ValueError: steps is out of range.
     """
     if not 1 <= steps <= num_train_timesteps:
         raise ValueError(f"steps must be 1 to {num_train_timesteps}, not {steps}")
     spacing = num_train_timesteps // steps
     if num_train_timesteps % steps < spacing:
-        return [index * spacing for index in reversed(range(steps))]
-    return [index * num_train_timesteps // steps for index in reversed(range(steps))]
+        return leading_timesteps(steps, num_train_timesteps)
+    return tuple(index * num_train_timesteps // steps for index in reversed(range(steps)))
 
 
-def leading_timesteps(steps: int, num_train_timesteps: int = 1000) -> list[int]:
+def leading_timesteps(steps: int, num_train_timesteps: int = 1000) -> tuple[int, ...]:
     """The official spacing alone, for parity: multiples of num // steps, whatever is left out."""
-    return [index * (num_train_timesteps // steps) for index in reversed(range(steps))]
+    return tuple(index * (num_train_timesteps // steps) for index in reversed(range(steps)))
 
 
 class Coefficients(NamedTuple):
-    """A step of any sampler, from x and the model's prediction v.
+    """A step of any scheduler, from x and the model's prediction v.
 
     clean = alpha * x - sigma * v and epsilon = alpha * v + sigma * x are what the sample is made of. The next sample is
     clean_share * clean + epsilon_share * epsilon + noise_share * noise + x_share * x
@@ -66,7 +79,7 @@ Noise = Callable[[], Tensor]
 """Draws the noise of the current step; called only if the step uses it."""
 
 
-class Sampler(Protocol):
+class Scheduler(Protocol):
     """One way from noise to a latent."""
 
     uses_history: bool
@@ -74,16 +87,32 @@ class Sampler(Protocol):
     def coefficients(
         self, schedule: ScheduleConfig, t: int, t_next: int | None, t_previous: int | None
     ) -> Coefficients:
-        """Of the step from `t` to `t_next`; t_previous: the timestep of the step before, if its result is known."""
+        """The coefficients of one step.
+
+        Args:
+            schedule: The noise schedule that the model was trained with.
+            t: The timestep of the sample.
+            t_next: The timestep after the step, None for the clean latent.
+            t_previous: The timestep of the step before, None where its result is not known.
+        """
 
     def step(
         self, schedule: ScheduleConfig, t: int, t_next: int | None, x: Tensor, v: Tensor, draw: Noise,
         previous: tuple[int, Tensor] | None,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """One step from timestep `t` to `t_next` (None = to the clean latent).
+        """One step of one sample.
 
-        x, v: the sample and the model's prediction, [N, C] float32. previous: timestep and predicted clean latent of
-        the step before, for multistep samplers. Returns the next sample and the predicted clean latent.
+        Args:
+            schedule: The noise schedule that the model was trained with.
+            t: The timestep of the sample.
+            t_next: The timestep after the step, None for the clean latent.
+            x: The sample, float32 [V, C].
+            v: The model's prediction, float32 [V, C].
+            draw: Draws the noise of the step, float32 [V, C].
+            previous: Timestep and predicted clean latent of the step before, for multistep schedulers.
+
+        Returns:
+            The next sample and the predicted clean latent, float32 [V, C] each.
         """
 
 
@@ -95,14 +124,14 @@ class DDIM:
     def coefficients(
         self, schedule: ScheduleConfig, t: int, t_next: int | None, t_previous: int | None = None
     ) -> Coefficients:
-        """See `Sampler.coefficients`; `t_previous` is not used."""
+        """See `Scheduler.coefficients`; `t_previous` is not used."""
         return _ddim(schedule, t, t_next)
 
     def step(
         self, schedule: ScheduleConfig, t: int, t_next: int | None, x: Tensor, v: Tensor, draw: Noise,
         previous: tuple[int, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """See `Sampler.step`; `previous` is not used."""
+        """See `Scheduler.step`; `previous` is not used."""
         c = _ddim(schedule, t, t_next)
         clean = c.alpha * x - c.sigma * v
         if t_next is None:
@@ -119,34 +148,44 @@ class DPMSolverPP2M:
     def coefficients(
         self, schedule: ScheduleConfig, t: int, t_next: int | None, t_previous: int | None
     ) -> Coefficients:
-        """See `Sampler.coefficients`."""
-        alpha, sigma, log_snr = _half_log_snr(schedule, t)
-        if t_next is None:
-            return Coefficients(alpha, sigma)
-        alpha_next, sigma_next, log_snr_next = _half_log_snr(schedule, t_next)
-        h = log_snr_next - log_snr
-        share = -alpha_next * math.expm1(-h)
-        change = 0.0
-        if t_previous is not None:
-            change = share * h / (2 * (log_snr - _half_log_snr(schedule, t_previous)[2]))
-        return Coefficients(alpha, sigma, clean_share=share, x_share=sigma_next / sigma, change_share=change)
+        """See `Scheduler.coefficients`."""
+        first_order = _dpm_first_order(schedule, t, t_next)
+        if t_next is None or t_previous is None:
+            return first_order
+        h, h_previous = _log_snr_step(schedule, t, t_next), _log_snr_step(schedule, t_previous, t)
+        return first_order._replace(change_share=first_order.clean_share * h / (2 * h_previous))
 
     def step(
         self, schedule: ScheduleConfig, t: int, t_next: int | None, x: Tensor, v: Tensor, draw: Noise,
         previous: tuple[int, Tensor] | None,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        """See `Sampler.step`; draws no noise."""
-        alpha, sigma, log_snr = _half_log_snr(schedule, t)
-        clean = alpha * x - sigma * v
+        """See `Scheduler.step`; draws no noise."""
+        c = _dpm_first_order(schedule, t, t_next)
+        clean = c.alpha * x - c.sigma * v
         if t_next is None:
             return clean, clean
-        alpha_next, sigma_next, log_snr_next = _half_log_snr(schedule, t_next)
-        h = log_snr_next - log_snr
         estimate = clean
         if previous is not None:
-            ratio = (log_snr - _half_log_snr(schedule, previous[0])[2]) / h
+            ratio = _log_snr_step(schedule, previous[0], t) / _log_snr_step(schedule, t, t_next)
             estimate = clean + (clean - previous[1]) / (2 * ratio)
-        return sigma_next / sigma * x - alpha_next * math.expm1(-h) * estimate, clean
+        return c.x_share * x + c.clean_share * estimate, clean
+
+
+SCHEDULERS: dict[str, Scheduler] = {"ddim": DDIM(), "dpm++": DPMSolverPP2M()}
+"""By the names that `Pipeline.generate` and the stages' `start` take; the HTTP service always starts with ddim."""
+
+
+@lru_cache(maxsize=64)
+def plan(name: str, schedule: ScheduleConfig, steps: int) -> Tensor:
+    """The coefficients of a whole run of a scheduler, float32 [steps, 7] on the CPU."""
+    run: list[int | None] = [*timesteps(steps, schedule.num_train_timesteps), None]
+    scheduler = SCHEDULERS[name]
+    rows = [
+        scheduler.coefficients(schedule, t, run[index + 1], run[index - 1] if index else None)
+        for index, t in enumerate(run)
+        if t is not None
+    ]
+    return torch.tensor(rows)
 
 
 @lru_cache(maxsize=4096)
@@ -163,23 +202,22 @@ def _ddim(schedule: ScheduleConfig, t: int, t_next: int | None) -> Coefficients:
 
 
 @lru_cache(maxsize=4096)
+def _dpm_first_order(schedule: ScheduleConfig, t: int, t_next: int | None) -> Coefficients:
+    alpha, sigma, _ = _half_log_snr(schedule, t)
+    if t_next is None:
+        return Coefficients(alpha, sigma)
+    alpha_next, sigma_next, _ = _half_log_snr(schedule, t_next)
+    share = -alpha_next * math.expm1(-_log_snr_step(schedule, t, t_next))
+    return Coefficients(alpha, sigma, clean_share=share, x_share=sigma_next / sigma)
+
+
+def _log_snr_step(schedule: ScheduleConfig, t: int, t_next: int) -> float:
+    """By how much half the logarithm of the signal-to-noise ratio grows from one timestep to another."""
+    return _half_log_snr(schedule, t_next)[2] - _half_log_snr(schedule, t)[2]
+
+
+@lru_cache(maxsize=4096)
 def _half_log_snr(schedule: ScheduleConfig, t: int) -> tuple[float, float, float]:
     alpha_squared = alphas_cumprod(schedule)[t].item()
     alpha, sigma = math.sqrt(alpha_squared), math.sqrt(1 - alpha_squared)
     return alpha, sigma, math.log(alpha) - math.log(sigma)
-
-
-SAMPLERS: dict[str, Sampler] = {"ddim": DDIM(), "dpm++": DPMSolverPP2M()}
-
-
-@lru_cache(maxsize=64)
-def plan(name: str, schedule: ScheduleConfig, steps: int) -> Tensor:
-    """The coefficients of a whole run of a sampler, float32 [steps, 7] on the CPU."""
-    run: list[int | None] = [*timesteps(steps, schedule.num_train_timesteps), None]
-    sampler = SAMPLERS[name]
-    rows = [
-        sampler.coefficients(schedule, t, run[index + 1], run[index - 1] if index else None)
-        for index, t in enumerate(run)
-        if t is not None
-    ]
-    return torch.tensor(rows)

@@ -1,4 +1,4 @@
-"""Fixed memory of samples under way on a GPU, and a whole denoising step on it: prediction, guidance, sampler.
+"""Fixed memory of samples under way on a GPU, and a whole denoising step on it: prediction, guidance, scheduler.
 
 What changes from step to step is read from a plan on the device, so a step needs nothing of the CPU but its noise,
 and one recorded graph serves every step of every sample that fits the memory.

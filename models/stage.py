@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -25,7 +25,7 @@ from models.graphs import Graphs
 from models.grids import FvdbGrid, GridClass, TorchGrid
 from models.layers import TextContext
 from models.noise import Draw, NoiseAhead, noise
-from models.schedulers import SAMPLERS, Coefficients, plan, timesteps
+from models.schedulers import SCHEDULERS, Coefficients, plan, timesteps
 from models.shape import Voxels, unit_normals
 from models.slots import MOST_STEPS, Slot
 from models.state import DiffusionState
@@ -138,7 +138,7 @@ class DiffusionStage:
         """Takes a number of steps, which no sample of the batch lacks."""
         slot = self._place(states)
         times = [self._timesteps(state.steps)[state.step : state.step + steps] for state in states]
-        plans = [plan(state.sampler, self.config.schedule, state.steps) for state in states]
+        plans = [plan(state.scheduler, self.config.schedule, state.steps) for state in states]
         shares = [rows[state.step : state.step + steps] for rows, state in zip(plans, states, strict=True)]
         slot.plan(torch.tensor(times).T.contiguous(), torch.stack(shares, dim=1))
         for step in range(AHEAD):
@@ -166,7 +166,7 @@ class DiffusionStage:
         draws: list[Draw | None] = []
         for state in states:
             step = state.step + ahead
-            used = step < state.steps and plan(state.sampler, self.config.schedule, state.steps)[step][NOISE] != 0
+            used = step < state.steps and plan(state.scheduler, self.config.schedule, state.steps)[step][NOISE] != 0
             draws.append((state.seed, self.stage, step, len(state.x), self.channels) if used else None)
         return draws
 
@@ -227,8 +227,8 @@ class DiffusionStage:
         """The latent grid of the states as one batch."""
         raise NotImplementedError
 
-    def _timesteps(self, steps: int) -> list[int]:
-        return _timesteps(steps, self.config.schedule.num_train_timesteps)
+    def _timesteps(self, steps: int) -> tuple[int, ...]:
+        return timesteps(steps, self.config.schedule.num_train_timesteps)
 
     def _name(self, tensor: Tensor) -> bytes:
         """The digest of a tensor that does not change, computed once while the tensor is in use."""
@@ -260,22 +260,17 @@ class DiffusionStage:
 
     def _step(self, state: DiffusionState, prediction: Tensor) -> DiffusionState:
         run = self._timesteps(state.steps)
-        sampler = SAMPLERS[state.sampler]
+        scheduler = SCHEDULERS[state.scheduler]
         following = run[state.step + 1] if state.step + 1 < state.steps else None
-        x, clean = sampler.step(
+        x, clean = scheduler.step(
             self.config.schedule, run[state.step], following, state.x, prediction,
             lambda: noise(state.seed, self.stage, state.step, *state.x.shape),
             None if state.previous is None else (run[state.step - 1], state.previous),
         )  # fmt: skip
-        history = clean if sampler.uses_history and following is not None else None
+        history = clean if scheduler.uses_history and following is not None else None
         return replace(state, x=x, step=state.step + 1, previous=history)
 
 
 def _remembers(state: DiffusionState, steps: int) -> bool:
     """Whether a sample needs its clean latent after so many steps."""
-    return SAMPLERS[state.sampler].uses_history and state.step + steps < state.steps
-
-
-@lru_cache(maxsize=256)
-def _timesteps(steps: int, num_train_timesteps: int) -> list[int]:
-    return timesteps(steps, num_train_timesteps)
+    return SCHEDULERS[state.scheduler].uses_history and state.step + steps < state.steps

@@ -58,11 +58,11 @@ class CoarseStage(DiffusionStage):
         self._grid = backend.dense(self.resolution, 1, self.device)
 
     def start(
-        self, text: TextEmbedding, *, seed: int, steps: int = 100, guidance_scale: float = 7.5, sampler: str = "ddim"
+        self, text: TextEmbedding, *, seed: int, steps: int = 100, guidance_scale: float = 7.5, scheduler: str = "ddim"
     ) -> DiffusionState:
         """A state of pure noise. guidance_scale s means pred + s * (pred - null); exactly 1.0 switches it off."""
         x = noise(seed, self.stage, INITIAL, self.resolution**3, self.channels)
-        return DiffusionState(self.stage, seed, steps, 0, sampler, guidance_scale, x, text.tokens)
+        return DiffusionState(self.stage, seed, steps, 0, scheduler, guidance_scale, x, text.tokens)
 
     def grid(self, states: Sequence[DiffusionState]) -> TorchGrid | FvdbGrid:
         return self._grid if len(states) == 1 else self.backend.dense(self.resolution, len(states), self.device)
@@ -129,14 +129,14 @@ class FineStage(DiffusionStage):
         self._grids: LRUCache[TorchGrid | FvdbGrid] = LRUCache(GRIDS_KEPT)
 
     def start(
-        self, coarse: Voxels, text: TextEmbedding, *, seed: int, steps: int = 100, sampler: str = "ddim"
+        self, coarse: Voxels, text: TextEmbedding, *, seed: int, steps: int = 100, scheduler: str = "ddim"
     ) -> DiffusionState:
         """A state of pure noise on the coarse shape's voxels. Raises ValueError if it has none."""
         if not len(coarse):
             raise ValueError("the coarse shape has no voxel: there is nothing to refine")
         x = noise(seed, self.stage, INITIAL, len(coarse), self.channels)
         return DiffusionState(
-            self.stage, seed, steps, 0, sampler, 1.0, x, text.tokens,
+            self.stage, seed, steps, 0, scheduler, 1.0, x, text.tokens,
             torch.from_numpy(coarse.ijk), normalise_condition(torch.from_numpy(coarse.normal)),
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from models.config import Stage
 from models.errors import StateError
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class DiffusionState:
     x: the noisy latent, float32 [V, C], rows in ascending voxel order. step: the index of the next step, 0 … steps.
     text: the prompt's token states, float32 [n, D]. ijk (int16 [V, 3]) and normal (float32 [V, 3], normalised) carry
     the coarse shape in the fine stage and are None in the coarse one, whose latents fill a cube. previous: the clean
-    latent predicted by the step before, for multistep samplers. models: names the weights that made it, where somebody
+    latent predicted by the step before, for multistep schedulers. weights: names those that made it, where somebody
     keeps states for later; a state means nothing to other weights.
     """
 
@@ -32,14 +32,14 @@ class DiffusionState:
     seed: int
     steps: int
     step: int
-    sampler: str
+    scheduler: str
     guidance_scale: float
     x: Tensor
     text: Tensor
     ijk: Tensor | None = None
     normal: Tensor | None = None
     previous: Tensor | None = None
-    models: str = ""
+    weights: str = ""
 
     @property
     def done(self) -> bool:
@@ -80,4 +80,4 @@ class DiffusionState:
 
 
 _TENSORS = ("x", "text", "ijk", "normal", "previous")
-_VALUES = ("stage", "seed", "steps", "step", "sampler", "guidance_scale", "models")
+_VALUES = ("stage", "seed", "steps", "step", "scheduler", "guidance_scale", "weights")

@@ -172,7 +172,7 @@ class Engine:
         fine = None
         if refine and (stage := self._with_room("fine", self.models.fine)) is not None:
             text = TextEmbedding(state.text)
-            start = stage.start(voxels, text, seed=state.seed, steps=state.steps, sampler=state.sampler)
+            start = stage.start(voxels, text, seed=state.seed, steps=state.steps, scheduler=state.scheduler)
             fine = self._progress(start)
         return Decoded(voxels=voxels.to_bytes(), fine=fine)
 
@@ -242,7 +242,7 @@ class Engine:
 
     def _progress(self, state: DiffusionState, warnings: Sequence[str] = ()) -> Progress:
         return Progress(
-            state=replace(state, models=self.models.tags).to_bytes(),
+            state=replace(state, weights=self.models.tags).to_bytes(),
             stage=state.stage, step=state.step, steps=state.steps, warnings=tuple(warnings),
         )  # fmt: skip
 
@@ -254,9 +254,9 @@ class Engine:
             ModelsChanged: Other models made it.
         """
         state = DiffusionState.from_bytes(data)
-        if state.models != self.models.tags:
+        if state.weights != self.models.tags:
             raise ModelsChanged(
-                f"The models were replaced in the middle ({state.models or 'unknown ones'} by {self.models.tags}): "
+                f"The models were replaced in the middle ({state.weights or 'unknown ones'} by {self.models.tags}): "
                 "send the request again."
             )
         return state

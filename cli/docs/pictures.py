@@ -33,7 +33,7 @@ def draw(folder: Path = FOLDER, steps: int = STEPS) -> Iterator[Path]:
 
 def guesses(demo: Pipeline, steps: int) -> dict[str, Voxels]:
     """What the coarse stage would make of its guess of the clean latent, after some of its steps."""
-    state = demo.coarse.start(demo.text.encode([MUG])[0], seed=SEED, steps=steps, sampler="dpm++")
+    state = demo.coarse.start(demo.text.encode([MUG])[0], seed=SEED, steps=steps, scheduler="dpm++")
     shown: dict[str, Voxels] = {}
     wanted = {1, steps // 4, steps // 2, steps - 1}
     while not state.done:

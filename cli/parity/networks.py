@@ -1,4 +1,4 @@
-"""Parity of single networks: the sampler's formulas, both denoisers, and both VAEs."""
+"""Parity of single networks: the scheduler's formulas, both denoisers, and both VAEs."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def test_a_recorded_graph_sees_other_prompts_and_other_samples() -> None:
 
 def test_slices_through_bytes_give_the_bits_of_a_run_in_one_piece() -> None:
     stage = coarse_on_gpu(BF16)
-    state = stage.start(text(0), seed=1, steps=9, sampler="dpm++")
+    state = stage.start(text(0), seed=1, steps=9, scheduler="dpm++")
     whole = stage.denoise([state], 9)[0]
     while not state.done:
         state = DiffusionState.from_bytes(stage.denoise([state], 2)[0].to_bytes())

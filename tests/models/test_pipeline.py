@@ -67,8 +67,8 @@ def test_what_is_out_of_range_is_refused_before_any_work(demo: Pipeline) -> None
     for steps in (0, 1001):
         with pytest.raises(ValueError, match="steps must be 1 to 1000"):
             demo.generate("a mug", steps=steps)
-    with pytest.raises(ValueError, match=r"sampler must be one of ddim, dpm\+\+"):
-        demo.generate("a mug", sampler="euler")
+    with pytest.raises(ValueError, match=r"scheduler must be one of ddim, dpm\+\+"):
+        demo.generate("a mug", scheduler="euler")
     with pytest.raises(ValueError, match="models must be auto, demo or official"):
         Pipeline.from_store("demos")
 

@@ -1,4 +1,4 @@
-"""Schedules and samplers: pinned timesteps, and exact solutions where they are known."""
+"""Schedules and schedulers: pinned timesteps, and exact solutions where they are known."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from models.config import ScheduleConfig
-from models.schedulers import DDIM, SAMPLERS, DPMSolverPP2M, Sampler, alphas_cumprod, leading_timesteps, timesteps
+from models.schedulers import DDIM, SCHEDULERS, DPMSolverPP2M, Scheduler, alphas_cumprod, leading_timesteps, timesteps
 
 SCHEDULE = ScheduleConfig()
 
 
 def test_timesteps_follow_xcube_where_it_covers_the_schedule() -> None:
-    assert timesteps(100) == list(range(990, -1, -10))
-    assert timesteps(7) == [852, 710, 568, 426, 284, 142, 0]
-    assert timesteps(1) == [0]
-    assert timesteps(1000) == list(range(999, -1, -1))
+    assert timesteps(100) == tuple(range(990, -1, -10))
+    assert timesteps(7) == (852, 710, 568, 426, 284, 142, 0)
+    assert timesteps(1) == (0,)
+    assert timesteps(1000) == tuple(range(999, -1, -1))
 
 
 def test_step_counts_that_xcube_would_start_half_way_are_spread_over_the_schedule() -> None:
@@ -51,7 +51,7 @@ def test_alphas_are_the_float32_products_of_the_facts() -> None:
         assert table[t].item() == pytest.approx(value, rel=1e-6)
 
 
-def perfect_run(sampler: Sampler, steps: int, clean: torch.Tensor) -> torch.Tensor:
+def perfect_run(scheduler: Scheduler, steps: int, clean: torch.Tensor) -> torch.Tensor:
     """Samples with a model that knows the clean latent."""
     run, table = timesteps(steps), alphas_cumprod(SCHEDULE)
     generator = torch.Generator().manual_seed(0)
@@ -59,19 +59,19 @@ def perfect_run(sampler: Sampler, steps: int, clean: torch.Tensor) -> torch.Tens
     for index, t in enumerate(run):
         alpha, sigma = table[t].sqrt(), (1 - table[t]).sqrt()
         v = (alpha * x - clean) / sigma
-        x, estimate = sampler.step(
+        x, estimate = scheduler.step(
             SCHEDULE, t, run[index + 1] if index + 1 < steps else None, x, v,
             lambda: torch.randn(clean.shape, generator=generator), previous,
         )  # fmt: skip
-        previous = (t, estimate) if sampler.uses_history else None
+        previous = (t, estimate) if scheduler.uses_history else None
     return x
 
 
-@pytest.mark.parametrize("name", sorted(SAMPLERS))
+@pytest.mark.parametrize("name", sorted(SCHEDULERS))
 @pytest.mark.parametrize("steps", [1, 2, 10, 600])
 def test_a_perfect_model_is_sampled_to_the_clean_latent(name: str, steps: int) -> None:
     clean = torch.linspace(-2, 2, 24).view(3, 8)
-    torch.testing.assert_close(perfect_run(SAMPLERS[name], steps, clean), clean, atol=2e-4, rtol=0)
+    torch.testing.assert_close(perfect_run(SCHEDULERS[name], steps, clean), clean, atol=2e-4, rtol=0)
 
 
 def test_ddim_keeps_the_variance_of_gaussian_data() -> None:

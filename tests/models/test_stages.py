@@ -22,7 +22,7 @@ def mixed_states() -> list[DiffusionState]:
     return [
         COARSE.start(text(0), seed=1, steps=7),
         COARSE.start(text(1, 6), seed=-5, steps=3, guidance_scale=1.0),
-        COARSE.start(text(2), seed=2**64 - 1, steps=20, guidance_scale=3.0, sampler="dpm++"),
+        COARSE.start(text(2), seed=2**64 - 1, steps=20, guidance_scale=3.0, scheduler="dpm++"),
     ]
 
 
@@ -44,7 +44,7 @@ def test_a_run_cut_into_slices_and_sent_through_bytes_is_bit_identical_to_one_in
     for stage, state in [
         *((COARSE, state) for state in mixed_states()),
         (FINE, FINE.start(shape(), text(3), seed=4, steps=5)),
-        (FINE, FINE.start(shape(), text(3), seed=4, steps=5, sampler="dpm++")),
+        (FINE, FINE.start(shape(), text(3), seed=4, steps=5, scheduler="dpm++")),
     ]:
         whole = stage.denoise([state], 100)[0]
         assert whole.done

@@ -23,7 +23,7 @@ FINE = DiffusionState(
 def test_a_state_survives_bytes_bit_for_bit(state: DiffusionState) -> None:
     back = DiffusionState.from_bytes(state.to_bytes())
     assert back.done == state.done
-    for name in ("stage", "seed", "steps", "step", "sampler", "guidance_scale", "models"):
+    for name in ("stage", "seed", "steps", "step", "scheduler", "guidance_scale", "weights"):
         assert getattr(back, name) == getattr(state, name)
     for name in ("x", "text", "ijk", "normal", "previous"):
         ours, theirs = getattr(back, name), getattr(state, name)
@@ -41,7 +41,7 @@ def test_a_state_of_another_version_is_refused_by_its_number() -> None:
     data = COARSE.to_bytes()
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
-    header["__metadata__"]["state"] = header["__metadata__"]["state"].replace('"version": 2', '"version": 9')
+    header["__metadata__"]["state"] = header["__metadata__"]["state"].replace('"version": 3', '"version": 9')
     changed = json.dumps(header).encode()
     with pytest.raises(StateError, match="version 9"):
         DiffusionState.from_bytes(struct.pack("<Q", len(changed)) + changed + data[8 + size :])

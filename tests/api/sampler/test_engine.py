@@ -115,7 +115,7 @@ def test_a_fine_shape_with_too_many_voxels_is_refused_before_it_is_written(engin
 def test_a_state_names_its_weights_and_means_nothing_to_others(engine: Engine, tmp_path: Path) -> None:
     begun = engine.begin(ORDER)
     state = DiffusionState.from_bytes(begun.state)
-    assert [tag.split(":")[0] for tag in state.models.split()] == ["xcube-text", "xcube-coarse", "xcube-fine"]
+    assert [tag.split(":")[0] for tag in state.weights.split()] == ["xcube-text", "xcube-coarse", "xcube-fine"]
     assert loaded(engine.settings.checkpoint_dir).denoise([Slice(state=begun.state)])[0].code is None
     save_models(tmp_path / "other", keep=-0.2)
     (tmp_path / "models.yaml").write_text("coarse: other/demo_coarse\n")
