@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig, TextConfig, load_config
 from models.dense import DenseUNet
 from models.errors import CheckpointError, ConfigError
-from models.grids import GridClass, TorchGrid
+from models.runtime import REFERENCE, Runtime
 from models.sparse import SparseUNet
 from models.sparse_layers import SparseConv3
 from models.stages import CoarseStage, FineStage
@@ -25,7 +25,12 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def load_text(folder: Path) -> TextEncoder:
-    """The text tower of a folder. Raises ConfigError or CheckpointError, naming file and key."""
+    """The text tower of a folder, on the CPU.
+
+    Raises:
+        ConfigError: The configuration is wrong.
+        CheckpointError: The weights cannot be read or do not fit; the text names file and key.
+    """
     config = load_config(folder / CONFIG_FILE)
     if not isinstance(config, TextConfig):
         raise ConfigError(f"{folder / CONFIG_FILE}: describes a {config.stage} model, not a text tower")
@@ -35,11 +40,18 @@ def load_text(folder: Path) -> TextEncoder:
     return _fill(encoder, weights, folder).eval().requires_grad_(False)
 
 
-def load_coarse(
-    folder: Path, null: TextEmbedding, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32,
-    backend: GridClass = TorchGrid,
-) -> CoarseStage:  # fmt: skip
-    """The coarse stage of a folder; `null` is the empty prompt's embedding, the condition that guidance leaves."""
+def load_coarse(folder: Path, null: TextEmbedding, runtime: Runtime = REFERENCE) -> CoarseStage:
+    """The coarse stage of a folder.
+
+    Args:
+        folder: Holds config.yaml and model.safetensors.
+        null: The empty prompt's embedding, the condition that guidance leaves.
+        runtime: How the stage runs.
+
+    Raises:
+        ConfigError: The configuration is wrong, or the text tower that made `null` does not belong to it.
+        CheckpointError: The weights cannot be read or do not fit; the text names file and key.
+    """
     config, weights = _stage(folder, "coarse")
     assert isinstance(config.unet, DenseUNetConfig)
     if null.tokens.shape[1] != config.unet.context_dim:
@@ -51,21 +63,27 @@ def load_coarse(
         unet, decoder = DenseUNet(config.unet), Decoder(config.vae)
     _fill(unet, _under(weights, "unet."), folder)
     _fill(decoder, _under(weights, "vae."), folder)
-    return CoarseStage(config, unet, decoder, _scale_factor(weights, folder), null, device, dtype, backend=backend)
+    return CoarseStage(config, unet, decoder, _scale_factor(weights, folder), null, runtime)
 
 
-def load_fine(
-    folder: Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32,
-    backend: GridClass = TorchGrid,
-) -> FineStage:  # fmt: skip
-    """The fine stage of a folder."""
+def load_fine(folder: Path, runtime: Runtime = REFERENCE) -> FineStage:
+    """The fine stage of a folder.
+
+    Args:
+        folder: Holds config.yaml and model.safetensors.
+        runtime: How the stage runs.
+
+    Raises:
+        ConfigError: The configuration is wrong.
+        CheckpointError: The weights cannot be read or do not fit; the text names file and key.
+    """
     config, weights = _stage(folder, "fine")
     assert isinstance(config.unet, SparseUNetConfig)
     with torch.device("meta"):
         unet, decoder = SparseUNet(config.unet), Decoder(config.vae)
     _fill(unet, _under(weights, "unet."), folder)
     _fill(decoder, _under(weights, "vae."), folder)
-    return FineStage(config, unet, decoder, _scale_factor(weights, folder), device, dtype, backend=backend)
+    return FineStage(config, unet, decoder, _scale_factor(weights, folder), runtime)
 
 
 def _stage(folder: Path, stage: Stage) -> tuple[StageConfig, dict[str, Tensor]]:

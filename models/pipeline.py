@@ -17,9 +17,8 @@ from typing import Self
 import torch
 
 from models.errors import CheckpointError
-from models.grids import choose_backend
 from models.loading import load_coarse, load_fine, load_text
-from models.precision import choose_dtype
+from models.runtime import Runtime
 from models.schedulers import SCHEDULERS, timesteps
 from models.shape import Shape, Voxels
 from models.stages import CoarseStage, DiffusionStage, FineStage
@@ -65,14 +64,12 @@ class Pipeline:
             CheckpointError, ConfigError: a folder's files are missing, broken, or do not belong together.
             BackendError: the backend that was asked for cannot be used here.
         """
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        number_format = choose_dtype(dtype, device)
-        grids = choose_backend(backend, device, number_format)
-        encoder = load_text(text).to(device)
+        runtime = Runtime.choose(device, dtype, backend)
+        encoder = load_text(text).to(runtime.device)
         return cls(
             encoder,
-            load_coarse(coarse, encoder.null, device, number_format, grids),
-            None if fine is None else load_fine(fine, device, number_format, grids),
+            load_coarse(coarse, encoder.null, runtime),
+            None if fine is None else load_fine(fine, runtime),
         )
 
     @classmethod

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.config import SparseUNetConfig
-from models.grids import Grid
+from models.grids import UNetGrid
 from models.layers import Linear, Rows, SpatialTransformer, TextContext, Time, TimeConditioned
 from models.sparse_layers import SparseConv3, SparseGroupNorm
 
@@ -29,7 +29,7 @@ class SparseResBlock(nn.Module):
         self.conv2 = SparseConv3(out_channels, out_channels)
         self.skip = nn.Identity() if channels == out_channels else Linear(channels, out_channels)
 
-    def forward(self, x: Tensor, grid: Grid, target: Grid, time: Time) -> Tensor:
+    def forward(self, x: Tensor, grid: UNetGrid, target: UNetGrid, time: Time) -> Tensor:
         """x [N, C] on `grid`, timesteps of B samples -> [M, C'] on `target` (coarser, finer or the same)."""
         h = self.norm1(x, grid, silu=True)
         if self.resample == "down":
@@ -48,7 +48,7 @@ class SparseTransformer(SpatialTransformer):
         super().__init__(channels, heads, head_dim, context_dim, self_attention)
         self.norm = SparseGroupNorm(GROUPS, channels)
 
-    def forward(self, x: Tensor, grid: Grid, context: TextContext) -> Tensor:
+    def forward(self, x: Tensor, grid: UNetGrid, context: TextContext) -> Tensor:
         """x [N, C] -> the same shape."""
         return self.transform(self.norm(x, grid), Rows(grid.counts, grid.real), context) + x
 
@@ -105,7 +105,7 @@ class SparseUNet(TimeConditioned):
         self.out_norm = SparseGroupNorm(GROUPS, channels)
         self.out_conv = SparseConv3(channels, config.out_channels)
 
-    def forward(self, x: Tensor, grid: Grid, timesteps: Tensor, context: TextContext) -> Tensor:
+    def forward(self, x: Tensor, grid: UNetGrid, timesteps: Tensor, context: TextContext) -> Tensor:
         """x [N, C] on `grid`, timesteps [B], context of B texts -> v [N, C']."""
         x = x.to(self.out_conv.weight.dtype)
         time = self.time(timesteps, x.dtype)
@@ -119,7 +119,7 @@ class SparseUNet(TimeConditioned):
         return self.out_conv(self.out_norm(x, grid, silu=True), grid)  # type: ignore[no-any-return]
 
 
-def _run(layers: nn.Module, x: Tensor, grids: list[Grid], time: Time, context: TextContext) -> Tensor:
+def _run(layers: nn.Module, x: Tensor, grids: list[UNetGrid], time: Time, context: TextContext) -> Tensor:
     """Runs the layers of a block; `grids` is the stack from the finest grid to the current one."""
     for layer in layers.children():
         grid = grids[-1]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models import kernels
-from models.grids import Grid
+from models.grids import UNetGrid
 
 BLOCK = 256
 """Rows that are summed as one block where a batch has several samples."""
@@ -34,7 +34,7 @@ class SparseConv3(nn.Module):
         with torch.no_grad():
             self.weight.data = self.weight.permute(2, 3, 4, 1, 0).contiguous().permute(4, 3, 0, 1, 2)
 
-    def forward(self, x: Tensor, grid: Grid) -> Tensor:
+    def forward(self, x: Tensor, grid: UNetGrid) -> Tensor:
         """[N, Cin] -> [N, Cout]."""
         return grid.conv3(x, self.weight, self.bias)
 
@@ -52,7 +52,7 @@ class SparseGroupNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Tensor, grid: Grid, modulation: Tensor | None = None, silu: bool = False) -> Tensor:
+    def forward(self, x: Tensor, grid: UNetGrid, modulation: Tensor | None = None, silu: bool = False) -> Tensor:
         """[N, C] -> [N, C], then, where asked for, modulation by the timestep and SiLU.
 
         modulation: [B, 2 * C], scale then shift: y * (1 + scale) + shift.
@@ -70,7 +70,7 @@ class SparseGroupNorm(nn.Module):
                 y = _affine(y, 1 + scale, shift)
             return (functional.silu(y, inplace=not torch.is_grad_enabled()) if silu else y).to(x.dtype)
 
-    def _mean(self, rows: Tensor, grid: Grid) -> Tensor:
+    def _mean(self, rows: Tensor, grid: UNetGrid) -> Tensor:
         """Mean over each sample and group: [N, C] -> [N, C], or [1, C] where there is one sample."""
         if len(grid.counts) == 1:
             means = rows.mean(dim=0, keepdim=True) if len(rows) else rows.new_zeros(1, rows.shape[1])
@@ -88,7 +88,7 @@ def _affine(y: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     return y * scale + shift if torch.is_grad_enabled() else y.mul_(scale).add_(shift)
 
 
-def spread(values: Tensor, grid: Grid) -> Tensor:
+def spread(values: Tensor, grid: UNetGrid) -> Tensor:
     """One row a sample [B, C] -> one row a voxel [N, C]; left as [1, C], which broadcasts, for a single sample."""
     if len(grid.counts) == 1:
         return values
@@ -100,7 +100,7 @@ class _SampleSum(torch.autograd.Function):
     """[N, C] -> [B, C]: the sum over each sample."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, grid: Grid) -> Tensor:
+    def forward(ctx: Any, rows: Tensor, grid: UNetGrid) -> Tensor:
         ctx.grid = grid
         return _sum_samples(rows, grid)
 
@@ -113,7 +113,7 @@ class _Spread(torch.autograd.Function):
     """[B, C] -> [N, C]; its gradient is a sum over samples, which plain indexing would make of atomic additions."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, grid: Grid) -> Tensor:
+    def forward(ctx: Any, values: Tensor, grid: UNetGrid) -> Tensor:
         ctx.grid = grid
         return values.index_select(0, grid.batch)
 
@@ -122,7 +122,7 @@ class _Spread(torch.autograd.Function):
         return _sum_samples(gradient, ctx.grid), None
 
 
-def _sum_samples(rows: Tensor, grid: Grid) -> Tensor:
+def _sum_samples(rows: Tensor, grid: UNetGrid) -> Tensor:
     """Sums in two stages, blocks of rows and then blocks of a sample: parallel, and deterministic on a GPU too."""
     table, members = _blocks(grid.counts, rows.device)
     padded = torch.cat((rows, rows.new_zeros(1, rows.shape[1])))

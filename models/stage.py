@@ -22,9 +22,10 @@ from models.cache import LRUCache, digest
 from models.config import Stage, StageConfig
 from models.errors import NumericError
 from models.graphs import Graphs
-from models.grids import FvdbGrid, GridClass, TorchGrid
+from models.grids import Grid
 from models.layers import TextContext
 from models.noise import Draw, NoiseAhead, noise
+from models.runtime import REFERENCE, Runtime
 from models.schedulers import SCHEDULERS, Coefficients, plan, timesteps
 from models.shape import Voxels, unit_normals
 from models.slots import MOST_STEPS, Slot
@@ -52,19 +53,16 @@ class DiffusionStage:
     channels: int
 
     def __init__(
-        self, config: StageConfig, decoder: Decoder, scale_factor: float,
-        device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, graphs: bool = True,
-        backend: GridClass = TorchGrid,
-    ) -> None:  # fmt: skip
+        self, config: StageConfig, decoder: Decoder, scale_factor: float, runtime: Runtime = REFERENCE
+    ) -> None:
         self.config = config
-        self.device = torch.device(device)
-        self.dtype = dtype
+        self.runtime = runtime
+        self.device = runtime.device
         self.scale_factor = scale_factor
         self.decoder = decoder.to(self.device).eval().requires_grad_(False)
         self._contexts: LRUCache[TextContext] = LRUCache(CONTEXTS_KEPT)
         self._names: LRUCache[tuple[Tensor, bytes]] = LRUCache(NAMES_KEPT)
-        self.graphs = graphs
-        self.backend = backend
+        self.graphs = runtime.graphs
         self.batched = self.device.type != "cpu"
         self.exact = True
         """Whether a sample has to have the same bits alone and in any batch; what cannot promise that runs alone."""
@@ -95,7 +93,7 @@ class DiffusionStage:
         """States that are computed together."""
         if not self.batched:
             return 1
-        alike = torch.empty(0, dtype=self.dtype, device=self.device)
+        alike = torch.empty(0, dtype=self.runtime.dtype, device=self.device)
         unproved = self.device.type == "cuda" and self.exact and not kernels.exact(alike)
         return 1 if unproved else self.most_together
 
@@ -223,7 +221,7 @@ class DiffusionStage:
             for decoded in self.decode_raw(states)
         ]
 
-    def grid(self, states: Sequence[DiffusionState]) -> TorchGrid | FvdbGrid:
+    def grid(self, states: Sequence[DiffusionState]) -> Grid:
         """The latent grid of the states as one batch."""
         raise NotImplementedError
 
@@ -242,7 +240,7 @@ class DiffusionStage:
         tokens, mask = pad([TextEmbedding(text.cpu()) for text in texts], TOKENS)
         added = torch.zeros(mask.shape).masked_fill_(~mask, float("-inf"))
         lengths = mask.sum(dim=1, dtype=torch.int32)
-        return tokens.to(self.device), added.to(self.device, self.dtype), lengths.to(self.device)
+        return tokens.to(self.device), added.to(self.device, self.runtime.dtype), lengths.to(self.device)
 
     def _slot(
         self, slots: LRUCache[Slot[L]], key: Hashable, texts: Sequence[Tensor], shape: tuple[int, int, int],

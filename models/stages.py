@@ -18,9 +18,10 @@ from models.cache import LRUCache
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig
 from models.dense import DenseUNet
 from models.graphs import Graphs
-from models.grids import FixedGrid, FvdbGrid, GridClass, TorchGrid, counts_of, rooms_for
+from models.grids import FixedGrid, Grid, TorchGrid, UNetGrid, counts_of, rooms_for
 from models.noise import INITIAL, noise
 from models.precision import prepare
+from models.runtime import REFERENCE, Runtime
 from models.shape import Voxels
 from models.slots import Slot
 from models.sparse import SparseUNet
@@ -46,16 +47,15 @@ class CoarseStage(DiffusionStage):
 
     def __init__(
         self, config: StageConfig, unet: DenseUNet, decoder: Decoder, scale_factor: float, null: TextEmbedding,
-        device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, graphs: bool = True,
-        backend: GridClass = TorchGrid,
+        runtime: Runtime = REFERENCE,
     ) -> None:  # fmt: skip
-        super().__init__(config, decoder, scale_factor, device, dtype, graphs, backend)
+        super().__init__(config, decoder, scale_factor, runtime)
         assert isinstance(config.unet, DenseUNetConfig)
         self.resolution, self.channels = config.unet.image_size, config.unet.in_channels
-        self.unet = prepare(unet, self.device, dtype, config.schedule.num_train_timesteps)
+        self.unet = prepare(unet, self.device, runtime.dtype, config.schedule.num_train_timesteps)
         self._slots: LRUCache[Slot[int]] = LRUCache(len(BUCKETS))
         self.null = null.tokens
-        self._grid = backend.dense(self.resolution, 1, self.device)
+        self._grid = runtime.grids.dense(self.resolution, 1, self.device)
 
     def start(
         self, text: TextEmbedding, *, seed: int, steps: int = 100, guidance_scale: float = 7.5, scheduler: str = "ddim"
@@ -64,8 +64,8 @@ class CoarseStage(DiffusionStage):
         x = noise(seed, self.stage, INITIAL, self.resolution**3, self.channels)
         return DiffusionState(self.stage, seed, steps, 0, scheduler, guidance_scale, x, text.tokens)
 
-    def grid(self, states: Sequence[DiffusionState]) -> TorchGrid | FvdbGrid:
-        return self._grid if len(states) == 1 else self.backend.dense(self.resolution, len(states), self.device)
+    def grid(self, states: Sequence[DiffusionState]) -> Grid:
+        return self._grid if len(states) == 1 else self.runtime.grids.dense(self.resolution, len(states), self.device)
 
     def predict(self, states: Sequence[DiffusionState], times: Sequence[int]) -> list[Tensor]:
         if not self.batched:
@@ -117,16 +117,15 @@ class FineStage(DiffusionStage):
 
     def __init__(
         self, config: StageConfig, unet: SparseUNet, decoder: Decoder, scale_factor: float,
-        device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, graphs: bool = True,
-        backend: GridClass = TorchGrid,
+        runtime: Runtime = REFERENCE,
     ) -> None:  # fmt: skip
-        super().__init__(config, decoder, scale_factor, device, dtype, graphs, backend)
+        super().__init__(config, decoder, scale_factor, runtime)
         assert isinstance(config.unet, SparseUNetConfig)
         self.channels = config.unet.out_channels
-        self.unet = prepare(unet, self.device, dtype, config.schedule.num_train_timesteps)
+        self.unet = prepare(unet, self.device, runtime.dtype, config.schedule.num_train_timesteps)
         self._levels = len(config.unet.channel_mult)
         self._slots: LRUCache[Slot[_Layout]] = LRUCache(SHAPES_KEPT)
-        self._grids: LRUCache[TorchGrid | FvdbGrid] = LRUCache(GRIDS_KEPT)
+        self._grids: LRUCache[Grid] = LRUCache(GRIDS_KEPT)
 
     def start(
         self, coarse: Voxels, text: TextEmbedding, *, seed: int, steps: int = 100, scheduler: str = "ddim"
@@ -140,13 +139,13 @@ class FineStage(DiffusionStage):
             torch.from_numpy(coarse.ijk), normalise_condition(torch.from_numpy(coarse.normal)),
         )  # fmt: skip
 
-    def grid(self, states: Sequence[DiffusionState]) -> TorchGrid | FvdbGrid:
+    def grid(self, states: Sequence[DiffusionState]) -> Grid:
         voxels = [state.ijk for state in states if state.ijk is not None]
         sizes = torch.tensor([len(ijk) for ijk in voxels])
 
-        def build() -> TorchGrid | FvdbGrid:
+        def build() -> Grid:
             batch = torch.arange(len(voxels)).repeat_interleave(sizes)
-            return self.backend.from_ijk(torch.cat(voxels).to(self.device), batch.to(self.device), len(voxels))
+            return self.runtime.grids.from_ijk(torch.cat(voxels).to(self.device), batch.to(self.device), len(voxels))
 
         return self._grids.get(tuple(self._name(ijk) for ijk in voxels), build)
 
@@ -162,7 +161,7 @@ class FineStage(DiffusionStage):
     @property
     def _recorded(self) -> Graphs | None:
         # fvdb allocates and waits as it likes, which a graph cannot record
-        return super()._recorded if self.backend is TorchGrid else None
+        return super()._recorded if self.runtime.grids is TorchGrid else None
 
     def _predict_alone(self, state: DiffusionState, time: int) -> Tensor:
         assert state.normal is not None
@@ -175,7 +174,7 @@ class FineStage(DiffusionStage):
         assert state.normal is not None
         assert state.ijk is not None
         grid, name = self.grid([state]), self._name(state.ijk)
-        alike = torch.empty(0, dtype=self.dtype, device=self.device)
+        alike = torch.empty(0, dtype=self.runtime.dtype, device=self.device)
         if isinstance(grid, TorchGrid) and kernels.exact(alike):
             rooms = rooms_for(counts_of(grid, self._levels))
             shape = (1, rooms[0], self.channels)
@@ -202,7 +201,7 @@ class FineStage(DiffusionStage):
 class _Layout:
     """The voxels of a fine sample and the normals on them, at addresses that stay."""
 
-    def __init__(self, grid: TorchGrid | FvdbGrid | FixedGrid) -> None:
+    def __init__(self, grid: UNetGrid) -> None:
         self.grid = grid
         self.normal = torch.zeros(len(grid.ijk), 3, device=grid.ijk.device)
 
@@ -213,7 +212,7 @@ class _Layout:
         self.normal[: len(normal)] = normal
 
 
-def _condition(x: Tensor, grid: TorchGrid | FvdbGrid | FixedGrid, normal: Tensor) -> Tensor:
+def _condition(x: Tensor, grid: UNetGrid, normal: Tensor) -> Tensor:
     """The fine model's input: latents, voxel indices and normals, [N, C]."""
     return torch.cat((x, grid.ijk.float(), normal), dim=1)
 

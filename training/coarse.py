@@ -11,6 +11,7 @@ from torch import Tensor
 from models.config import DenseUNetConfig
 from models.dense import DenseUNet
 from models.layers import TextContext
+from models.runtime import Runtime
 from models.stages import CoarseStage
 from models.text import TextEncoder
 from models.vae import Decoder
@@ -72,7 +73,7 @@ def train_coarse(
     def stage() -> CoarseStage:
         average = trainer.average
         assert isinstance(average, DenseUNet)
-        return CoarseStage(config, average, decoder, scale_factor, encoder.null, device)
+        return CoarseStage(config, average, decoder, scale_factor, encoder.null, Runtime(device))
 
     def sample(step: int) -> None:
         model = stage()

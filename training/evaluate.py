@@ -23,6 +23,8 @@ from models import threads
 from models.config import to_dict
 from models.loading import load_coarse, load_fine, load_text
 from models.pipeline import Pipeline
+from models.shape import Shape
+from models.runtime import Runtime
 from models.shape import Shape, Voxels
 from training.classifier import CLASSIFIER_FILE, ShapeClassifier, accuracy, judge, load_classifier, train_classifier
 from training.dataset import SHARD, balanced, load_shapes, make_shapes
@@ -182,11 +184,12 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     options = _parser().parse_args(arguments)
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    runtime = Runtime(device)
     threads.use(torch.get_num_threads())
     root: Path = options.checkpoint_dir
     text = load_text(root / "demo_text")
     pipeline = Pipeline(
-        text, load_coarse(root / "demo_coarse", text.null, device), load_fine(root / "demo_fine", device)
+        text, load_coarse(root / "demo_coarse", text.null, runtime), load_fine(root / "demo_fine", runtime)
     )
     # Results of other weights or settings must not be mixed: each has a folder of its own.
     mark = hashlib.blake2b(digest_size=6)

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from models.config import SparseUNetConfig
+from models.runtime import Runtime
 from models.shape import Voxels
 from models.sparse import SparseUNet
 from models.stages import FineStage
@@ -58,7 +59,7 @@ def train_fine(
     def stage() -> FineStage:
         average = trainer.average
         assert isinstance(average, SparseUNet)
-        return FineStage(config, average, decoder, scale_factor, device)
+        return FineStage(config, average, decoder, scale_factor, Runtime(device))
 
     def sample(step: int) -> None:
         model = stage()

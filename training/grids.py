@@ -24,6 +24,7 @@ class TrainingGrid(TorchGrid):
     """`TorchGrid` for training; grids derived from it are of the same kind."""
 
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """See `UNetGrid.conv3`."""
         packed = weight.permute(2, 3, 4, 1, 0).reshape(-1, weight.shape[0])
         device = features.device.type
         if torch.is_autocast_enabled(device):
@@ -33,11 +34,13 @@ class TrainingGrid(TorchGrid):
         return output if bias is None else output + bias.to(output.dtype)
 
     def average_pool(self, features: Tensor) -> Tensor:
+        """See `UNetGrid.average_pool`."""
         _, parent, children = self._coarse
         pooled: Tensor = _Collect.apply(features, parent, children)  # type: ignore[no-untyped-call]
         return pooled / 8
 
     def upsample(self, features: Tensor) -> Tensor:
+        """See `UNetGrid.upsample`."""
         _, parent, children = self._coarse
         output: Tensor = _Expand.apply(features, parent, children)  # type: ignore[no-untyped-call]
         return output

@@ -18,10 +18,9 @@ from api.settings import Settings
 from api.telemetry import metrics
 from models import threads
 from models.cache import LRUCache
-from models.grids import GridClass, TorchGrid, choose_backend, name_of
 from models.importer import ensure_imported
 from models.loading import load_coarse, load_fine, load_text
-from models.precision import choose_dtype
+from models.runtime import Runtime
 from models.stages import CoarseStage, FineStage
 from models.store import ModelSet, find, name_of_weights
 from models.text import TextEmbedding, TextEncoder
@@ -44,9 +43,7 @@ class LoadedModels:
         self.model_set = ""
         """Which set of models this is, see `Status.model_set`."""
         self.gpu_name: str | None = None
-        self.device = torch.device("cpu")
-        self._dtype = torch.float32
-        self._backend: GridClass = TorchGrid
+        self.runtime = Runtime()
         self._text: TextEncoder | None = None
         self._coarse: CoarseStage | None = None
         self._coarse_folder: Path | None = None
@@ -69,7 +66,7 @@ class LoadedModels:
             CheckpointError, ConfigError: a model cannot be read.
         """
         threads.use(self.settings.threads)
-        self.device = self._find_device()
+        self.runtime = Runtime(self._find_device())
         faults = ensure_imported(self.settings.checkpoint_dir)
         found = find(self.settings.model)
         if self.settings.config is not None:
@@ -79,17 +76,16 @@ class LoadedModels:
             raise ModelsUnavailable(" ".join([*faults, _missing(found)]))
         self.model_set = found.name if self.settings.config is None else "own"
         with self._loading("text"):
-            self._text = load_text(found.text).to(self.device)
-        self._dtype = choose_dtype(self.settings.dtype, self.device)
-        self._backend = choose_backend(self.settings.backend, self.device, self._dtype)
+            self._text = load_text(found.text).to(self.runtime.device)
+        self.runtime = Runtime.choose(self.runtime.device, self.settings.dtype, self.settings.backend)
         self._coarse_folder, self._fine_folder = found.coarse, found.fine
         used = (found.text, found.coarse, found.fine)
         self.tags = " ".join(name_of_weights(folder) for folder in used if folder is not None)
         self.coarse()
-        metrics.build(torch.__version__, torch.version.cuda, backend=name_of(self._backend))
+        metrics.build(torch.__version__, torch.version.cuda, backend=self.runtime.backend)
         log.info(
             "models of the %s set on %s in %s, sparse grids by %s",
-            found.name, self.gpu_name or "the CPU", str(self._dtype).removeprefix("torch."), name_of(self._backend),
+            found.name, self.gpu_name or "the CPU", self.runtime.dtype_name, self.runtime.backend,
         )  # fmt: skip
 
     def embed(self, prompt: str) -> TextEmbedding:
@@ -102,8 +98,8 @@ class LoadedModels:
     @property
     def arithmetic(self) -> str:
         """What changes the last bits of results besides the weights: device, number format, grids, threads."""
-        dtype = str(self._dtype).removeprefix("torch.")
-        return f"{self.gpu_name or 'cpu'}, {dtype}, {name_of(self._backend)}, {torch.get_num_threads()} threads"
+        runtime, count = self.runtime, torch.get_num_threads()
+        return f"{self.gpu_name or 'cpu'}, {runtime.dtype_name}, {runtime.backend}, {count} threads"
 
     def coarse(self) -> CoarseStage:
         """The coarse stage, loaded again now if it had to make room."""
@@ -111,16 +107,14 @@ class LoadedModels:
             if self._text is None or self._coarse_folder is None:
                 raise ModelsUnavailable("The coarse model is not loaded.")
             with self._loading("coarse"):
-                self._coarse = load_coarse(
-                    self._coarse_folder, self._text.null, self.device, self._dtype, self._backend
-                )
+                self._coarse = load_coarse(self._coarse_folder, self._text.null, self.runtime)
         return self._coarse
 
     def fine(self) -> FineStage | None:
         """The fine stage, loaded now if it is not yet; None if there is none."""
         if self._fine is None and self._fine_folder is not None:
             with self._loading("fine"):
-                self._fine = load_fine(self._fine_folder, self.device, self._dtype, self._backend)
+                self._fine = load_fine(self._fine_folder, self.runtime)
         return self._fine
 
     def empty_caches(self) -> None:
@@ -138,7 +132,7 @@ class LoadedModels:
         log.warning("the %s model leaves memory to make room, and is loaded again when it is needed", idle)
         setattr(self, f"_{idle}", None)
         gc.collect()
-        if self.device.type == "cuda":
+        if self.runtime.device.type == "cuda":
             torch.cuda.empty_cache()
 
     @contextmanager
@@ -149,9 +143,12 @@ class LoadedModels:
 
     def show_memory(self) -> None:
         """Puts the GPU's memory into the metrics."""
-        if self.device.type == "cuda":
-            _, total = torch.cuda.mem_get_info(self.device)
-            allocated, reserved = torch.cuda.memory_allocated(self.device), torch.cuda.memory_reserved(self.device)
+        if self.runtime.device.type == "cuda":
+            _, total = torch.cuda.mem_get_info(self.runtime.device)
+            allocated, reserved = (
+                torch.cuda.memory_allocated(self.runtime.device),
+                torch.cuda.memory_reserved(self.runtime.device),
+            )
             metrics.gpu_memory(allocated, reserved, total)
 
     def _find_device(self) -> torch.device:
@@ -168,10 +165,10 @@ class LoadedModels:
 
     def lost(self) -> bool:
         """Whether the GPU answers this process no more, as after an illegal access to its memory."""
-        if self.device.type != "cuda":
+        if self.runtime.device.type != "cuda":
             return False
         try:
-            torch.cuda.synchronize(self.device)
+            torch.cuda.synchronize(self.runtime.device)
         except RuntimeError:
             return True
         return False

@@ -12,6 +12,7 @@ import torch
 
 from cli.bench.subjects import WORDS, coarse_stage, embedding, fine_stage
 from models.precision import choose_dtype
+from models.runtime import Runtime
 
 T = TypeVar("T")
 
@@ -32,8 +33,8 @@ class Run:
 
 def measure(size: str, device: torch.device, steps: int, runs: int) -> Iterator[Run]:
     """Generations from random prompts, guided, one after the other, with both stages loaded."""
-    dtype = choose_dtype("auto", device)
-    coarse, fine = coarse_stage(size, device, dtype), fine_stage(size, device, dtype)
+    runtime = Runtime(device, choose_dtype("auto", device))
+    coarse, fine = coarse_stage(size, runtime), fine_stage(size, runtime)
     for number in range(1, runs + 1):
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()

@@ -11,6 +11,7 @@ from torch import nn
 
 from cli.bench.subjects import coarse_samples, coarse_stage, fine_samples, fine_stage
 from models.precision import choose_dtype
+from models.runtime import Runtime
 from models.stages import CoarseStage, FineStage
 
 GIB = 2**30
@@ -33,9 +34,9 @@ def weights(module: nn.Module) -> float:
 
 def measure(size: str, device: torch.device, batches: Sequence[int]) -> Iterator[Use]:
     """Weights of each stage, then peaks (weights of that stage included) of steps and of decoding."""
-    dtype = choose_dtype("auto", device)
-    yield from _coarse(coarse_stage(size, device, dtype), batches)
-    yield from _fine(fine_stage(size, device, dtype))
+    runtime = Runtime(device, choose_dtype("auto", device))
+    yield from _coarse(coarse_stage(size, runtime), batches)
+    yield from _fine(fine_stage(size, runtime))
 
 
 def _coarse(stage: CoarseStage, batches: Sequence[int]) -> Iterator[Use]:

@@ -13,6 +13,7 @@ import torch
 from cli.bench.subjects import coarse_samples, coarse_stage, fine_samples, fine_stage
 from models import kernels, threads
 from models.kernels import OFF, Switches
+from models.runtime import Runtime
 from models.stages import DiffusionStage
 from models.state import DiffusionState
 
@@ -78,7 +79,7 @@ def _coarse(
     size: str, device: torch.device, dtype: torch.dtype, ways: Sequence[Variant], batches: Sequence[int],
     repetitions: int, steps: int,
 ) -> Iterator[Measurement]:  # fmt: skip
-    stage = coarse_stage(size, device, dtype)
+    stage = coarse_stage(size, Runtime(device, dtype))
     for count in batches:
         yield from _side_by_side(stage, coarse_samples(stage, count), ways, repetitions, steps)
 
@@ -86,7 +87,7 @@ def _coarse(
 def _fine(
     size: str, device: torch.device, dtype: torch.dtype, ways: Sequence[Variant], repetitions: int, steps: int
 ) -> Iterator[Measurement]:
-    stage = fine_stage(size, device, dtype)
+    stage = fine_stage(size, Runtime(device, dtype))
     yield from _side_by_side(stage, fine_samples(stage, 1), ways, repetitions, steps)
 
 

@@ -15,6 +15,7 @@ from models.config import DenseUNetConfig, SparseUNetConfig, StageConfig, load_c
 from models.dense import DenseUNet
 from models.loading import CONFIG_FILE, load_coarse, load_fine
 from models.presets import SIZES
+from models.runtime import Runtime
 from models.shape import Voxels
 from models.sparse import SparseUNet
 from models.stages import CoarseStage, FineStage
@@ -33,25 +34,25 @@ def demo_is_there() -> bool:
     return all((CHECKPOINTS / name / CONFIG_FILE).is_file() for name in ("demo_coarse", "demo_fine"))
 
 
-def coarse_stage(size: str, device: torch.device, dtype: torch.dtype) -> CoarseStage:
+def coarse_stage(size: str, runtime: Runtime) -> CoarseStage:
     """A coarse stage: size "demo", or one of `models.presets.SIZES` with random weights."""
     if size == "demo":
-        return load_coarse(CHECKPOINTS / "demo_coarse", embedding(2, _width("demo_coarse")), device, dtype)
+        return load_coarse(CHECKPOINTS / "demo_coarse", embedding(2, _width("demo_coarse")), runtime)
     config = SIZES[size]["coarse"]
     assert isinstance(config.unet, DenseUNetConfig)
     null = embedding(2, config.unet.context_dim)
-    unet, decoder = random(DenseUNet, config.unet, device), random_decoder(config, device)
-    return CoarseStage(config, unet, decoder, 1.0, null, device, dtype)
+    unet, decoder = random(DenseUNet, config.unet, runtime.device), random_decoder(config, runtime.device)
+    return CoarseStage(config, unet, decoder, 1.0, null, runtime)
 
 
-def fine_stage(size: str, device: torch.device, dtype: torch.dtype) -> FineStage:
+def fine_stage(size: str, runtime: Runtime) -> FineStage:
     """A fine stage, like `coarse_stage`."""
     if size == "demo":
-        return load_fine(CHECKPOINTS / "demo_fine", device, dtype)
+        return load_fine(CHECKPOINTS / "demo_fine", runtime)
     config = SIZES[size]["fine"]
     assert isinstance(config.unet, SparseUNetConfig)
-    unet, decoder = random(SparseUNet, config.unet, device), random_decoder(config, device)
-    return FineStage(config, unet, decoder, 1.0, device, dtype)
+    unet, decoder = random(SparseUNet, config.unet, runtime.device), random_decoder(config, runtime.device)
+    return FineStage(config, unet, decoder, 1.0, runtime)
 
 
 def random(kind: type[Module], config: object, device: torch.device) -> Module:

@@ -16,7 +16,7 @@ from cli.parity.formats import compare_formats
 from cli.parity.golden import Case
 from cli.parity.networks import check_ddim, check_dense_unet, check_sparse_unet, check_vae
 from models.errors import XCubeError
-from models.grids import GridClass, TorchGrid, choose_backend
+from models.grids import Grid, TorchGrid, choose_backend
 from models.precision import DTYPES
 
 GOLDEN = Path(__file__).resolve().parents[2] / "tests" / "golden"
@@ -31,12 +31,12 @@ CASES: dict[str, Callable[[Case], None]] = {
 
 
 @torch.inference_mode()
-def run(folder: Path, device: torch.device, backend: GridClass = TorchGrid) -> list[Case]:
+def run(folder: Path, device: torch.device, grids: type[Grid] = TorchGrid) -> list[Case]:
     """Runs every case the folder has."""
     cases = []
     for name, check in CASES.items():
         if (folder / f"{name}.io.safetensors").exists():
-            case = Case.open(folder, name, device, backend)
+            case = Case.open(folder, name, device, grids)
             check(case)
             cases.append(case)
     return cases
@@ -57,11 +57,11 @@ def main() -> int:
     torch.backends.cudnn.allow_tf32 = False
     device = torch.device(options.device)
     try:
-        backend = choose_backend(options.backend, device)
+        grids = choose_backend(options.backend, device)
         if options.dtype:
-            cases = [compare_formats(DTYPES[options.dtype], device, backend)]
+            cases = [compare_formats(DTYPES[options.dtype], device, grids)]
         else:
-            cases = run(options.folder, device, backend)
+            cases = run(options.folder, device, grids)
     except XCubeError as error:
         print(error)
         return 1

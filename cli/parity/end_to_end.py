@@ -14,6 +14,7 @@ from models.checkpoint.official import open_official
 from models.checkpoint.source import Source
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig
 from models.dense import DenseUNet
+from models.runtime import Runtime
 from models.schedulers import DDIM, leading_timesteps
 from models.shape import Voxels
 from models.sparse import SparseUNet
@@ -100,14 +101,15 @@ def _stage(case: Case, stage: Stage, null: TextEmbedding) -> DiffusionStage:
     decoder = Decoder(config.vae)
     decoder.load_state_dict(_under(source, "vae."))
     scale_factor = source.read("scale_factor").item()
+    runtime = Runtime(case.device, grids=case.grids)
     if isinstance(config.unet, DenseUNetConfig):
         dense = DenseUNet(config.unet)
         dense.load_state_dict(_under(source, "unet."))
-        return CoarseStage(config, dense, decoder, scale_factor, null, case.device, backend=case.backend)
+        return CoarseStage(config, dense, decoder, scale_factor, null, runtime)
     assert isinstance(config.unet, SparseUNetConfig)
     sparse = SparseUNet(config.unet)
     sparse.load_state_dict(_under(source, "unet."))
-    return FineStage(config, sparse, decoder, scale_factor, case.device, backend=case.backend)
+    return FineStage(config, sparse, decoder, scale_factor, runtime)
 
 
 def _under(source: Source, prefix: str) -> dict[str, Tensor]:

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from cli.parity.golden import Case, Check
-from models.grids import GridClass
+from models.grids import Grid
 from models.loading import load_coarse, load_fine, load_text
+from models.runtime import Runtime
 from models.shape import Voxels
 from models.stages import CoarseStage, DiffusionStage, FineStage
 from models.state import DiffusionState
@@ -23,19 +24,16 @@ LEAST_IOU, LEAST_IOU_OF_A_SHAPE = 0.99, 0.95
 """Over all voxels of a stage's shapes together, and for each shape: guidance multiplies rounding by up to 1 + 2 s."""
 
 
-def compare_formats(dtype: torch.dtype, device: torch.device, backend: GridClass) -> Case:
+def compare_formats(dtype: torch.dtype, device: torch.device, grids: type[Grid]) -> Case:
     """The overlap of coarse shapes, and of fine shapes made from the same coarse one, prompt by prompt.
 
     Raises ConfigError or CheckpointError if there are no demo models.
     """
-    case = Case(f"{dtype} and float32".replace("torch.", ""), {}, {}, CHECKPOINTS, device, backend)
+    case = Case(f"{dtype} and float32".replace("torch.", ""), {}, {}, CHECKPOINTS, device, grids)
     text = load_text(CHECKPOINTS / "demo_text")
-    exact, other = (
-        load_coarse(CHECKPOINTS / "demo_coarse", text.null, device, each, backend) for each in (torch.float32, dtype)
-    )
-    exact_fine, other_fine = (
-        load_fine(CHECKPOINTS / "demo_fine", device, each, backend) for each in (torch.float32, dtype)
-    )
+    runtimes = [Runtime(device, each, grids) for each in (torch.float32, dtype)]
+    exact, other = (load_coarse(CHECKPOINTS / "demo_coarse", text.null, runtime) for runtime in runtimes)
+    exact_fine, other_fine = (load_fine(CHECKPOINTS / "demo_fine", runtime) for runtime in runtimes)
     coarse, fine = np.zeros(2), np.zeros(2)
     for seed, prompt in enumerate(PROMPTS):
         embedding = text.encode([prompt])[0]

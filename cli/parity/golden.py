@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.grids import FvdbGrid, GridClass, TorchGrid
+from models.grids import Grid, TorchGrid
 from models.grids.ordering import voxel_keys
 
 
@@ -24,22 +24,22 @@ class Case:
     meta: dict[str, Any]
     folder: Path
     device: torch.device
-    backend: GridClass = TorchGrid
+    grids: type[Grid] = TorchGrid
     checks: list[Check] = field(default_factory=list)
 
     @classmethod
-    def open(cls, folder: Path, name: str, device: torch.device, backend: GridClass = TorchGrid) -> Case:
+    def open(cls, folder: Path, name: str, device: torch.device, grids: type[Grid] = TorchGrid) -> Case:
         """Reads NAME.io.safetensors and NAME.json."""
         tensors = {key: value.to(device) for key, value in load_file(folder / f"{name}.io.safetensors").items()}
-        return cls(name, tensors, json.loads((folder / f"{name}.json").read_text()), folder, device, backend)
+        return cls(name, tensors, json.loads((folder / f"{name}.json").read_text()), folder, device, grids)
 
     def weights(self) -> dict[str, Tensor]:
         """NAME.weights.safetensors as float32: matrices are stored as float16, which holds them exactly."""
         return {k: v.float() for k, v in load_file(self.folder / f"{self.name}.weights.safetensors").items()}
 
-    def grid(self, ijk: Tensor, batch: Tensor | None = None) -> TorchGrid | FvdbGrid:
+    def grid(self, ijk: Tensor, batch: Tensor | None = None) -> Grid:
         """A grid of the backend that is compared."""
-        return self.backend.from_ijk(ijk, batch)
+        return self.grids.from_ijk(ijk, batch)
 
     def close(self, quantity: str, ours: Tensor, golden: Tensor, limit: float) -> None:
         """Records the largest absolute difference; different shapes count as infinity."""

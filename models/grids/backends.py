@@ -11,18 +11,25 @@ from torch import Tensor
 
 from models.errors import BackendError, ConfigError
 from models.grids.fvdb_grid import FvdbGrid, library
+from models.grids.interface import Grid
 from models.grids.torch_grid import TorchGrid
 
 log = logging.getLogger("xcube.voxels")
-GridClass = type[TorchGrid] | type[FvdbGrid]
-BACKENDS: dict[str, GridClass] = {"torch": TorchGrid, "fvdb": FvdbGrid}
+BACKENDS: dict[str, type[Grid]] = {"torch": TorchGrid, "fvdb": FvdbGrid}
 RADIUS, CHANNELS, REPETITIONS, LARGEST_ERROR = 24, 64, 20, 0.02
 
 
-def choose_backend(name: str, device: torch.device | str, dtype: torch.dtype = torch.float32) -> GridClass:
-    """The class of all grids: by name, or for "auto" fvdb on a GPU where it imports and wins a short test, else torch.
+def choose_backend(name: str, device: torch.device | str, dtype: torch.dtype = torch.float32) -> type[Grid]:
+    """The class of all grids.
 
-    Raises BackendError if fvdb was asked for and cannot be used, ConfigError for an unknown name.
+    Args:
+        name: "torch", "fvdb", or "auto" for fvdb on a GPU where it imports and wins a short test, and torch elsewhere.
+        device: Where the models run.
+        dtype: Number format of the denoisers, in which the test runs.
+
+    Raises:
+        BackendError: fvdb was asked for and cannot be used.
+        ConfigError: There is no backend of that name.
     """
     if name not in ("auto", *BACKENDS):
         raise ConfigError(f"the backend is {name!r} but must be one of auto, {', '.join(BACKENDS)}")
@@ -38,9 +45,9 @@ def choose_backend(name: str, device: torch.device | str, dtype: torch.dtype = t
     return FvdbGrid if name == "fvdb" or _wins(torch.device(device), dtype) else TorchGrid
 
 
-def name_of(backend: GridClass) -> str:
+def name_of(grids: type[Grid]) -> str:
     """The name that `choose_backend` takes."""
-    return next(name for name, known in BACKENDS.items() if known is backend)
+    return next(name for name, known in BACKENDS.items() if known is grids)
 
 
 def _wins(device: torch.device, dtype: torch.dtype) -> bool:
@@ -62,7 +69,7 @@ def _wins(device: torch.device, dtype: torch.dtype) -> bool:
     return error_found < LARGEST_ERROR and fvdb_seconds < seconds
 
 
-def _timed(grid: TorchGrid | FvdbGrid, features: Tensor, weight: Tensor) -> tuple[Tensor, float]:
+def _timed(grid: Grid, features: Tensor, weight: Tensor) -> tuple[Tensor, float]:
     """The result of a layer, and seconds for one run of it after the first."""
     wait: Callable[[], None] = torch.cuda.synchronize if features.is_cuda else _nothing
     result = grid.conv3(features, weight)

@@ -39,7 +39,7 @@ def _round_up(size: float) -> int:
 
 
 class FixedGrid:
-    """`models.grids.Grid` of one sample, as far as a U-Net needs it, with room for `rooms` voxels a level.
+    """`models.grids.UNetGrid` of one sample, with room for `rooms` voxels a level.
 
     Features on it are [rooms[0], C]. It has the voxels of the grid that `load` took last, and none before.
     """
@@ -55,6 +55,11 @@ class FixedGrid:
         if self._coarse is not None:
             self._parents = torch.zeros(room, dtype=torch.int64, device=device)
             self._children = torch.full((rooms[1], 8), room, dtype=torch.int32, device=device)
+
+    @property
+    def batch(self) -> Tensor:
+        """All rows belong to the one sample, int64 [rooms[0]]."""
+        return torch.zeros(len(self.ijk), dtype=torch.int64, device=self.ijk.device)
 
     def load(self, grid: TorchGrid) -> None:
         """Takes the voxels of a grid of one sample, for which there must be room on every level."""
@@ -75,7 +80,7 @@ class FixedGrid:
         return torch.where(self._inside, features, 0.0)
 
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        """See `Grid.conv3`."""
+        """See `UNetGrid.conv3`."""
         from models.kernels.convolution import gather_gemm
 
         packed = weight.permute(2, 3, 4, 1, 0).reshape(TAPS, features.shape[1], -1)
@@ -87,13 +92,13 @@ class FixedGrid:
         return self._coarse
 
     def average_pool(self, features: Tensor) -> Tensor:
-        """See `Grid.average_pool`."""
+        """See `UNetGrid.average_pool`."""
         from models.kernels.pooling import average_children
 
         return average_children(features, self._children, real=self.coarse().real)
 
     def upsample(self, features: Tensor) -> Tensor:
-        """See `Grid.upsample`."""
+        """See `UNetGrid.upsample`."""
         return features.index_select(0, self._parents)
 
 

@@ -21,7 +21,11 @@ from models.grids.torch_grid import TorchGrid
 
 @lru_cache(maxsize=1)
 def library() -> Any:
-    """The module `fvdb`. Raises BackendError if it is not there, does not load, or is something else of that name."""
+    """The module `fvdb`.
+
+    Raises:
+        BackendError: It is not there, does not load, or is something else of that name.
+    """
     try:
         module: Any = importlib.import_module("fvdb")
     except (ImportError, OSError) as error:
@@ -46,13 +50,13 @@ class FvdbGrid:
 
     @classmethod
     def from_ijk(cls, ijk: Tensor, batch: Tensor | None = None, batch_size: int | None = None) -> Self:
-        """A grid of the given voxels; arguments and errors are those of `TorchGrid.from_ijk`."""
+        """See `Grid.from_ijk`."""
         checked = TorchGrid.from_ijk(ijk, batch, batch_size)
         return cls(library().GridBatch.from_ijk(library().JaggedTensor(list(checked.ijk.split(checked.counts)))))
 
     @classmethod
     def dense(cls, resolution: int, batch_size: int = 1, device: torch.device | str = "cpu") -> Self:
-        """Full cubes, like `TorchGrid.dense`."""
+        """See `Grid.dense`."""
         full = TorchGrid.dense(resolution, batch_size, device)
         return cls.from_ijk(full.ijk, full.batch, batch_size)
 
@@ -61,11 +65,13 @@ class FvdbGrid:
 
     @cached_property
     def batch(self) -> Tensor:
+        """See `UNetGrid.batch`."""
         sizes = torch.tensor(self.counts, device=self.grid.ijk.jdata.device)
         return torch.arange(len(self.counts), device=sizes.device).repeat_interleave(sizes)
 
     @cached_property
     def ijk(self) -> Tensor:
+        """See `UNetGrid.ijk`."""
         return self._from_library(self.grid.ijk).int()
 
     @cached_property
@@ -95,9 +101,11 @@ class FvdbGrid:
         return data.index_select(0, self._order)
 
     def rows_of(self, ijk: Tensor, batch: Tensor) -> Tensor:
+        """See `Grid.rows_of`."""
         return find_rows(self._keys, voxel_keys(ijk, batch))
 
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """See `UNetGrid.conv3`."""
         if not len(self):
             return features.new_zeros(0, weight.shape[0])
         # The library rounds the sum to the format of the features after every tap: in half precision 27 times.
@@ -111,22 +119,27 @@ class FvdbGrid:
         return type(self)(self.grid.coarsened_grid(2))
 
     def coarse(self) -> Self:
+        """See `UNetGrid.coarse`."""
         return self._coarse if len(self) else self
 
     def average_pool(self, features: Tensor) -> Tensor:
+        """See `UNetGrid.average_pool`."""
         if not len(self):
             return features
         pooled, _ = self.grid.avg_pool(2, self._to_library(features), coarse_grid=self._coarse.grid)
         return self._coarse._from_library(pooled)
 
     def upsample(self, features: Tensor) -> Tensor:
+        """See `UNetGrid.upsample`."""
         return features.index_select(0, self.coarse().rows_of(self.ijk >> 1, self.batch))
 
     def refine(self, keep: Tensor) -> tuple[Self, Tensor]:
+        """See `Grid.refine`."""
         if not bool(keep.any()):
             return self.prune(keep), keep.nonzero()[:, 0]
         fine = type(self)(self.grid.refined_grid(2, mask=self._to_library(keep)))
         return fine, self.rows_of(fine.ijk >> 1, fine.batch)
 
     def prune(self, keep: Tensor) -> Self:
+        """See `Grid.prune`."""
         return type(self)(self.grid.pruned_grid(self._to_library(keep)))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol, Self
 
+import torch
 from torch import Tensor
 
 
-class Grid(Protocol):
-    """A batch of sparse voxel grids.
+class UNetGrid(Protocol):
+    """A batch of sparse voxel grids, as far as a denoiser needs it.
 
     Rows run in ascending (sample, i, j, k) order, so every feature tensor [N, C] on a grid has one meaning on every
-    backend. Samples may have any number of voxels, none included. A grid never changes; what is derived from it
-    (neighbour tables, plans, the coarser grid) is made at first use and kept.
+    backend. What is derived from a grid (neighbour tables, plans, the coarser grid) is made at first use and kept.
     """
 
     @property
@@ -34,7 +34,13 @@ class Grid(Protocol):
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """3x3x3 convolution whose output voxels are the input voxels; absent neighbours count as zero.
 
-        features [N, Cin], weight [Cout, Cin, 3, 3, 3] with taps along x, y, z, bias [Cout] -> [N, Cout].
+        Args:
+            features: [N, Cin].
+            weight: [Cout, Cin, 3, 3, 3], taps along x, y, z.
+            bias: [Cout].
+
+        Returns:
+            [N, Cout].
         """
 
     def coarse(self) -> Self:
@@ -45,6 +51,30 @@ class Grid(Protocol):
 
     def upsample(self, features: Tensor) -> Tensor:
         """[M, C] on `coarse()` -> [N, C]: every voxel takes its parent's value."""
+
+
+class Grid(UNetGrid, Protocol):
+    """A batch of sparse voxel grids. Samples may have any number of voxels, none included. A grid never changes."""
+
+    @classmethod
+    def from_ijk(cls, ijk: Tensor, batch: Tensor | None = None, batch_size: int | None = None) -> Self:
+        """A grid of the given voxels.
+
+        Args:
+            ijk: Integer [N, 3] in ascending (batch, i, j, k) order without duplicates; `sort_voxels` gives the order.
+            batch: The sample of each voxel, [N]; None for a single sample.
+            batch_size: Samples in all, where the last of them have no voxel.
+
+        Raises:
+            ValueError: Voxels are out of order, repeated, or out of the 16-bit range.
+        """
+
+    @classmethod
+    def dense(cls, resolution: int, batch_size: int = 1, device: torch.device | str = "cpu") -> Self:
+        """Full cubes of `resolution` voxels a side with indices -resolution/2 … resolution/2 - 1."""
+
+    def __len__(self) -> int:
+        """N, the voxels of all samples."""
 
     def refine(self, keep: Tensor) -> tuple[Self, Tensor]:
         """Splits the voxels where `keep` (bool [N]) holds into 8: the finer grid and each child's parent row [8K]."""

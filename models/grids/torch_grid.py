@@ -34,12 +34,7 @@ class TorchGrid:
 
     @classmethod
     def from_ijk(cls, ijk: Tensor, batch: Tensor | None = None, batch_size: int | None = None) -> Self:
-        """A grid of the given voxels.
-
-        ijk: integer [N, 3] in ascending (batch, i, j, k) order without duplicates (`sort_voxels` gives the order).
-        batch: [N], or None for a single sample. batch_size is needed where trailing samples are empty.
-        Raises ValueError if voxels are out of order, repeated or out of the 16-bit range.
-        """
+        """See `Grid.from_ijk`."""
         if batch is None:
             counts: tuple[int, ...] = (ijk.shape[0],)
         else:
@@ -58,7 +53,7 @@ class TorchGrid:
 
     @classmethod
     def dense(cls, resolution: int, batch_size: int = 1, device: torch.device | str = "cpu") -> Self:
-        """Full cubes of `resolution` voxels a side with indices -resolution/2 … resolution/2 - 1."""
+        """See `Grid.dense`."""
         axis = torch.arange(resolution, device=device) - resolution // 2
         ijk = torch.cartesian_prod(axis, axis, axis)
         batch = torch.arange(batch_size, device=device).repeat_interleave(ijk.shape[0])
@@ -69,13 +64,16 @@ class TorchGrid:
 
     @cached_property
     def ijk(self) -> Tensor:
+        """See `UNetGrid.ijk`."""
         return keys_to_voxels(self.keys)[0]
 
     @cached_property
     def batch(self) -> Tensor:
+        """See `UNetGrid.batch`."""
         return keys_to_voxels(self.keys)[1]
 
     def rows_of(self, ijk: Tensor, batch: Tensor) -> Tensor:
+        """See `Grid.rows_of`."""
         return find_rows(self.keys, voxel_keys(ijk, batch))
 
     @cached_property
@@ -100,6 +98,7 @@ class TorchGrid:
         return self.neighbours.T.int().contiguous()
 
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """See `UNetGrid.conv3`."""
         packed = weight.permute(2, 3, 4, 1, 0).reshape(-1, weight.shape[0])
         small = 0 < features.numel() < 2**31
         if small and features.dtype == weight.dtype and kernels.usable("convolution", features):
@@ -139,6 +138,7 @@ class TorchGrid:
         return grid, parent, children
 
     def coarse(self) -> Self:
+        """See `UNetGrid.coarse`."""
         return self._coarse[0]
 
     @property
@@ -152,6 +152,7 @@ class TorchGrid:
         return self._coarse[2]
 
     def average_pool(self, features: Tensor) -> Tensor:
+        """See `UNetGrid.average_pool`."""
         children = self._coarse[2]
         if len(self.counts) == 1 and len(self) and kernels.usable("pooling", features):
             from models.kernels.pooling import average_children
@@ -161,9 +162,11 @@ class TorchGrid:
         return padded.index_select(0, children.view(-1)).view(-1, 8, features.shape[1]).sum(dim=1) / 8
 
     def upsample(self, features: Tensor) -> Tensor:
+        """See `UNetGrid.upsample`."""
         return features.index_select(0, self._coarse[1])
 
     def refine(self, keep: Tensor) -> tuple[Self, Tensor]:
+        """See `Grid.refine`."""
         parents = keep.nonzero()[:, 0]
         octants = torch.cartesian_prod(*(torch.arange(2, device=keep.device),) * 3)
         ijk = (2 * self.ijk[parents, None] + octants).reshape(-1, 3)
@@ -173,6 +176,7 @@ class TorchGrid:
         return type(self)(keys, counts), parents.repeat_interleave(8)[order]
 
     def prune(self, keep: Tensor) -> Self:
+        """See `Grid.prune`."""
         return type(self)(self.keys[keep], self._kept_counts(keep))
 
     def _kept_counts(self, keep: Tensor) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ import torch
 from models.graphs import Graph, Graphs
 from models.kernels import OFF
 from models.precision import choose_dtype
+from models.runtime import Runtime
 from models.shape import Voxels
 from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
@@ -21,15 +22,19 @@ from tests.support.tiny import coarse_stage, fine_stage, text
 BF16, FP32 = torch.bfloat16, torch.float32
 
 
+def on_gpu(dtype: torch.dtype, graphs: bool) -> Runtime:
+    return Runtime(torch.device("cuda"), dtype, graphs=graphs)
+
+
 def coarse_on_gpu(dtype: torch.dtype, graphs: bool = True) -> CoarseStage:
     cpu = coarse_stage()
     null = TextEmbedding(cpu.null)
-    return CoarseStage(cpu.config, cpu.unet, cpu.decoder, cpu.scale_factor, null, "cuda", dtype, graphs)
+    return CoarseStage(cpu.config, cpu.unet, cpu.decoder, cpu.scale_factor, null, on_gpu(dtype, graphs))
 
 
 def fine_on_gpu(dtype: torch.dtype, graphs: bool = True) -> FineStage:
     cpu = fine_stage()
-    return FineStage(cpu.config, cpu.unet, cpu.decoder, cpu.scale_factor, "cuda", dtype, graphs)
+    return FineStage(cpu.config, cpu.unet, cpu.decoder, cpu.scale_factor, on_gpu(dtype, graphs))
 
 
 def samples(stage: CoarseStage, count: int) -> list[DiffusionState]:

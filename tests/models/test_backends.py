@@ -12,6 +12,7 @@ import torch
 from models.errors import BackendError, ConfigError
 from models.grids import FvdbGrid, TorchGrid, backends, choose_backend, name_of
 from models.grids.fvdb_grid import library
+from models.runtime import Runtime
 from models.stages import FineStage
 from tests.models.test_stages import shape
 from tests.support import stand_in_fvdb
@@ -84,7 +85,7 @@ def test_auto_is_torch_where_the_gpu_cannot_be_used(stand_in: None, caplog: pyte
 
 def test_a_fine_generation_is_the_same_on_both_backends_and_plans_once_a_grid(stand_in: None) -> None:
     ours = fine_stage()
-    theirs = FineStage(ours.config, ours.unet, ours.decoder, ours.scale_factor, backend=FvdbGrid)
+    theirs = FineStage(ours.config, ours.unet, ours.decoder, ours.scale_factor, Runtime(grids=FvdbGrid))
     state = ours.start(shape(), text(3), seed=4, steps=4)
     stand_in_fvdb.ConvolutionPlan.made = 0
     finished = theirs.denoise([state], 4)[0]

@@ -8,16 +8,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.errors import BackendError
-from models.grids import FvdbGrid, GridClass, TorchGrid, sort_voxels
+from models.grids import FvdbGrid, Grid, TorchGrid, sort_voxels
 from models.grids.fvdb_grid import library
 from tests.support import stand_in_fvdb
 
 SIDE = 10
-AnyGrid = TorchGrid | FvdbGrid
 
 
 @pytest.fixture(params=["torch", "fvdb", "fvdb's stand-in"])
-def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> GridClass:
+def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[Grid]:
     """Every backend; fvdb itself where it can be imported."""
     if request.param == "torch":
         return TorchGrid
@@ -31,7 +30,7 @@ def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return FvdbGrid
 
 
-def scattered(backend: GridClass, seed: int, counts: tuple[int, ...]) -> AnyGrid:
+def scattered(backend: type[Grid], seed: int, counts: tuple[int, ...]) -> Grid:
     """Random voxels within -5 … 4, so that both signs and many neighbours occur."""
     generator = torch.Generator().manual_seed(seed)
     cells = [torch.randperm(SIDE**3, generator=generator)[:count].sort()[0] for count in counts]
@@ -53,7 +52,7 @@ def spread(seed: int) -> tuple[Tensor, Tensor, int]:
     return torch.cat(parts), torch.arange(5).repeat_interleave(counts), 5
 
 
-def to_dense(grid: AnyGrid, features: Tensor) -> Tensor:
+def to_dense(grid: Grid, features: Tensor) -> Tensor:
     """[N, C] -> [B, C, 10, 10, 10], zero where there is no voxel."""
     cube = torch.zeros(len(grid.counts), features.shape[1], SIDE, SIDE, SIDE, dtype=features.dtype)
     i, j, k = (grid.ijk.long() + SIDE // 2).T
@@ -61,13 +60,13 @@ def to_dense(grid: AnyGrid, features: Tensor) -> Tensor:
     return cube
 
 
-def from_dense(grid: AnyGrid, cube: Tensor) -> Tensor:
+def from_dense(grid: Grid, cube: Tensor) -> Tensor:
     i, j, k = (grid.ijk.long() + SIDE // 2).T
     return cube[grid.batch, :, i, j, k]
 
 
 @pytest.mark.parametrize("counts", [(300,), (300, 0, 17), (1, 1), (1000, 5)])
-def test_convolution_equals_a_dense_one_on_the_same_voxels(backend: GridClass, counts: tuple[int, ...]) -> None:
+def test_convolution_equals_a_dense_one_on_the_same_voxels(backend: type[Grid], counts: tuple[int, ...]) -> None:
     grid = scattered(backend, 0, counts)
     torch.manual_seed(1)
     features = torch.randn(len(grid), 6, dtype=torch.float64)
@@ -85,7 +84,7 @@ def test_convolution_in_many_blocks_equals_one_in_few(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_stays_half_and_is_rounded_once(backend: GridClass, dtype: torch.dtype) -> None:
+def test_half_precision_stays_half_and_is_rounded_once(backend: type[Grid], dtype: torch.dtype) -> None:
     grid = scattered(backend, 7, (700, 60))
     torch.manual_seed(8)
     features, weight = torch.randn(len(grid), 16).to(dtype), torch.randn(8, 16, 3, 3, 3).to(dtype)
@@ -98,7 +97,7 @@ def test_half_precision_stays_half_and_is_rounded_once(backend: GridClass, dtype
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_backends_agree_on_scattered_batches_and_on_what_is_derived_from_them(backend: GridClass, seed: int) -> None:
+def test_backends_agree_on_scattered_batches_and_on_what_is_derived_from_them(backend: type[Grid], seed: int) -> None:
     """Across the tiles of fvdb's tree, with transposed weights and with every other channel of wider features."""
     ours, theirs = TorchGrid.from_ijk(*spread(seed)), backend.from_ijk(*spread(seed))
     torch.manual_seed(seed)
@@ -139,7 +138,7 @@ def test_the_stand_in_orders_voxels_and_rounds_as_the_library_does() -> None:
     torch.testing.assert_close(*outputs, atol=2e-2, rtol=2**-7)
 
 
-def test_average_pool_divides_by_eight_even_where_children_are_missing(backend: GridClass) -> None:
+def test_average_pool_divides_by_eight_even_where_children_are_missing(backend: type[Grid]) -> None:
     grid = scattered(backend, 3, (200, 40))
     features = torch.randn(len(grid), 3, dtype=torch.float64)
     sums: dict[tuple[int, ...], Tensor] = {}
@@ -152,14 +151,14 @@ def test_average_pool_divides_by_eight_even_where_children_are_missing(backend: 
     torch.testing.assert_close(grid.average_pool(features), torch.stack([sums[parent] for parent in parents]))
 
 
-def test_upsampling_gives_every_voxel_its_parents_value(backend: GridClass) -> None:
+def test_upsampling_gives_every_voxel_its_parents_value(backend: type[Grid]) -> None:
     grid = scattered(backend, 4, (100, 0, 50))
     coarse = grid.coarse()
     fine = grid.upsample(coarse.ijk.float())
     assert torch.equal(fine, (grid.ijk >> 1).float())
 
 
-def test_refining_makes_eight_sorted_children_of_each_kept_voxel(backend: GridClass) -> None:
+def test_refining_makes_eight_sorted_children_of_each_kept_voxel(backend: type[Grid]) -> None:
     grid = scattered(backend, 5, (60, 30))
     keep = torch.rand(len(grid)) < 0.5
     children, parents = grid.refine(keep)
@@ -170,7 +169,7 @@ def test_refining_makes_eight_sorted_children_of_each_kept_voxel(backend: GridCl
     assert sum(children.counts) == len(children)
 
 
-def test_pruning_keeps_order_and_counts(backend: GridClass) -> None:
+def test_pruning_keeps_order_and_counts(backend: type[Grid]) -> None:
     grid = scattered(backend, 6, (20, 10))
     keep = torch.arange(len(grid)) % 3 == 0
     pruned = grid.prune(keep)
@@ -178,7 +177,7 @@ def test_pruning_keeps_order_and_counts(backend: GridClass) -> None:
     assert pruned.counts == (int(keep[:20].sum()), int(keep[20:].sum()))
 
 
-def test_a_grid_without_voxels_goes_through_every_operation(backend: GridClass) -> None:
+def test_a_grid_without_voxels_goes_through_every_operation(backend: type[Grid]) -> None:
     grid = backend.from_ijk(torch.zeros(0, 3, dtype=torch.int32), torch.zeros(0, dtype=torch.int64), 2)
     none = torch.zeros(0, dtype=torch.bool)
     assert grid.counts == (0, 0)
@@ -188,19 +187,19 @@ def test_a_grid_without_voxels_goes_through_every_operation(backend: GridClass) 
     assert grid.rows_of(torch.tensor([[0, 0, 0]]), torch.tensor([0])).tolist() == [0]
 
 
-def test_lookup_tells_absent_voxels_from_present_ones_and_samples_apart(backend: GridClass) -> None:
+def test_lookup_tells_absent_voxels_from_present_ones_and_samples_apart(backend: type[Grid]) -> None:
     grid = backend.from_ijk(torch.tensor([[0, 0, 0], [-3, 2, 1]]), torch.tensor([0, 1]))
     asked = torch.tensor([[0, 0, 0], [0, 0, 0], [-3, 2, 1], [9, 9, 9]])
     assert grid.rows_of(asked, torch.tensor([0, 1, 1, 1])).tolist() == [0, 2, 1, 2]
 
 
 @pytest.mark.parametrize("ijk", [[[1, 0, 0], [0, 0, 0]], [[0, 0, 0], [0, 0, 0]], [[0, 0, 40000]]])
-def test_unsorted_repeated_and_huge_voxels_are_refused(backend: GridClass, ijk: list[list[int]]) -> None:
+def test_unsorted_repeated_and_huge_voxels_are_refused(backend: type[Grid], ijk: list[list[int]]) -> None:
     with pytest.raises(ValueError, match="voxel"):
         backend.from_ijk(torch.tensor(ijk))
 
 
-def test_full_cubes_have_centred_indices(backend: GridClass) -> None:
+def test_full_cubes_have_centred_indices(backend: type[Grid]) -> None:
     grid = backend.dense(4, 2)
     assert grid.counts == (64, 64)
     assert grid.ijk[:2].tolist() == [[-2, -2, -2], [-2, -2, -1]]

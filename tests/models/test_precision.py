@@ -10,6 +10,7 @@ import torch
 from models.dense_layers import DenseConv
 from models.errors import ConfigError
 from models.precision import choose_dtype, prepare
+from models.runtime import Runtime
 from models.stages import CoarseStage, DiffusionStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEmbedding
@@ -20,14 +21,13 @@ CPU, BF16 = torch.device("cpu"), torch.bfloat16
 
 def bf16_coarse() -> CoarseStage:
     whole = coarse_stage()
-    return CoarseStage(
-        whole.config, whole.unet, whole.decoder, whole.scale_factor, TextEmbedding(whole.null), dtype=BF16
-    )
+    null = TextEmbedding(whole.null)
+    return CoarseStage(whole.config, whole.unet, whole.decoder, whole.scale_factor, null, Runtime(dtype=BF16))
 
 
 def bf16_fine() -> FineStage:
     whole = fine_stage()
-    return FineStage(whole.config, whole.unet, whole.decoder, whole.scale_factor, dtype=BF16)
+    return FineStage(whole.config, whole.unet, whole.decoder, whole.scale_factor, Runtime(dtype=BF16))
 
 
 def states() -> tuple[DiffusionState, DiffusionState]:
