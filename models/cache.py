@@ -36,7 +36,27 @@ class LRUCache(Generic[V]):
 
     def clear(self) -> None:
         """Forgets everything."""
-        self._values.clear()
+        with self._lock:
+            self._values.clear()
+
+
+class Digests:
+    """Digests of tensors that do not change, each computed once while the tensor is in use."""
+
+    def __init__(self, capacity: int) -> None:
+        self._known: LRUCache[tuple[Tensor, bytes]] = LRUCache(capacity)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def of(self, tensor: Tensor) -> bytes:
+        """The digest of a tensor, see `digest`."""
+        # The tensor is kept as well: as long as it lives, no other one has its id.
+        return self._known.get(id(tensor), lambda: (tensor, digest(tensor)))[1]
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self._known.clear()
 
 
 def digest(tensor: Tensor) -> bytes:

@@ -60,6 +60,17 @@ class DenseTransformer(SpatialTransformer):
         return to_cube(self.transform(rows, Rows((rows.shape[0] // batch,) * batch), context), x) + x
 
 
+def cube_of(latents: Tensor, side: int) -> Tensor:
+    """Latents as a cube: [B, V, C] -> [B, C, X, Y, Z]."""
+    cube: Tensor = latents.transpose(1, 2).unflatten(2, (side,) * 3)
+    return cube
+
+
+def latents_of(cube: Tensor) -> Tensor:
+    """The inverse of `cube_of`, in float32."""
+    return cube.float().flatten(2).transpose(1, 2)
+
+
 @dataclass(frozen=True)
 class Trunk:
     """What `DenseUNet` has computed where the text comes in: x, timesteps, skips of the blocks done."""

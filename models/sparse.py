@@ -119,6 +119,11 @@ class SparseUNet(TimeConditioned):
         return self.out_conv(self.out_norm(x, grid, silu=True), grid)  # type: ignore[no-any-return]
 
 
+def with_voxels(latents: Tensor, ijk: Tensor, normal: Tensor) -> Tensor:
+    """The denoiser's input: latents [N, C], voxel indices [N, 3] and normals [N, 3] -> [N, C + 6]."""
+    return torch.cat((latents, ijk.float(), normal), dim=1)
+
+
 def _run(layers: nn.Module, x: Tensor, grids: list[UNetGrid], time: Time, context: TextContext) -> Tensor:
     """Runs the layers of a block; `grids` is the stack from the finest grid to the current one."""
     for layer in layers.children():

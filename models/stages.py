@@ -1,113 +1,205 @@
 """The two diffusion stages: from a state of pure noise to coarse voxels, and from these to fine ones.
 
-On a GPU coarse samples share batches of fixed sizes, where the kernels see to it that this changes no bit; a fine
-sample fills the GPU by itself, in memory with room for its number of voxels.
+A stage holds weights and caches, never a run: `start` makes a state, `denoise` takes states and returns states, and
+`decode` makes voxels of those that are done. Every sample of a call may differ in step count, position, guidance,
+seed and prompt. What is written here is the algorithm, sample by sample, as a CPU runs it: a batch would change the
+last bits of a result there and gain no time. On a GPU the same steps run as `models.graphed` arranges them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from models import kernels
-from models.cache import LRUCache
+from models.cache import Digests, LRUCache
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig
-from models.dense import DenseUNet
-from models.graphs import Graphs
-from models.grids import FixedGrid, Grid, TorchGrid, UNetGrid, counts_of, rooms_for
+from models.dense import DenseUNet, cube_of, latents_of
+from models.errors import NumericError
+from models.graphed import Graphed, GraphedCoarse, GraphedFine
+from models.grids import Grid
+from models.layers import TextContext
 from models.noise import INITIAL, noise
 from models.precision import prepare
 from models.runtime import REFERENCE, Runtime
-from models.shape import Voxels
-from models.slots import Slot
-from models.sparse import SparseUNet
-from models.stage import DiffusionStage
+from models.schedulers import SCHEDULERS, timesteps
+from models.shape import Voxels, unit_normals
+from models.sparse import SparseUNet, with_voxels
 from models.state import DiffusionState
 from models.text import TextEmbedding
 from models.threads import share
-from models.vae import Decoder
+from models.vae import Decoded, Decoder
 
-__all__ = ["CoarseStage", "DiffusionStage", "FineStage", "normalise_condition"]
-BUCKETS = (1, 2, 4, 8, 16, 32, 64)
-"""Rows of a GPU batch are padded to one of these, so that a few recorded steps serve batches of any size."""
+CONTEXTS_KEPT = 16
+DIGESTS_KEPT = 64
 GRIDS_KEPT = 16
-SHAPES_KEPT = 32
-"""Fixed memory for fine samples, each for shapes of about one size."""
+
+
+class DiffusionStage:
+    """What both stages share: denoising and decoding.
+
+    Attributes:
+        stage: "coarse" or "fine".
+        config: Denoiser, decoder and schedule.
+        runtime: How the stage runs.
+        graphed: Runs the steps of whole batches; None on a CPU, where samples run one by one.
+    """
+
+    stage: Stage
+    graphed: Graphed[Any] | None = None
+
+    def __init__(self, config: StageConfig, decoder: Decoder, scale_factor: float, runtime: Runtime) -> None:
+        self.config = config
+        self.runtime = runtime
+        self.device = runtime.device
+        self.scale_factor = scale_factor
+        self.decoder = decoder.to(self.device).eval().requires_grad_(False)
+        self._contexts: LRUCache[TextContext] = LRUCache(CONTEXTS_KEPT)
+        self._digests = Digests(DIGESTS_KEPT)
+        if self.device.type != "cpu":
+            self.run_together()
+
+    @torch.inference_mode()
+    def denoise(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
+        """Advances every state by `steps` denoising steps, or to its end if that comes first.
+
+        Args:
+            states: Samples of this stage; they are not changed.
+            steps: Steps to take, at least 1.
+
+        Returns:
+            The later states in the order given, with tensors on the stage's device.
+
+        Raises:
+            NumericError: A latent is no longer finite.
+            torch.OutOfMemoryError: The GPU's memory does not suffice; everything is freed that can be made again.
+        """
+        try:
+            moved = [state.to(self.device) for state in states]
+            if self.graphed is None:
+                results = share(partial(self._advance, steps=steps), moved)
+            else:
+                results = self.graphed.advance(moved, steps)
+        except torch.OutOfMemoryError:
+            self.release()
+            raise
+        whole = torch.stack([state.x.isfinite().all() for state in results]).tolist() if results else []
+        for state, finite in zip(results, whole, strict=True):
+            if not finite:
+                raise NumericError(f"the {self.stage} latent is not finite at step {state.step}: try another seed")
+        return results
+
+    def predict(self, state: DiffusionState, timestep: int) -> Tensor:
+        """The guided v-prediction for a state at a timestep, float32 [V, C]."""
+        return self._predict(state, timestep) if self.graphed is None else self.graphed.predict(state, timestep)
+
+    @torch.inference_mode()
+    def decode_raw(self, states: Sequence[DiffusionState]) -> list[Decoded]:
+        """Decodes finished states one by one, with every level and raw normals, as the parity tests need them."""
+        return [self.decoder(state.x.to(self.device) / self.scale_factor, self.grid(state)) for state in states]
+
+    def decode(self, states: Sequence[DiffusionState]) -> list[Voxels]:
+        """Decodes finished states to voxels with unit normals; a result without any voxel is possible."""
+        return [
+            Voxels(
+                decoded.grid.ijk.cpu().numpy().astype("int16"),
+                unit_normals(decoded.normals.cpu().numpy()),
+                self.config.voxel_size,
+            )
+            for decoded in self.decode_raw(states)
+        ]
+
+    def grid(self, state: DiffusionState) -> Grid:
+        """The voxels that the latents of a state are on."""
+        raise NotImplementedError
+
+    def run_together(self) -> None:
+        """From now on whole batches run in fixed memory, as on a GPU. A CPU can do it too, with other last digits."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Frees whatever can be made again: keys and values of texts, grids, graphs."""
+        self._contexts.clear()
+        self._digests.clear()
+        if self.graphed is not None:
+            self.graphed.release()
+
+    def _predict(self, state: DiffusionState, timestep: int) -> Tensor:
+        """`predict` for one sample by itself."""
+        raise NotImplementedError
+
+    def _advance(self, state: DiffusionState, steps: int) -> DiffusionState:
+        run = timesteps(state.steps, self.config.schedule.num_train_timesteps)
+        for timestep in run[state.step : state.step + steps]:
+            state = self._step(state, self._predict(state, timestep), run)
+        return state
+
+    def _step(self, state: DiffusionState, prediction: Tensor, run: Sequence[int]) -> DiffusionState:
+        scheduler = SCHEDULERS[state.scheduler]
+        following = run[state.step + 1] if state.step + 1 < state.steps else None
+        x, clean = scheduler.step(
+            self.config.schedule, run[state.step], following, state.x, prediction,
+            lambda: noise(state.seed, self.stage, state.step, *state.x.shape),
+            None if state.previous is None else (run[state.step - 1], state.previous),
+        )  # fmt: skip
+        history = clean if scheduler.uses_history and following is not None else None
+        return replace(state, x=x, step=state.step + 1, previous=history)
+
+    def _context(self, text: Tensor) -> TextContext:
+        return self._contexts.get(self._digests.of(text), lambda: TextContext(text[None].to(self.device)))
 
 
 class CoarseStage(DiffusionStage):
     """Text -> coarse voxels, by dense diffusion on a full cube of latents."""
 
     stage: Stage = "coarse"
-    most_together = BUCKETS[-1] // 2  # a guided state takes two rows
 
     def __init__(
         self, config: StageConfig, unet: DenseUNet, decoder: Decoder, scale_factor: float, null: TextEmbedding,
         runtime: Runtime = REFERENCE,
     ) -> None:  # fmt: skip
-        super().__init__(config, decoder, scale_factor, runtime)
         assert isinstance(config.unet, DenseUNetConfig)
         self.resolution, self.channels = config.unet.image_size, config.unet.in_channels
-        self.unet = prepare(unet, self.device, runtime.dtype, config.schedule.num_train_timesteps)
-        self._slots: LRUCache[Slot[int]] = LRUCache(len(BUCKETS))
+        self.unet = prepare(unet, runtime.device, runtime.dtype, config.schedule.num_train_timesteps)
         self.null = null.tokens
-        self._grid = runtime.grids.dense(self.resolution, 1, self.device)
+        self._grid = runtime.grids.dense(self.resolution, 1, runtime.device)
+        super().__init__(config, decoder, scale_factor, runtime)
 
     def start(
         self, text: TextEmbedding, *, seed: int, steps: int = 100, guidance_scale: float = 7.5, scheduler: str = "ddim"
     ) -> DiffusionState:
-        """A state of pure noise. guidance_scale s means pred + s * (pred - null); exactly 1.0 switches it off."""
+        """A state of pure noise.
+
+        Args:
+            text: The prompt.
+            seed: Any integer, taken modulo 2 ** 64.
+            steps: Denoising steps in all, 1 to 1000.
+            guidance_scale: s in pred + s * (pred - null); exactly 1.0 switches guidance off.
+            scheduler: One of `models.schedulers.SCHEDULERS`.
+        """
         x = noise(seed, self.stage, INITIAL, self.resolution**3, self.channels)
         return DiffusionState(self.stage, seed, steps, 0, scheduler, guidance_scale, x, text.tokens)
 
-    def grid(self, states: Sequence[DiffusionState]) -> Grid:
-        return self._grid if len(states) == 1 else self.runtime.grids.dense(self.resolution, len(states), self.device)
+    def grid(self, state: DiffusionState) -> Grid:
+        """The full cube, the same for every state."""
+        return self._grid
 
-    def predict(self, states: Sequence[DiffusionState], times: Sequence[int]) -> list[Tensor]:
-        if not self.batched:
-            return [self._predict_alone(state, time) for state, time in zip(states, times, strict=True)]
-        return self._predict_together(states, times)
+    def run_together(self) -> None:
+        """See `DiffusionStage.run_together`."""
+        self.graphed = GraphedCoarse(self.config, self.unet, self.null, self.runtime, self._digests)
 
-    def _place(self, states: Sequence[DiffusionState]) -> Slot[Any]:
-        guided = [index for index, state in enumerate(states) if state.guidance_scale != 1.0]
-        rows = next(size for size in BUCKETS if size >= len(states) + len(guided))
-        source, partner, guidance = torch.zeros(rows, dtype=torch.int64), torch.arange(rows), torch.zeros(rows)
-        source[: len(states)] = partner[: len(states)]
-        for row, index in enumerate(guided, start=len(states)):
-            source[row], partner[index], guidance[index] = index, row, states[index].guidance_scale
-        texts = [state.text for state in states] + [self.null] * (rows - len(states))
-        shape = (rows, self.resolution**3, self.channels)
-        slot = self._slot(self._slots, rows, texts, shape, lambda: rows, self._forward)
-        slot.guide(source, partner, guidance)
-        slot.load([state.x for state in states], [state.previous for state in states])
-        return slot
-
-    def _predict_alone(self, state: DiffusionState, time: int) -> Tensor:
-        guided = state.guidance_scale != 1.0
-        texts = [state.text, self.null] if guided else [state.text]
-        trunk = self.unet.before_text(self._cube(state.x[None]), torch.tensor([time]))
-        rows = share(lambda text: self._rows(self.unet.after_text(trunk, self._context(text)))[0], texts)
-        return _guide(rows[0], rows[1], state) if guided else rows[0]
-
-    def _rebuilt(self) -> Sequence[LRUCache[Any]]:
-        return (self._slots,)
-
-    def _forward(self, slot: Slot[int], x: Tensor, times: Tensor) -> Tensor:
-        x, times = (value.index_select(0, slot.source) for value in (x, times))
-        return self._rows(self.unet(self._cube(x), times, slot.context))
-
-    def _cube(self, x: Tensor) -> Tensor:
-        """[R, V, C] -> [R, C, X, Y, Z]."""
-        cube: Tensor = x.transpose(1, 2).unflatten(2, (self.resolution,) * 3)
-        return cube
-
-    def _rows(self, v: Tensor) -> Tensor:
-        """[R, C, X, Y, Z] -> float32 [R, V, C]."""
-        return v.float().flatten(2).transpose(1, 2)
+    def _predict(self, state: DiffusionState, timestep: int) -> Tensor:
+        trunk = self.unet.before_text(cube_of(state.x[None], self.resolution), torch.tensor([timestep]))
+        texts = [state.text] if state.guidance_scale == 1.0 else [state.text, self.null]
+        predictions = share(lambda text: latents_of(self.unet.after_text(trunk, self._context(text)))[0], texts)
+        if state.guidance_scale == 1.0:
+            return predictions[0]
+        conditional, unconditional = predictions
+        return conditional + state.guidance_scale * (conditional - unconditional)
 
 
 class FineStage(DiffusionStage):
@@ -119,18 +211,27 @@ class FineStage(DiffusionStage):
         self, config: StageConfig, unet: SparseUNet, decoder: Decoder, scale_factor: float,
         runtime: Runtime = REFERENCE,
     ) -> None:  # fmt: skip
-        super().__init__(config, decoder, scale_factor, runtime)
         assert isinstance(config.unet, SparseUNetConfig)
         self.channels = config.unet.out_channels
-        self.unet = prepare(unet, self.device, runtime.dtype, config.schedule.num_train_timesteps)
-        self._levels = len(config.unet.channel_mult)
-        self._slots: LRUCache[Slot[_Layout]] = LRUCache(SHAPES_KEPT)
+        self.unet = prepare(unet, runtime.device, runtime.dtype, config.schedule.num_train_timesteps)
         self._grids: LRUCache[Grid] = LRUCache(GRIDS_KEPT)
+        super().__init__(config, decoder, scale_factor, runtime)
 
     def start(
         self, coarse: Voxels, text: TextEmbedding, *, seed: int, steps: int = 100, scheduler: str = "ddim"
     ) -> DiffusionState:
-        """A state of pure noise on the coarse shape's voxels. Raises ValueError if it has none."""
+        """A state of pure noise on the voxels of a coarse shape.
+
+        Args:
+            coarse: The shape to refine.
+            text: The prompt.
+            seed: Any integer, taken modulo 2 ** 64.
+            steps: Denoising steps in all, 1 to 1000.
+            scheduler: One of `models.schedulers.SCHEDULERS`.
+
+        Raises:
+            ValueError: The coarse shape has no voxel.
+        """
         if not len(coarse):
             raise ValueError("the coarse shape has no voxel: there is nothing to refine")
         x = noise(seed, self.stage, INITIAL, len(coarse), self.channels)
@@ -139,86 +240,27 @@ class FineStage(DiffusionStage):
             torch.from_numpy(coarse.ijk), normalise_condition(torch.from_numpy(coarse.normal)),
         )  # fmt: skip
 
-    def grid(self, states: Sequence[DiffusionState]) -> Grid:
-        voxels = [state.ijk for state in states if state.ijk is not None]
-        sizes = torch.tensor([len(ijk) for ijk in voxels])
+    def grid(self, state: DiffusionState) -> Grid:
+        """The coarse voxels of a state; states of the same shape share one grid."""
+        ijk = state.ijk
+        assert ijk is not None
+        return self._grids.get(self._digests.of(ijk), lambda: self.runtime.grids.from_ijk(ijk.to(self.device)))
 
-        def build() -> Grid:
-            batch = torch.arange(len(voxels)).repeat_interleave(sizes)
-            return self.runtime.grids.from_ijk(torch.cat(voxels).to(self.device), batch.to(self.device), len(voxels))
+    def run_together(self) -> None:
+        """See `DiffusionStage.run_together`."""
+        self.graphed = GraphedFine(self.config, self.unet, self.grid, self.runtime, self._digests)
 
-        return self._grids.get(tuple(self._name(ijk) for ijk in voxels), build)
+    def release(self) -> None:
+        """See `DiffusionStage.release`."""
+        self._grids.clear()
+        super().release()
 
-    def predict(self, states: Sequence[DiffusionState], times: Sequence[int]) -> list[Tensor]:
-        if not self.batched:
-            return [self._predict_alone(state, time) for state, time in zip(states, times, strict=True)]
-        pairs = zip(states, times, strict=True)
-        return [self._predict_together([state], [time])[0] for state, time in pairs]
-
-    def _rebuilt(self) -> Sequence[LRUCache[Any]]:
-        return self._slots, self._grids
-
-    @property
-    def _recorded(self) -> Graphs | None:
-        # fvdb allocates and waits as it likes, which a graph cannot record
-        return super()._recorded if self.runtime.grids is TorchGrid else None
-
-    def _predict_alone(self, state: DiffusionState, time: int) -> Tensor:
+    def _predict(self, state: DiffusionState, timestep: int) -> Tensor:
         assert state.normal is not None
-        features = _condition(state.x, self.grid([state]), state.normal)
-        v: Tensor = self.unet(features, self.grid([state]), torch.tensor([time]), self._context(state.text))
+        grid = self.grid(state)
+        features = with_voxels(state.x, grid.ijk, state.normal)
+        v: Tensor = self.unet(features, grid, torch.tensor([timestep]), self._context(state.text))
         return v.float()
-
-    def _place(self, states: Sequence[DiffusionState]) -> Slot[Any]:
-        (state,) = states
-        assert state.normal is not None
-        assert state.ijk is not None
-        grid, name = self.grid([state]), self._name(state.ijk)
-        alike = torch.empty(0, dtype=self.runtime.dtype, device=self.device)
-        if isinstance(grid, TorchGrid) and kernels.exact(alike):
-            rooms = rooms_for(counts_of(grid, self._levels))
-            shape = (1, rooms[0], self.channels)
-            slot = self._slot(
-                self._slots, rooms, [state.text], shape, lambda: _Layout(FixedGrid(rooms, self.device)), self._forward
-            )
-            if slot.name != name:
-                slot.layout.take(grid, state.normal)
-                slot.name = name
-        else:
-            shape = (1, len(state.x), self.channels)
-            layout = partial(_Layout, grid)
-            slot = self._slot(self._slots, name, [state.text], shape, layout, self._forward)
-            slot.layout.normal.copy_(state.normal)
-        slot.load([state.x], [state.previous])
-        return slot
-
-    def _forward(self, slot: Slot[_Layout], x: Tensor, times: Tensor) -> Tensor:
-        grid = slot.layout.grid
-        v: Tensor = self.unet(_condition(x[0], grid, slot.layout.normal), grid, times, slot.context).float()
-        return (grid.clear(v) if isinstance(grid, FixedGrid) else v)[None]
-
-
-class _Layout:
-    """The voxels of a fine sample and the normals on them, at addresses that stay."""
-
-    def __init__(self, grid: UNetGrid) -> None:
-        self.grid = grid
-        self.normal = torch.zeros(len(grid.ijk), 3, device=grid.ijk.device)
-
-    def take(self, grid: TorchGrid, normal: Tensor) -> None:
-        """Another sample's, where the grid is one in fixed memory."""
-        assert isinstance(self.grid, FixedGrid)
-        self.grid.load(grid)
-        self.normal[: len(normal)] = normal
-
-
-def _condition(x: Tensor, grid: UNetGrid, normal: Tensor) -> Tensor:
-    """The fine model's input: latents, voxel indices and normals, [N, C]."""
-    return torch.cat((x, grid.ijk.float(), normal), dim=1)
-
-
-def _guide(conditional: Tensor, unconditional: Tensor, state: DiffusionState) -> Tensor:
-    return conditional + state.guidance_scale * (conditional - unconditional)
 
 
 def normalise_condition(normals: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch.nn import functional
 from models.config import SparseUNetConfig
 from models.runtime import Runtime
 from models.shape import Voxels
-from models.sparse import SparseUNet
+from models.sparse import SparseUNet, with_voxels
 from models.stages import FineStage
 from models.text import TextEncoder
 from models.vae import Decoder
@@ -50,7 +50,7 @@ def train_fine(
         deviation = NORMAL_NOISE * torch.rand(plan.batch, 1, generator=generator, device=device)[grid.batch]
         normals = values[:, channels : channels + 3]
         normals = normals + deviation * torch.randn(normals.shape, generator=generator, device=device)
-        features = torch.cat((noisy, grid.ijk.float(), functional.normalize(normals, dim=1)), dim=1)
+        features = with_voxels(noisy, grid.ijk, functional.normalize(normals, dim=1))
         context = caption_context(encoder, tokens, chosen.to(device), generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             predicted = unet(features, grid, timesteps, context)

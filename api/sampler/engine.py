@@ -203,7 +203,7 @@ class Engine:
         """Runs every kernel once, and once more to measure; on a GPU records the steps of batches of every size."""
         coarse = self.models.coarse()
         text = self.models.embed("")
-        if coarse.batched:
+        if coarse.graphed is not None:
             counts = [2**power for power in range(self.settings.max_running.bit_length())]
             for count, guidance in ((1, 1.0), *((count, 2.0) for count in counts)):
                 states = [coarse.start(text, seed=0, steps=1, guidance_scale=guidance)] * count
@@ -213,7 +213,7 @@ class Engine:
             state = coarse.start(text, seed=0, steps=WARM_UP_STEPS)
             self._advance("coarse", [state], WARM_UP_STEPS)
         (shape,) = coarse.decode([state])
-        if coarse.batched and self.models.has_fine and len(shape):
+        if coarse.graphed is not None and self.models.has_fine and len(shape):
             self._warm_up_fine(shape, text)
 
     def _warm_up_fine(self, shape: Voxels, text: TextEmbedding) -> None:

@@ -106,15 +106,20 @@ def _side_by_side(
 @contextmanager
 def _as(stage: DiffusionStage, way: Variant) -> Iterator[None]:
     """Runs a stage one way, a batch as one whether that changes bits or not; graphs of another way are forgotten."""
-    before = kernels.switches
+    switches, graphed = kernels.switches, stage.graphed
+    graphs = None if graphed is None else graphed.graphs
     stage.release()
-    stage.graphs, kernels.switches, stage.exact = way.graphs, way.switches, False
+    kernels.switches = way.switches
+    if graphed is not None:
+        graphed.graphs, graphed.exact = graphs if way.graphs else None, False
     try:
         with nullcontext() if way.lanes else threads.alone():
             yield
     finally:
         stage.release()
-        stage.graphs, kernels.switches, stage.exact = True, before, True
+        kernels.switches = switches
+        if graphed is not None:
+            graphed.graphs, graphed.exact = graphs, True
 
 
 def _timed(work: Callable[[], object], device: torch.device) -> float:

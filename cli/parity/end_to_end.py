@@ -54,7 +54,7 @@ def _run(case: Case, stage: DiffusionStage, states: list[DiffusionState]) -> lis
     run = leading_timesteps(steps, stage.config.schedule.num_train_timesteps)
     case.close(f"{name} timesteps", torch.tensor(run), torch.tensor(case.meta["timesteps"]), 0.0)
     for index, t in enumerate(run):
-        predictions = [stage.predict([state], [t])[0] for state in states]
+        predictions = [stage.predict(state, t) for state in states]
         if index in (0, steps - 1):
             golden = tensors[f"{name}_pred_{'step0' if index == 0 else 'last'}_after_guidance"]
             case.close(f"{name} prediction {index}", torch.cat(predictions), golden, LATENT_LIMIT)

@@ -37,6 +37,10 @@ def fine_on_gpu(dtype: torch.dtype, graphs: bool = True) -> FineStage:
     return FineStage(cpu.config, cpu.unet, cpu.decoder, cpu.scale_factor, on_gpu(dtype, graphs))
 
 
+def graphs_work(stage: CoarseStage | FineStage) -> bool:
+    return stage.graphed is not None and stage.graphed.graphs is not None and stage.graphed.graphs.work
+
+
 def samples(stage: CoarseStage, count: int) -> list[DiffusionState]:
     return [stage.start(text(seed, 3 + seed % 5), seed=seed, steps=5 + seed % 3) for seed in range(count)]
 
@@ -59,7 +63,9 @@ def test_a_sample_has_the_same_bits_alone_and_in_any_batch(dtype: torch.dtype) -
 
 
 def test_coarse_samples_share_batches_on_a_gpu_in_bf16() -> None:
-    assert coarse_on_gpu(BF16).batch_size > 1
+    graphed = coarse_on_gpu(BF16).graphed
+    assert graphed is not None
+    assert graphed.batch_size > 1
 
 
 @pytest.mark.parametrize("dtype", [BF16, FP32])
@@ -72,8 +78,7 @@ def test_graphs_give_the_bits_that_single_kernels_give(dtype: torch.dtype) -> No
     recorded, single = fine_on_gpu(dtype), fine_on_gpu(dtype, graphs=False)
     assert torch.equal(recorded.denoise([state], 5)[0].x, single.denoise([state], 5)[0].x)
     for stage in (graphed, recorded):
-        assert stage._recorded is not None
-        assert stage._recorded.work
+        assert graphs_work(stage)
 
 
 def test_a_recorded_graph_sees_other_prompts_and_other_samples() -> None:
@@ -108,10 +113,10 @@ def test_fused_kernels_predict_what_plain_ones_do(monkeypatch: pytest.MonkeyPatc
     stage = fine_on_gpu(BF16, graphs=False)
     state = stage.start(shape(3000), text(3), seed=4, steps=5).to("cuda")
     with torch.inference_mode():
-        fused = stage.predict([state], [400])[0]
+        fused = stage.predict(state, 400)
     monkeypatch.setattr("models.kernels.switches", OFF)
     with torch.inference_mode():
-        plain = stage.predict([state], [400])[0]
+        plain = stage.predict(state, 400)
     assert not torch.equal(fused, plain)
     assert float((fused - plain).norm() / plain.norm()) < 0.02
 
@@ -143,8 +148,7 @@ def test_steps_are_recorded_again_after_memory_was_released() -> None:
     for _ in range(3):
         assert all(torch.equal(a.x, b.x) for a, b in zip(stage.denoise(states, 3), expected, strict=True))
         stage.release()
-    assert stage._recorded is not None
-    assert stage._recorded.work
+    assert graphs_work(stage)
 
 
 def test_a_recording_that_fails_leaves_the_process_whole() -> None:

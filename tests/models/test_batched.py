@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from models import graphs, slots
-from models.stages import BUCKETS, CoarseStage, FineStage
+from models.cache import LRUCache
+from models.graphed import BUCKETS
+from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
 from tests.models.test_stages import mixed_states, shape
 from tests.support.tiny import coarse_stage, fine_stage, text
@@ -19,14 +21,19 @@ ALONE = coarse_stage()
 
 def batched_coarse() -> CoarseStage:
     stage = coarse_stage()
-    stage.batched = True
+    stage.run_together()
     return stage
 
 
 def batched_fine() -> FineStage:
     stage = fine_stage()
-    stage.batched = True
+    stage.run_together()
     return stage
+
+
+def slots_of(stage: CoarseStage | FineStage) -> LRUCache[Any]:
+    assert stage.graphed is not None
+    return stage.graphed.slots
 
 
 def close(ours: list[DiffusionState], theirs: list[DiffusionState]) -> None:
@@ -55,14 +62,14 @@ def test_a_layout_takes_other_prompts_without_being_made_anew() -> None:
     for seed in (1, 2, 1):
         state = stage.start(text(seed, 3 + seed), seed=seed, steps=4)
         close(stage.denoise([state], 4), ALONE.denoise([state], 4))
-    assert len(stage._slots) == 1
+    assert len(slots_of(stage)) == 1
 
 
 def test_fine_samples_keep_a_layout_each() -> None:
     stage, alone = batched_fine(), fine_stage()
     states = [stage.start(shape(), text(prompt), seed=prompt, steps=3) for prompt in (1, 2)]
     close(stage.denoise(states, 3), alone.denoise(states, 3))
-    assert len(stage._slots) == 1
+    assert len(slots_of(stage)) == 1
 
 
 def test_released_memory_is_made_again() -> None:
@@ -70,7 +77,7 @@ def test_released_memory_is_made_again() -> None:
     state = stage.start(shape(), text(1), seed=1, steps=3)
     first = stage.denoise([state], 3)[0]
     stage.release()
-    assert len(stage._slots) == len(stage._grids) == 0
+    assert len(slots_of(stage)) == len(stage._grids) == 0
     assert torch.equal(stage.denoise([state], 3)[0].x, first.x)
 
 
@@ -82,7 +89,8 @@ def test_where_recording_fails_steps_run_without_it_and_it_is_told_once(
 
     monkeypatch.setattr(slots, "Graph", fail)
     stage = batched_coarse()
-    monkeypatch.setattr(CoarseStage, "_recorded", SimpleNamespace(pool=None, work=True))
+    assert stage.graphed is not None
+    stage.graphed.graphs = graphs.Graphs()
     with caplog.at_level(logging.WARNING):
         close(stage.denoise(mixed_states(), 3), ALONE.denoise(mixed_states(), 3))
     assert [record.message for record in caplog.records] == [
@@ -116,4 +124,4 @@ def test_running_out_of_memory_frees_what_can_be_made_again(monkeypatch: pytest.
     monkeypatch.setattr(stage.unet, "forward", full)
     with pytest.raises(torch.OutOfMemoryError):
         stage.denoise(states, 1)
-    assert len(stage._slots) == len(stage._names) == 0
+    assert len(slots_of(stage)) == len(stage._digests) == 0

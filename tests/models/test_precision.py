@@ -46,7 +46,7 @@ def test_bf16_predicts_what_fp32_does_within_its_digits(
     half: DiffusionStage, whole: DiffusionStage, state: DiffusionState
 ) -> None:
     state = replace(state, guidance_scale=1.0)  # which multiplies differences
-    ours, exact = half.predict([state], [400])[0], whole.predict([state], [400])[0]
+    ours, exact = half.predict(state, 400), whole.predict(state, 400)
     assert ours.dtype is torch.float32
     assert not torch.equal(ours, exact)
     assert float((ours - exact).norm() / exact.norm()) < 0.02

@@ -63,9 +63,9 @@ def test_denoise_changes_no_state_that_it_was_given() -> None:
 
 def test_guidance_of_exactly_one_is_the_conditional_prediction() -> None:
     state = COARSE.start(text(0), seed=1)
-    plain = COARSE.predict([replace(state, guidance_scale=1.0)], [500])[0]
-    null = COARSE.predict([replace(state, guidance_scale=1.0, text=COARSE.null)], [500])[0]
-    guided = COARSE.predict([replace(state, guidance_scale=2.5)], [500])[0]
+    plain = COARSE.predict(replace(state, guidance_scale=1.0), 500)
+    null = COARSE.predict(replace(state, guidance_scale=1.0, text=COARSE.null), 500)
+    guided = COARSE.predict(replace(state, guidance_scale=2.5), 500)
     torch.testing.assert_close(guided, plain + 2.5 * (plain - null), atol=1e-4, rtol=1e-4)
 
 
@@ -75,7 +75,7 @@ def test_guidance_computes_once_what_comes_before_the_text(monkeypatch: pytest.M
         monkeypatch.setattr(
             layer, "forward", lambda x, *rest, run=layer.forward: (rows.append(len(x)), run(x, *rest))[1]
         )
-    COARSE.predict([COARSE.start(text(0), seed=1)], [500])
+    COARSE.predict(COARSE.start(text(0), seed=1), 500)
     assert rows == [1, 1, 1]
 
 

@@ -24,7 +24,7 @@ def shape(size: int, seed: int) -> Voxels:
 
 
 def on_kernels(stage: CoarseStage | FineStage) -> None:
-    stage.batched = True
+    stage.run_together()
     stage.unet.tabulate(1000)
 
 
@@ -46,8 +46,9 @@ def main() -> None:
     for ours, theirs in zip(fused, plain, strict=True):
         if not (error := different(ours, theirs)) < 1e-4:
             print(f"{ours.stage}: kernels are off by {error:.2g}")
-    if len(fine._slots) != 1:
-        print(f"two shapes of about a size have {len(fine._slots)} places in place of one")
+    slots = len(fine.graphed.slots) if fine.graphed is not None else 0
+    if slots != 1:
+        print(f"two shapes of about a size have {slots} places in place of one")
     fine.denoise([other], 2)
     for state, before in zip((small, large), (fused[3], fused[2]), strict=True):
         if not torch.equal(fine.denoise([state], 2)[0].x, before.x):

@@ -1,0 +1,261 @@
+"""How a GPU runs the steps of a stage: batches of fixed sizes, in fixed memory, as recorded graphs.
+
+A slot is fixed memory for the samples of one layout (see slots.py), and a step on it becomes one CUDA graph (see
+graphs.py). Coarse samples share batches whose rows are padded to a few sizes; the kernels see to it that this changes
+no bit. A fine sample fills a GPU by itself, in memory with room for about its number of voxels. The noise of the next
+steps is drawn on the CPU meanwhile.
+"""
+
+from __future__ import annotations
+
+import gc
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from models import kernels
+from models.cache import Digests, LRUCache
+from models.config import DenseUNetConfig, SparseUNetConfig, StageConfig
+from models.dense import DenseUNet, cube_of, latents_of
+from models.graphs import Graphs
+from models.grids import FixedGrid, Grid, TorchGrid, UNetGrid, counts_of, rooms_for
+from models.layers import TextContext
+from models.noise import Draw, NoiseAhead
+from models.runtime import Runtime
+from models.schedulers import SCHEDULERS, Coefficients, plan, timesteps
+from models.slots import MOST_STEPS, Slot
+from models.sparse import SparseUNet, with_voxels
+from models.state import DiffusionState
+from models.text import TextEmbedding, pad
+
+BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+"""Rows of a batch are padded to one of these, so that a few recorded steps serve batches of any size."""
+SHAPES_KEPT = 32
+"""Fixed memory for fine samples, each for shapes of about one size."""
+TOKENS = 80
+"""Tokens of a padded prompt: the 77 of CLIP, and three so that attention kernels find rows aligned."""
+AHEAD = 3
+"""Steps whose noise is drawn ahead."""
+NOISE = Coefficients._fields.index("noise_share")
+L = TypeVar("L")
+
+
+class Graphed(ABC, Generic[L]):
+    """Runs the steps of a stage's samples together, in slots of layouts L.
+
+    Attributes:
+        exact: Whether a sample has to have the same bits alone and in any batch; what cannot promise that runs alone.
+        graphs: The recorded steps; None where they are not to be recorded.
+        slots: Fixed memory by what it is for.
+    """
+
+    most_together = 1
+    """States of a batch at most."""
+
+    def __init__(self, config: StageConfig, channels: int, runtime: Runtime, digests: Digests, slots_kept: int) -> None:
+        self.stage, self.schedule, self.channels = config.stage, config.schedule, channels
+        self.device, self.dtype = runtime.device, runtime.dtype
+        self.exact = True
+        on_gpu = self.device.type == "cuda"
+        self.graphs = Graphs() if on_gpu and runtime.graphs else None
+        self.slots: LRUCache[Slot[L]] = LRUCache(slots_kept)
+        self._digests = digests
+        self._ahead = NoiseAhead(pinned=on_gpu)
+
+    @property
+    @torch.inference_mode()
+    def batch_size(self) -> int:
+        """States that are computed together."""
+        unproved = self.device.type == "cuda" and self.exact and not self._kernels_exact()
+        return 1 if unproved else self.most_together
+
+    def advance(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
+        """Advances every state on this device by `steps` steps, or to its end if that comes first."""
+        size = self.batch_size
+        groups = [states[start : start + size] for start in range(0, len(states), size)]
+        for group in groups:
+            self._ahead.order(self._draws(group, 0))
+        return [state for group in groups for state in self._advance(group, steps)]
+
+    def predict(self, state: DiffusionState, timestep: int) -> Tensor:
+        """The guided v-prediction for a state at a timestep, float32 [V, C]."""
+        slot = self._place([state.to(self.device)])
+        times = torch.full((len(slot.x),), timestep, device=self.device)
+        return slot.predict(times)[0, : len(state.x)].clone()
+
+    def release(self) -> None:
+        """Frees slots and graphs, and noise that nobody took."""
+        self.slots.clear()
+        self._ahead.forget()
+        if self.device.type == "cuda":
+            gc.collect()  # graphs and their stages refer to each other
+            torch.cuda.empty_cache()
+
+    @abstractmethod
+    def _place(self, states: Sequence[DiffusionState]) -> Slot[L]:
+        """Fixed memory with these samples in it."""
+
+    def _kernels_exact(self) -> bool:
+        """Whether every kernel may be used now, so that neither a batch nor room for more voxels changes a bit."""
+        return kernels.exact(torch.empty(0, dtype=self.dtype, device=self.device))
+
+    def _advance(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
+        """Advances a batch, in runs that end with the sample that is done first."""
+        results, left = list(states), steps
+        while left and (active := [index for index, state in enumerate(results) if not state.done]):
+            running = [results[index] for index in active]
+            count = min(left, MOST_STEPS, *(state.steps - state.step for state in running))
+            for index, state in zip(active, self._run(running, count), strict=True):
+                results[index] = state
+            left -= count
+        return results
+
+    def _run(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
+        """Takes a number of steps, which no sample of the batch lacks."""
+        slot = self._place(states)
+        whole = [timesteps(state.steps, self.schedule.num_train_timesteps) for state in states]
+        times = [run[state.step : state.step + steps] for run, state in zip(whole, states, strict=True)]
+        plans = [plan(state.scheduler, self.schedule, state.steps) for state in states]
+        shares = [rows[state.step : state.step + steps] for rows, state in zip(plans, states, strict=True)]
+        slot.plan(torch.tensor(times).T.contiguous(), torch.stack(shares, dim=1))
+        for step in range(AHEAD):
+            self._ahead.order(self._draws(states, step))
+        for step in range(steps):
+            self._ahead.order(self._draws(states, step + AHEAD))
+            for place, draw in zip(slot.noise, self._each_draw(states, step), strict=False):
+                if draw is not None:
+                    drawn = self._ahead.take(draw)
+                    place[: len(drawn)].copy_(drawn, non_blocking=True)
+            slot.advance(self.graphs)
+        return [
+            replace(
+                state, x=x[: len(state.x)].clone(), step=state.step + steps,
+                previous=clean[: len(state.x)].clone() if _remembers(state, steps) else None,
+            )
+            for state, x, clean in zip(states, slot.x, slot.previous, strict=False)
+        ]  # fmt: skip
+
+    def _draws(self, states: Sequence[DiffusionState], ahead: int) -> list[Draw]:
+        return [draw for draw in self._each_draw(states, ahead) if draw is not None]
+
+    def _each_draw(self, states: Sequence[DiffusionState], ahead: int) -> list[Draw | None]:
+        """What the step of each sample that comes `ahead` steps after its next one draws, if it draws anything."""
+        draws: list[Draw | None] = []
+        for state in states:
+            step = state.step + ahead
+            used = step < state.steps and plan(state.scheduler, self.schedule, state.steps)[step][NOISE] != 0
+            draws.append((state.seed, self.stage, step, len(state.x), self.channels) if used else None)
+        return draws
+
+    def _slot(
+        self, key: Hashable, texts: Sequence[Tensor], shape: tuple[int, int, int], layout: Callable[[], L],
+        forward: Callable[[Slot[L], Tensor, Tensor], Tensor],
+    ) -> Slot[L]:  # fmt: skip
+        """The slot of a layout, made now if it is not kept, with these texts in it."""
+        name = tuple(self._digests.of(text) for text in texts)
+
+        def build() -> Slot[L]:
+            return Slot(layout(), TextContext(*self._tokens(texts)), name, shape, self.device, forward)
+
+        slot = self.slots.get(key, build)
+        slot.read(name, lambda: self._tokens(texts))
+        return slot
+
+    def _tokens(self, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens and additive mask of a fixed length, and how many tokens are real, on the device."""
+        tokens, mask = pad([TextEmbedding(text.cpu()) for text in texts], TOKENS)
+        added = torch.zeros(mask.shape).masked_fill_(~mask, float("-inf"))
+        lengths = mask.sum(dim=1, dtype=torch.int32)
+        return tokens.to(self.device), added.to(self.device, self.dtype), lengths.to(self.device)
+
+
+class GraphedCoarse(Graphed[int]):
+    """Coarse samples in batches; a layout is a number of rows, and a guided sample takes two of them."""
+
+    most_together = BUCKETS[-1] // 2
+
+    def __init__(self, config: StageConfig, unet: DenseUNet, null: Tensor, runtime: Runtime, digests: Digests) -> None:
+        assert isinstance(config.unet, DenseUNetConfig)
+        super().__init__(config, config.unet.in_channels, runtime, digests, len(BUCKETS))
+        self._resolution, self._unet, self._null = config.unet.image_size, unet, null
+
+    def _place(self, states: Sequence[DiffusionState]) -> Slot[int]:
+        guided = [index for index, state in enumerate(states) if state.guidance_scale != 1.0]
+        rows = next(size for size in BUCKETS if size >= len(states) + len(guided))
+        source, partner, guidance = torch.zeros(rows, dtype=torch.int64), torch.arange(rows), torch.zeros(rows)
+        source[: len(states)] = partner[: len(states)]
+        for row, index in enumerate(guided, start=len(states)):
+            source[row], partner[index], guidance[index] = index, row, states[index].guidance_scale
+        texts = [state.text for state in states] + [self._null] * (rows - len(states))
+        shape = (rows, self._resolution**3, self.channels)
+        slot = self._slot(rows, texts, shape, lambda: rows, self._forward)
+        slot.guide(source, partner, guidance)
+        slot.load([state.x for state in states], [state.previous for state in states])
+        return slot
+
+    def _forward(self, slot: Slot[int], x: Tensor, times: Tensor) -> Tensor:
+        x, times = (value.index_select(0, slot.source) for value in (x, times))
+        return latents_of(self._unet(cube_of(x, self._resolution), times, slot.context))
+
+
+class _Voxels:
+    """The voxels of a fine sample and their normals, at addresses that stay."""
+
+    def __init__(self, grid: UNetGrid) -> None:
+        self.grid = grid
+        self.normal = torch.zeros(len(grid.ijk), 3, device=grid.ijk.device)
+
+    def load(self, grid: TorchGrid, normal: Tensor) -> None:
+        """Takes those of another sample, where the grid is one in fixed memory."""
+        assert isinstance(self.grid, FixedGrid)
+        self.grid.load(grid)
+        self.normal[: len(normal)] = normal
+
+
+class GraphedFine(Graphed[_Voxels]):
+    """Fine samples one after the other; a layout is room for the voxels of shapes of about one size."""
+
+    def __init__(
+        self, config: StageConfig, unet: SparseUNet, grid: Callable[[DiffusionState], Grid], runtime: Runtime,
+        digests: Digests,
+    ) -> None:  # fmt: skip
+        assert isinstance(config.unet, SparseUNetConfig)
+        super().__init__(config, config.unet.out_channels, runtime, digests, SHAPES_KEPT)
+        if runtime.grids is not TorchGrid:
+            self.graphs = None  # fvdb allocates and waits as it likes, which a graph cannot record
+        self._levels, self._unet, self._grid = len(config.unet.channel_mult), unet, grid
+
+    def _place(self, states: Sequence[DiffusionState]) -> Slot[_Voxels]:
+        (state,) = states
+        assert state.normal is not None
+        assert state.ijk is not None
+        grid, name = self._grid(state), self._digests.of(state.ijk)
+        if isinstance(grid, TorchGrid) and self._kernels_exact():
+            rooms = rooms_for(counts_of(grid, self._levels))
+            shape = (1, rooms[0], self.channels)
+            slot = self._slot(rooms, [state.text], shape, lambda: _Voxels(FixedGrid(rooms, self.device)), self._forward)
+            if slot.name != name:
+                slot.layout.load(grid, state.normal)
+                slot.name = name
+        else:
+            shape = (1, len(state.x), self.channels)
+            slot = self._slot(name, [state.text], shape, partial(_Voxels, grid), self._forward)
+            slot.layout.normal.copy_(state.normal)
+        slot.load([state.x], [state.previous])
+        return slot
+
+    def _forward(self, slot: Slot[_Voxels], x: Tensor, times: Tensor) -> Tensor:
+        grid = slot.layout.grid
+        features = with_voxels(x[0], grid.ijk, slot.layout.normal)
+        v: Tensor = self._unet(features, grid, times, slot.context).float()
+        return (grid.clear(v) if isinstance(grid, FixedGrid) else v)[None]
+
+
+def _remembers(state: DiffusionState, steps: int) -> bool:
+    """Whether a sample needs its clean latent after so many steps."""
+    return SCHEDULERS[state.scheduler].uses_history and state.step + steps < state.steps
