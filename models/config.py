@@ -6,7 +6,7 @@ Modeling using Sparse Voxel Hierarchies", CVPR 2024); the demo models differ in 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -19,7 +19,7 @@ Stage = Literal["coarse", "fine"]
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TextConfig:
     """The CLIP text tower. `layers` counts the whole tower; its last block is never run and not stored."""
 
@@ -30,7 +30,7 @@ class TextConfig:
     vocab_size: int = 49408
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DenseUNetConfig:
     """The coarse denoiser, a dense 3-D U-Net on a cube of `image_size` latents a side."""
 
@@ -45,7 +45,7 @@ class DenseUNetConfig:
     context_dim: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SparseUNetConfig:
     """The fine denoiser, a sparse 3-D U-Net on the voxels of a coarse shape."""
 
@@ -59,7 +59,7 @@ class SparseUNetConfig:
     context_dim: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class VAEConfig:
     """The structure-predicting VAE: `num_blocks` levels, so 2 ** (num_blocks - 1) voxels a latent along each axis.
 
@@ -85,7 +85,7 @@ class VAEConfig:
         return self.f_maps * self.factor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ScheduleConfig:
     """The noise schedule: betas linear in float32 from `beta_start` to `beta_end`."""
 
@@ -94,7 +94,7 @@ class ScheduleConfig:
     beta_end: float = 0.02
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StageConfig:
     """One stage: denoiser, decoder and schedule. `voxel_size` is that of the finest grid, in world units."""
 
@@ -164,11 +164,10 @@ def _plain(value: Any) -> Any:
 def _build(cls: type[T], values: Any, source: str) -> T:
     if not isinstance(values, dict):
         raise ConfigError(f"{source}: must be a mapping of settings")
-    known = {item.name for item in fields(cast(Any, cls))}
-    if unknown := sorted(set(values) - known):
+    known = {item.name: item for item in fields(cast(Any, cls))}
+    if unknown := sorted(set(values) - set(known)):
         raise ConfigError(f"{source}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
-    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    try:
-        return cls(**arguments)
-    except TypeError as error:
-        raise ConfigError(f"{source}: {str(error).rpartition('__init__() ')[2]}") from error
+    for name, item in known.items():
+        if name not in values and item.default is MISSING and item.default_factory is MISSING:
+            raise ConfigError(f"{source}: {name} is missing; import the model again")
+    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})

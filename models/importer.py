@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from models.checkpoint.clip import open_clip_tower
-from models.checkpoint.convert import Progress
+from models.checkpoint.convert import ImportProgress
 from models.checkpoint.official import CHECKPOINT_FILE, open_official
 from models.checkpoint.own import open_own
 from models.checkpoint.source import Source
@@ -32,7 +32,7 @@ class Candidate:
     """A folder that holds a model, and the set it belongs to."""
 
     folder: Path
-    models: SetName
+    model_set: SetName
     open: Callable[[], Source]
 
 
@@ -54,27 +54,27 @@ def candidates(checkpoint_dir: Path) -> Iterator[Candidate]:
     """
     for folder in sorted(path for path in checkpoint_dir.glob("*/") if path.is_dir()):
         if (folder / WEIGHTS_FILE).is_file():
-            models: SetName = "demo" if folder.name.startswith(DEMO_PREFIX) else "official"
-            yield Candidate(folder, models, partial(open_own, folder))
+            model_set: SetName = "demo" if folder.name.startswith(DEMO_PREFIX) else "official"
+            yield Candidate(folder, model_set, partial(open_own, folder))
         elif folder.name in OFFICIAL and any((folder / name).exists() for name in (CHECKPOINT_FILE, "config.yaml")):
             yield Candidate(folder, "official", partial(open_official, folder, OFFICIAL[folder.name]))
 
 
 def import_models(
-    checkpoint_dir: Path, progress: Callable[[Candidate], Progress | None] = lambda _: None
+    checkpoint_dir: Path, progress: Callable[[Candidate], ImportProgress | None] = lambda _: None
 ) -> Iterator[Imported]:
     """Imports every model found, one after the other. A model that cannot be imported stops no other one."""
     for candidate in candidates(checkpoint_dir):
         try:
             source = candidate.open()
-            stored = put(source, candidate.models, progress(candidate))
+            stored = put(source, candidate.model_set, progress(candidate))
         except XCubeError as error:
             yield Imported(candidate.folder, error=str(error))
         else:
             yield Imported(candidate.folder, stored, source.warnings)
 
 
-def import_clip(place: str, progress: Progress | None = None) -> Imported:
+def import_clip(place: str, progress: ImportProgress | None = None) -> Imported:
     """Imports the official models' text tower from a CLIP checkpoint: a file, a folder, or a name on the hub."""
     try:
         source = open_clip_tower(place)
@@ -89,8 +89,8 @@ def import_demo(checkpoint_dir: Path) -> None:
     A folder that is missing or has none is no error. Raises CheckpointError or ConfigError if one cannot be imported.
     """
     for candidate in candidates(checkpoint_dir):
-        if candidate.models == "demo":
-            stored = put(candidate.open(), candidate.models)
+        if candidate.model_set == "demo":
+            stored = put(candidate.open(), candidate.model_set)
             log.info("imported %s as %s", candidate.folder, stored.tag)
 
 

@@ -25,7 +25,7 @@ from models.stages import CoarseStage, DiffusionStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEncoder
 
-Progress = Callable[[str, int, int], None]
+StepCallback = Callable[[str, int, int], None]
 """Called with stage ("coarse" or "fine"), steps done and steps in all, after every denoising step."""
 
 TRUNCATED = "the prompt is longer than 77 tokens and was cut"
@@ -74,7 +74,11 @@ class Pipeline:
 
     @classmethod
     def from_store(
-        cls, models: str = "auto", device: torch.device | str | None = None, dtype: str = "auto", backend: str = "auto"
+        cls,
+        model_set: str = "auto",
+        device: torch.device | str | None = None,
+        dtype: str = "auto",
+        backend: str = "auto",
     ) -> Self:
         """Loads models from the BentoML model store, as the service does.
 
@@ -82,7 +86,7 @@ class Pipeline:
         Official models have to be imported by `scripts/import`.
 
         Args:
-            models: "demo", "official", or "auto" for the official ones if they are in the store.
+            model_set: "demo", "official", or "auto" for the official ones if they are in the store.
             device, dtype, backend: See :meth:`from_dirs`.
 
         Raises:
@@ -94,10 +98,10 @@ class Pipeline:
         from models.importer import import_demo
         from models.store import find
 
-        found = find(models)
+        found = find(model_set)
         if found.name == "demo" and (found.text is None or found.coarse is None):
             import_demo(DEMO_FOLDER)
-            found = find(models)
+            found = find(model_set)
         if found.text is None or found.coarse is None:
             raise CheckpointError(
                 f"the model store has no {found.name} text tower or no {found.name} coarse model: "
@@ -107,7 +111,7 @@ class Pipeline:
 
     def generate(
         self, prompt: str, *, steps: int = 100, guidance_scale: float = 7.5, seed: int | None = None,
-        use_fine: bool = True, scheduler: str = "ddim", progress: Progress | None = None,
+        use_fine: bool = True, scheduler: str = "ddim", progress: StepCallback | None = None,
     ) -> Shape:  # fmt: skip
         """A shape for a prompt.
 
@@ -148,7 +152,7 @@ class Pipeline:
         return Shape(coarse, fine, seed, tuple(warnings))
 
 
-def _run(stage: DiffusionStage, state: DiffusionState, progress: Progress | None) -> Voxels:
+def _run(stage: DiffusionStage, state: DiffusionState, progress: StepCallback | None) -> Voxels:
     while not state.done:
         state = stage.denoise([state], 1)[0]
         if progress is not None:

@@ -22,7 +22,7 @@ import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 
-from models.checkpoint.convert import Progress, convert
+from models.checkpoint.convert import ImportProgress, convert
 from models.checkpoint.source import Source
 from models.errors import CheckpointError
 from models.home import check_home
@@ -53,43 +53,43 @@ class ModelSet:
     fine: Path | None = None
 
 
-def find(models: str = "auto") -> ModelSet:
+def find(model_set: str = "auto") -> ModelSet:
     """The models to serve: "demo", "official", or "auto" for the official ones if their coarse model is there.
 
     Where a model was imported in several versions, the one imported last counts. Raises ValueError for another name.
     """
-    if models not in ("auto", "demo", "official"):
-        raise ValueError(f"models must be auto, demo or official, not {models!r}")
-    if models == "auto":
+    if model_set not in ("auto", "demo", "official"):
+        raise ValueError(f"model_set must be auto, demo or official, not {model_set!r}")
+    if model_set == "auto":
         official = find("official")
         return official if official.coarse is not None else find("demo")
-    name: SetName = "official" if models == "official" else "demo"
+    name: SetName = "official" if model_set == "official" else "demo"
     return ModelSet(name, **{kind: next(iter(_versions(kind, name)), None) for kind in KINDS})
 
 
-def put(source: Source, models: SetName, progress: Progress | None = None) -> Stored:
+def put(source: Source, model_set: SetName, progress: ImportProgress | None = None) -> Stored:
     """Converts a model into the store, unless it is there already; either way it becomes the one that `find` gives.
 
     Raises CheckpointError if the weights are unusable or the disk is full; the store is then as it was.
     """
-    for folder in _versions(source.kind, models):
+    for folder in _versions(source.kind, model_set):
         if _stamped(folder)[1] == source.fingerprint:
-            _stamp(folder, models, source.fingerprint)
+            _stamp(folder, model_set, source.fingerprint)
             return Stored(_tag(folder), folder, added=False)
     root = _root()
     try:
         with _workplace(root) as workplace:
             weights = workplace / "weights"
             weights.mkdir()
-            version = convert(source, weights, salt=models, progress=progress)
+            version = convert(source, weights, salt=model_set, progress=progress)
             folder = root / f"xcube-{source.kind}" / version
             if folder.exists():
-                _stamp(folder, models, source.fingerprint)
+                _stamp(folder, model_set, source.fingerprint)
                 return Stored(_tag(folder), folder, added=False)
-            made = _describe(source.kind, version, models, workplace)
+            made = _describe(source.kind, version, model_set, workplace)
             for file in weights.iterdir():
                 file.rename(made / file.name)
-            _stamp(made, models, source.fingerprint)
+            _stamp(made, model_set, source.fingerprint)
             _publish(made, folder)
     except OSError as error:
         raise CheckpointError(
@@ -99,12 +99,12 @@ def put(source: Source, models: SetName, progress: Progress | None = None) -> St
     return Stored(_tag(folder), folder, added=True)
 
 
-def _describe(kind: str, version: str, models: SetName, workplace: Path) -> Path:
+def _describe(kind: str, version: str, model_set: SetName, workplace: Path) -> Path:
     """A folder outside the store with BentoML's description of a model that still lacks its files."""
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")  # saving a model would send a usage report
     (workplace / "store").mkdir()
     store = ModelStore(workplace / "store")
-    with bentoml.models.create(f"xcube-{kind}:{version}", labels={"set": models, "kind": kind}, _model_store=store):
+    with bentoml.models.create(f"xcube-{kind}:{version}", labels={"set": model_set, "kind": kind}, _model_store=store):
         pass
     return Path(store.get(f"xcube-{kind}:{version}").path)
 
@@ -131,12 +131,12 @@ def _workplace(root: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _versions(kind: str, models: SetName) -> list[Path]:
+def _versions(kind: str, model_set: SetName) -> list[Path]:
     """Folders of a kind and set, the one imported last first; what we did not put there is passed over."""
     found = [
         stamp.parent
         for stamp in (_root() / f"xcube-{kind}").glob(f"*/{STAMP}")
-        if _stamped(stamp.parent)[0] == models and (stamp.parent / WEIGHTS_FILE).is_file()
+        if _stamped(stamp.parent)[0] == model_set and (stamp.parent / WEIGHTS_FILE).is_file()
     ]
     return sorted(found, key=lambda folder: (folder / STAMP).stat().st_mtime_ns, reverse=True)
 
@@ -167,18 +167,18 @@ def _tag(folder: Path) -> str:
 
 def _stamped(folder: Path) -> tuple[str, str]:
     """Set and fingerprint of a stored model."""
-    models, _, fingerprint = (folder / STAMP).read_text(encoding="utf-8").partition("\n")
-    return models, fingerprint.strip()
+    model_set, _, fingerprint = (folder / STAMP).read_text(encoding="utf-8").partition("\n")
+    return model_set, fingerprint.strip()
 
 
-def _stamp(folder: Path, models: SetName, fingerprint: str) -> None:
+def _stamp(folder: Path, model_set: SetName, fingerprint: str) -> None:
     """Marks a version as imported last, in one step: other processes read the mark at the same time.
 
     A store that is read-only, as in a container, keeps its order.
     """
     made = folder / f".{STAMP}-{uuid.uuid4().hex}"
     try:
-        made.write_text(f"{models}\n{fingerprint}\n", encoding="utf-8")
+        made.write_text(f"{model_set}\n{fingerprint}\n", encoding="utf-8")
         made.replace(folder / STAMP)
     except OSError:
         with suppress(OSError):

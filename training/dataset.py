@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from training.engine import progress, save_atomically
+from training.engine import progress_bar, save_atomically
 from training.grids import TrainingGrid
 from training.shapes import CATEGORIES, Split, attribute_vocabulary, caption, sample, voxelize
 from training.tokens import CaptionTokenizer
@@ -125,7 +125,7 @@ def make_shapes(
         pools = {
             kind: stack.enter_context(ProcessPoolExecutor(size, context, _one_thread)) for kind, size in sizes.items()
         }
-        bar = stack.enter_context(progress(f"shapes ({split})", len(missing)))
+        bar = stack.enter_context(progress_bar(f"shapes ({split})", len(missing)))
         todo, running = missing[::-1], dict[Future[None], str]()
         done = 0
         while todo or running:

@@ -96,7 +96,7 @@ class Trainer:
         begin, saved = time.monotonic() - self.seconds, time.monotonic()
         shown = {round(self.budget.fraction(self.step, self.seconds) * samples)}
         try:
-            with progress(self.name, self.budget.steps, self.step) as bar:
+            with progress_bar(self.name, self.budget.steps, self.step) as bar:
                 while (fraction := self.budget.fraction(self.step, self.seconds)) < 1:
                     parts = self._update(losses, fraction)
                     self.seconds = time.monotonic() - begin
@@ -167,7 +167,7 @@ class Trainer:
         self.step, self.seconds, self.done = state["step"], state["seconds"], state["done"]
 
 
-class Progress:
+class ProgressBar:
     """A progress bar on a terminal; elsewhere a plain line every `interval` seconds."""
 
     def __init__(self, name: str, total: int, start: int = 0, interval: float = 15.0) -> None:
@@ -197,9 +197,9 @@ class Progress:
 
 
 @contextmanager
-def progress(name: str, total: int, start: int = 0) -> Iterator[Progress]:
-    """A Progress that is closed at the end of the block."""
-    shown = Progress(name, total, start)
+def progress_bar(name: str, total: int, start: int = 0) -> Iterator[ProgressBar]:
+    """A progress bar that is closed at the end of the block."""
+    shown = ProgressBar(name, total, start)
     try:
         yield shown
     finally:

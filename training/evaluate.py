@@ -28,7 +28,7 @@ from models.runtime import Runtime
 from models.shape import Shape, Voxels
 from training.classifier import CLASSIFIER_FILE, ShapeClassifier, accuracy, judge, load_classifier, train_classifier
 from training.dataset import SHARD, balanced, load_shapes, make_shapes
-from training.engine import progress, seed_everything
+from training.engine import progress_bar, seed_everything
 from training.recipe import DEMO
 from training.scoring import Score, Summary, append_score, parent_iou, read_scores, summarise
 from training.shapes import CATEGORIES, EvalPrompt, evaluation_prompts
@@ -79,7 +79,7 @@ class Evaluation:
         """Generates and scores what is not done yet; scores by key."""
         scores = read_scores(self.log)
         missing = [job for job in todo if job.key not in scores]
-        with progress("evaluate", len(todo), len(todo) - len(missing)) as bar:
+        with progress_bar("evaluate", len(todo), len(todo) - len(missing)) as bar:
             for part in balanced(range(len(missing)), batch):
                 chosen = [missing[index] for index in part]
                 for job, result in zip(chosen, self.generate(chosen), strict=True):

@@ -71,7 +71,7 @@ def _coarse(channels: int, blocks: int, f_maps: int, width: int) -> StageConfig:
     vae = VAEConfig(
         num_blocks=3, f_maps=f_maps, latent_channels=LATENT_CHANNELS, latent_resolution=LATENT, dense_latent=True
     )
-    return StageConfig("coarse", unet, vae, voxel_size=1 / COARSE)
+    return StageConfig(stage="coarse", unet=unet, vae=vae, voxel_size=1 / COARSE)
 
 
 def _fine(multipliers: tuple[int, ...], f_maps: int, width: int) -> StageConfig:
@@ -88,7 +88,7 @@ def _fine(multipliers: tuple[int, ...], f_maps: int, width: int) -> StageConfig:
     vae = VAEConfig(
         num_blocks=3, f_maps=f_maps, latent_channels=LATENT_CHANNELS, latent_resolution=COARSE, dense_latent=False
     )
-    return StageConfig("fine", unet, vae, voxel_size=1 / FINE)
+    return StageConfig(stage="fine", unet=unet, vae=vae, voxel_size=1 / FINE)
 
 
 DEMO = Recipe(

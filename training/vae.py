@@ -22,7 +22,7 @@ from models.config import StageConfig, VAEConfig
 from models.vae import Decoded, Decoder, DoubleConv
 from models.vae_encoder import Encoder
 from training.dataset import Rows, Shapes, balanced, pick, unit
-from training.engine import Budget, Losses, Trainer, progress
+from training.engine import Budget, Losses, Trainer, progress_bar
 from training.grids import TrainingGrid
 from training.recipe import Plan
 
@@ -177,7 +177,7 @@ def encode_coarse(model: Autoencoder, coarse: Rows, size: int = 128) -> Tensor:
     config, cubes = model.config.vae, []
     side = config.latent_resolution
     parts = balanced(range(len(coarse)), size)
-    with progress("coarse latents", len(parts)) as bar:
+    with progress_bar("coarse latents", len(parts)) as bar:
         for done, part in enumerate(parts, start=1):
             grid, stored = coarse.batch(torch.tensor(part))
             _, mean, _ = model.encode(grid, unit(stored))
@@ -197,7 +197,7 @@ def encode_fine(model: Autoencoder, shapes: Shapes, size: int = 16) -> Rows:
     assert shapes.fine is not None
     tables = []
     parts = balanced(range(len(shapes.fine)), size)
-    with progress("fine latents", len(parts)) as bar:
+    with progress_bar("fine latents", len(parts)) as bar:
         for done, part in enumerate(parts, start=1):
             chosen = torch.tensor(part)
             grid, mean, _ = model.encode(*_with_normals(shapes.fine, chosen))

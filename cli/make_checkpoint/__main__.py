@@ -25,7 +25,7 @@ from models.loading import WEIGHTS_FILE
 from models.presets import SIZES, TEXT_SIZES
 from models.text import TextEncoder
 
-TRIALS = Path("checkpoints-random")
+FOLDER = Path("checkpoints-random")
 TEXT = "random_text"
 
 
@@ -108,7 +108,7 @@ def settings(config: StageConfig) -> tuple[dict[str, Any], dict[str, Any]]:
 def main(arguments: list[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(prog="scripts/make_checkpoint", description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=TRIALS, help="where to write (%(default)s)")
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="where to write (%(default)s)")
     parser.add_argument("--size", choices=sorted(SIZES), default="tiny", help="official: 15.0 GB (%(default)s)")
     parser.add_argument("--stage", choices=("all", "text", "coarse", "fine"), default="all", help="what (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the weights (%(default)s)")

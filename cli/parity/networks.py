@@ -152,7 +152,7 @@ def one_sample(case: Case, quantity: str, ijk: torch.Tensor, prefix: str, sample
 
 
 def _schedule(values: dict[str, Any]) -> ScheduleConfig:
-    return ScheduleConfig(values["num_train_timesteps"], values["beta_start"], values["beta_end"])
+    return ScheduleConfig(**{name: values[name] for name in ("num_train_timesteps", "beta_start", "beta_end")})
 
 
 def _unet_settings(case: Case, *extra: str) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""The architecture behind an official checkpoint: from its settings where they say it, else from tensor shapes."""
+"""The architecture behind an official checkpoint: from its training configuration, else from tensor shapes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from models.checkpoint.settings import Settings
+from models.checkpoint.training_config import TrainingConfig
 from models.config import DenseUNetConfig, ScheduleConfig, SparseUNetConfig, Stage, StageConfig, VAEConfig
 from models.errors import CheckpointError
 
@@ -39,43 +39,44 @@ class Shapes:
 
 
 def stage_config(
-    stage: Stage, settings: Settings, vae_settings: Settings, shapes: Shapes
+    stage: Stage, training: TrainingConfig, vae_training: TrainingConfig, shapes: Shapes
 ) -> tuple[StageConfig, list[str]]:
     """The configuration of an official stage, and warnings about values that had to be assumed."""
-    vae_values = _vae_values(vae_settings, settings, shapes)
+    vae_values = _vae_values(vae_training, training, shapes)
     factor = 2 ** (vae_values["num_blocks"] - 1)
-    voxel_size, resolution = _resolution(settings, factor)
+    voxel_size, resolution = _resolution(training, factor)
     latent_resolution = resolution // factor
-    unet, warnings = _unet(stage, settings, shapes, latent_resolution)
+    unet, warnings = _unet(stage, training, shapes, latent_resolution)
     if isinstance(unet, DenseUNetConfig):
         latent_resolution = unet.image_size
     vae = VAEConfig(**vae_values, latent_resolution=latent_resolution, dense_latent=stage == "coarse")
-    return StageConfig(stage, unet, vae, voxel_size, _schedule(settings)), warnings
+    config = StageConfig(stage=stage, unet=unet, vae=vae, voxel_size=voxel_size, schedule=_schedule(training))
+    return config, warnings
 
 
-def _resolution(settings: Settings, factor: int) -> tuple[float, int]:
+def _resolution(training: TrainingConfig, factor: int) -> tuple[float, int]:
     """Size of a voxel and number of voxels a side, both of the finest grid."""
-    voxel_size, resolution = settings.number("voxel_size"), settings.integer("resolution")
+    voxel_size, resolution = training.number("voxel_size"), training.integer("resolution")
     if resolution is None and voxel_size:
         resolution = round(1 / voxel_size)
-    if resolution is None and (image_size := settings.integer(_UNET + "image_size")):
+    if resolution is None and (image_size := training.integer(_UNET + "image_size")):
         resolution = image_size * factor
     if not resolution:
-        raise CheckpointError(f"{settings.source}: resolution is missing; use the published config.yaml")
+        raise CheckpointError(f"{training.source}: resolution is missing; use the published config.yaml")
     return voxel_size or 1 / resolution, resolution
 
 
 def _unet(
-    stage: Stage, settings: Settings, shapes: Shapes, latent_resolution: int
+    stage: Stage, training: TrainingConfig, shapes: Shapes, latent_resolution: int
 ) -> tuple[DenseUNetConfig | SparseUNetConfig, list[str]]:
     sparse = stage == "fine"
     encoder, out = ("unet.encoder_blocks", "unet.out_block") if sparse else ("unet.input_blocks", "unet.out")
-    heads = settings.integer(_UNET + "num_heads")
-    warnings = [] if heads else [f"{settings.source}: num_heads is missing, {ASSUMED_HEADS} was assumed"]
-    width = settings.integer(_UNET + "model_channels") or shapes.size(f"{encoder}.0.0.weight", 0)
-    mult = settings.integers(_UNET + "channel_mult")
-    blocks = settings.integer(_UNET + "num_res_blocks")
-    attention = settings.integers(_UNET + "attention_resolutions")
+    heads = training.integer(_UNET + "num_heads")
+    warnings = [] if heads else [f"{training.source}: num_heads is missing, {ASSUMED_HEADS} was assumed"]
+    width = training.integer(_UNET + "model_channels") or shapes.size(f"{encoder}.0.0.weight", 0)
+    mult = training.integers(_UNET + "channel_mult")
+    blocks = training.integer(_UNET + "num_res_blocks")
+    attention = training.integers(_UNET + "attention_resolutions")
     if mult is None or blocks is None or attention is None:
         inferred = _levels(sparse, shapes, width)
         mult, blocks, attention = mult or inferred[0], blocks or inferred[1], attention or inferred[2]
@@ -86,11 +87,11 @@ def _unet(
         "model_channels": width,
         "num_res_blocks": blocks,
         "num_heads": heads or ASSUMED_HEADS,
-        "context_dim": settings.integer("context_dim", _UNET + "context_dim") or shapes.size(context, 1),
+        "context_dim": training.integer("context_dim", _UNET + "context_dim") or shapes.size(context, 1),
     }
     if sparse:
         return SparseUNetConfig(**values, channel_mult=mult, attention_resolutions=attention), warnings
-    image_size = settings.integer(_UNET + "image_size") or latent_resolution
+    image_size = training.integer(_UNET + "image_size") or latent_resolution
     return DenseUNetConfig(
         **values, channel_mult=mult, attention_resolutions=attention, image_size=image_size
     ), warnings
@@ -126,11 +127,11 @@ def _levels(sparse: bool, shapes: Shapes, width: int) -> tuple[tuple[int, ...], 
     return mult, blocks, attention
 
 
-def _vae_values(vae: Settings, settings: Settings, shapes: Shapes) -> dict[str, int]:
+def _vae_values(vae: TrainingConfig, training: TrainingConfig, shapes: Shapes) -> dict[str, int]:
     """What both files call the VAE's hyper-parameters, by shape where neither does."""
 
     def integer(name: str) -> int | None:
-        return vae.integer(name) or settings.integer(name, f"vae.{name}")
+        return vae.integer(name) or training.integer(name, f"vae.{name}")
 
     num_blocks, f_maps = integer(_VAE + "num_blocks"), integer(_VAE + "f_maps")
     if not num_blocks:
@@ -148,16 +149,17 @@ def _vae_values(vae: Settings, settings: Settings, shapes: Shapes) -> dict[str, 
     return values
 
 
-def _schedule(settings: Settings) -> ScheduleConfig:
+def _schedule(training: TrainingConfig) -> ScheduleConfig:
     for name, served in (("prediction_type", "v_prediction"), ("beta_schedule", "linear")):
-        value = settings.get(name, _SCHEDULER + name)
+        value = training.get(name, _SCHEDULER + name)
         if value is not None and value != served:
             raise CheckpointError(
-                f"{settings.source}: {name} is {value!r}, but only {served!r} is served; use such a model"
+                f"{training.source}: {name} is {value!r}, but only {served!r} is served; use such a model"
             )
     default = ScheduleConfig()
+    count = training.integer("num_train_timesteps", _SCHEDULER + "num_train_timesteps")
     return ScheduleConfig(
-        settings.integer("num_train_timesteps", _SCHEDULER + "num_train_timesteps") or default.num_train_timesteps,
-        settings.number("beta_start", _SCHEDULER + "beta_start") or default.beta_start,
-        settings.number("beta_end", _SCHEDULER + "beta_end") or default.beta_end,
+        num_train_timesteps=count or default.num_train_timesteps,
+        beta_start=training.number("beta_start", _SCHEDULER + "beta_start") or default.beta_start,
+        beta_end=training.number("beta_end", _SCHEDULER + "beta_end") or default.beta_end,
     )

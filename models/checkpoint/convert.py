@@ -14,11 +14,11 @@ from models.checkpoint.own import write_own
 from models.checkpoint.source import Source
 from models.config import to_dict
 
-Progress = Callable[[int, int], None]
+ImportProgress = Callable[[int, int], None]
 """Called with tensors done and tensors in all, after each."""
 
 
-def convert(source: Source, folder: Path, salt: str = "", progress: Progress | None = None) -> str:
+def convert(source: Source, folder: Path, salt: str = "", progress: ImportProgress | None = None) -> str:
     """Writes the model into an existing folder and returns the digest of configuration, tensors and `salt`.
 
     Raises CheckpointError if a tensor holds NaN or infinity. Tensors stay memory-mapped where their layout is kept.

@@ -18,8 +18,8 @@ from torch import Tensor
 from models.checkpoint.architecture import Shapes, stage_config
 from models.checkpoint.archive import TorchArchive
 from models.checkpoint.rename import DECODER, ENCODER, relayout, unet_table
-from models.checkpoint.settings import Settings, read_settings
 from models.checkpoint.source import SCALE_FACTOR, Source, check_shapes, expected_shapes
+from models.checkpoint.training_config import TrainingConfig, read_training_config
 from models.checkpoint.unpickle import TensorRecord, plain
 from models.config import FORMAT_VERSION, Stage, StageConfig
 from models.errors import CheckpointError
@@ -85,9 +85,9 @@ def open_official(folder: Path, stage: Stage) -> Source:
     archive = TorchArchive(path)
     state = _state_dict(archive)
     _check_stage(path, state, stage)
-    settings, vae_settings, missing = _settings(folder, archive)
-    config, warnings = stage_config(stage, settings, vae_settings, Shapes(path, _finder(state)))
-    warnings += [f"{settings.source}: {name}, which it includes, is not there and was left out" for name in missing]
+    training, vae_training, missing = _training_configs(folder, archive)
+    config, warnings = stage_config(stage, training, vae_training, Shapes(path, _finder(state)))
+    warnings += [f"{training.source}: {name}, which it includes, is not there and was left out" for name in missing]
     sparse = stage == "fine"
     expected = expected_shapes(config)
     assigned = plan(state, sparse, expected)
@@ -130,8 +130,8 @@ def _check_stage(path: Path, state: Mapping[str, TensorRecord], stage: Stage) ->
         )
 
 
-def _settings(folder: Path, archive: TorchArchive) -> tuple[Settings, Settings, list[str]]:
-    """The stage's settings, those of its VAE, and the includes that are not there.
+def _training_configs(folder: Path, archive: TorchArchive) -> tuple[TrainingConfig, TrainingConfig, list[str]]:
+    """The stage's training configuration, that of its VAE, and the includes that are not there.
 
     What the files leave open is looked up in the hyper-parameters that Lightning keeps in the checkpoint.
     """
@@ -140,17 +140,17 @@ def _settings(folder: Path, archive: TorchArchive) -> tuple[Settings, Settings, 
         raise CheckpointError(
             f"{path}: is missing; put the config.yaml that was published with {CHECKPOINT_FILE} there"
         )
-    settings, missing = read_settings(path)
+    training, missing = read_training_config(path)
     kept: Any = plain(archive.contents.get("hyper_parameters"))
     if isinstance(kept, dict):
-        settings = settings.over(kept)
-    name = settings.get("vae_config")
+        training = training.over(kept)
+    name = training.get("vae_config")
     places = [folder / str(name), folder.parent / str(name), folder / Path(str(name)).name] if name else []
     for place in [*places, folder / "vae_config.yaml"]:
         if place.is_file():
-            vae, vae_missing = read_settings(place)
-            return settings, vae, missing + vae_missing
-    return settings, Settings({}, str(path)), missing
+            vae, vae_missing = read_training_config(place)
+            return training, vae, missing + vae_missing
+    return training, TrainingConfig({}, str(path)), missing
 
 
 def _finder(state: Mapping[str, TensorRecord]) -> Any:

@@ -3,7 +3,7 @@
 With all of them a sample has the same bits alone and in any batch; PyTorch's libraries do not promise that.
 
 They take part where tensors are bfloat16 on a GPU, no gradient is wanted, and a kernel has proved itself on that
-machine (see trial.py). Everything else, float32 on a GPU included, runs the plain way, which is the reference.
+machine (see self_test.py). Everything else, float32 on a GPU included, runs the plain way, which is the reference.
 `switches` turns each of them off.
 """
 
@@ -51,9 +51,9 @@ def exact(x: Tensor) -> bool:
 @lru_cache(maxsize=len(get_args(Kind)))
 def _proved(kind: Kind) -> bool:
     try:
-        from models.kernels.self_test import TRIALS
+        from models.kernels.self_test import CHECKS
 
-        TRIALS[kind](torch.device("cuda"))
+        CHECKS[kind](torch.device("cuda"))
     except Exception as error:  # no Triton, no C compiler, another GPU, a wrong result: the plain way needs none of it
         log.warning("steps are slower without the fused %s: %s", kind, str(error).partition("\n")[0])
         return False

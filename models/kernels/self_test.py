@@ -27,7 +27,7 @@ TILES = [
 ]
 
 
-def try_convolution(device: torch.device, dtype: torch.dtype = BF16) -> None:
+def check_convolution(device: torch.device, dtype: torch.dtype = BF16) -> None:
     """Channels that fill the kernel's tiles, and channels that do not; absent neighbours; two samples."""
     for voxels, cin, cout in ((300, 64, 128), (200, 14, 64), (130, 96, 8), (64, 256, 256)):
         x, weight = _random(device, dtype, 2 * voxels, cin), _random(device, dtype, TAPS, cin, cout) / 20
@@ -46,7 +46,7 @@ def try_convolution(device: torch.device, dtype: torch.dtype = BF16) -> None:
         _equal("convolution", gather_gemm(x[:voxels], taps, weight, bias, fewer)[: voxels - 30], ours[: voxels - 30])
 
 
-def try_product(device: torch.device, dtype: torch.dtype = BF16) -> None:
+def check_product(device: torch.device, dtype: torch.dtype = BF16) -> None:
     """Widths that fill the kernel's tiles, and widths that do not; long sums in parts; few and many rows."""
     for sample_rows, width, out in ((300, 64, 128), (8, 1024, 1024), (50, 96, 24), (64, 4096, 200)):
         x, weight = _random(device, dtype, 2 * sample_rows, width), _random(device, dtype, out, width) / 30
@@ -60,7 +60,7 @@ def try_product(device: torch.device, dtype: torch.dtype = BF16) -> None:
             _equal("product", linear(x, weight, bias, sample_rows, tiles=tiles), ours)
 
 
-def try_attention(device: torch.device, dtype: torch.dtype = BF16) -> None:
+def check_attention(device: torch.device, dtype: torch.dtype = BF16) -> None:
     """Narrow and wide heads, few and many queries, all keys and some of them, alone and in a batch."""
     for width, heads, queries, keys in ((8, 4, 70, 80), (32, 8, 1100, 1100), (64, 4, 512, 512), (128, 4, 8, 80)):
         q = _random(device, dtype, 3 * queries, heads * width)
@@ -81,7 +81,7 @@ def try_attention(device: torch.device, dtype: torch.dtype = BF16) -> None:
             _equal("attention", some, attention(q[:count], k[:count], v[:count], heads, 1))
 
 
-def try_pooling(device: torch.device, dtype: torch.dtype = BF16) -> None:
+def check_pooling(device: torch.device, dtype: torch.dtype = BF16) -> None:
     """Two samples; children that are there and children that are not."""
     x = _random(device, dtype, 2 * 80, 200)
     generator = torch.Generator().manual_seed(0)
@@ -90,7 +90,7 @@ def try_pooling(device: torch.device, dtype: torch.dtype = BF16) -> None:
     _compare("pooling", average_children(x, children, 2), padded[:, children].sum(dim=2).flatten(0, 1) / 8)
 
 
-def try_normalisation(device: torch.device, dtype: torch.dtype = BF16) -> None:
+def check_normalisation(device: torch.device, dtype: torch.dtype = BF16) -> None:
     """Group norms of few and of many voxels, plain and with modulation and SiLU; layer norms alone and of a sum."""
     for voxels in (40, 3000):
         x = _random(device, dtype, 2, voxels, 64) * 3 + 10
@@ -110,20 +110,20 @@ def try_normalisation(device: torch.device, dtype: torch.dtype = BF16) -> None:
     _compare("layer norm of a sum", normed, functional.layer_norm(total.float(), (96,), weight, bias))
 
 
-def try_activation(device: torch.device, dtype: torch.dtype = BF16) -> None:
+def check_activation(device: torch.device, dtype: torch.dtype = BF16) -> None:
     """GEGLU of more columns than a program takes."""
     x = _random(device, dtype, 50, 2 * 1300)
     value, gate = x.float().chunk(2, dim=1)
     _compare("GEGLU", geglu(x), value * functional.gelu(gate))
 
 
-TRIALS: dict[str, Callable[[torch.device], None]] = {
-    "convolution": try_convolution,
-    "product": try_product,
-    "attention": try_attention,
-    "pooling": try_pooling,
-    "normalisation": try_normalisation,
-    "activation": try_activation,
+CHECKS: dict[str, Callable[[torch.device], None]] = {
+    "convolution": check_convolution,
+    "product": check_product,
+    "attention": check_attention,
+    "pooling": check_pooling,
+    "normalisation": check_normalisation,
+    "activation": check_activation,
 }
 
 

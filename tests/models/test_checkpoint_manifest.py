@@ -13,8 +13,8 @@ import torch
 from models.checkpoint.architecture import Shapes, stage_config
 from models.checkpoint.official import EMA_COUNTERS, TRAINING_WEIGHTS, VAE_ENCODER, plan
 from models.checkpoint.rename import ENCODER, relayout, rename_encoder, rename_unet
-from models.checkpoint.settings import Settings
 from models.checkpoint.source import expected_shapes
+from models.checkpoint.training_config import TrainingConfig
 from models.config import Stage
 from models.presets import OFFICIAL
 from models.vae_encoder import Encoder
@@ -68,9 +68,9 @@ def test_the_encoder_that_training_needs_fits_the_official_one(stage: Stage) -> 
 def test_the_architecture_follows_from_shapes_alone(stage: Stage) -> None:
     """Heads and grid are the only values that shapes do not tell."""
     shapes = manifest(stage)
-    known = Settings({"resolution": round(1 / OFFICIAL[stage].voxel_size)}, "config.yaml")
+    known = TrainingConfig({"resolution": round(1 / OFFICIAL[stage].voxel_size)}, "config.yaml")
     find = {key: tuple(shape) for key, shape in shapes.items()}.get
-    config, warnings = stage_config(stage, known, Settings({}, ""), Shapes(Path("last.ckpt"), find))
+    config, warnings = stage_config(stage, known, TrainingConfig({}, ""), Shapes(Path("last.ckpt"), find))
     assert config == OFFICIAL[stage]
     assert warnings == ["config.yaml: num_heads is missing, 8 was assumed"]
 
@@ -78,7 +78,7 @@ def test_the_architecture_follows_from_shapes_alone(stage: Stage) -> None:
 @pytest.mark.parametrize("stage", ["coarse", "fine"])
 def test_the_architecture_follows_from_the_official_settings(stage: Stage) -> None:
     resolved = settings(stage)
-    diffusion, vae = Settings(resolved["diffusion"], "config.yaml"), Settings(resolved["vae"], "vae.yaml")
+    diffusion, vae = TrainingConfig(resolved["diffusion"], "config.yaml"), TrainingConfig(resolved["vae"], "vae.yaml")
     find = {key: tuple(shape) for key, shape in manifest(stage).items()}.get
     config, warnings = stage_config(stage, diffusion, vae, Shapes(Path("last.ckpt"), find))
     assert config == OFFICIAL[stage]

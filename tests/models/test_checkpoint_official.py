@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.checkpoint.official import ema_key, open_official
 from models.checkpoint.own import open_own, write_own
-from models.checkpoint.settings import read_settings
+from models.checkpoint.training_config import read_training_config
 from models.config import Stage, StageConfig
 from models.errors import CheckpointError, XCubeError
 
@@ -255,7 +255,7 @@ def test_includes_are_merged_in_order_and_references_resolved(tmp_path: Path) ->
         "list: [3]\nsize: ${a.y}\ntext: run-${name}-${a.x}\nagain: ${size}\nlost: ${nowhere}\nloop: ${loop}\n"
         "env: ${oc.env:HOME}\nvoxel: [0.5, 0.5]"
     )
-    settings, missing = read_settings(tmp_path / "config.yaml")
+    settings, missing = read_training_config(tmp_path / "config.yaml")
     assert missing == ["absent.yaml"]
     assert settings.get("a") == {"x": 1, "y": 3}
     assert settings.get("list") == [3]
@@ -280,7 +280,7 @@ def test_includes_are_merged_in_order_and_references_resolved(tmp_path: Path) ->
 def test_a_spoiled_configuration_is_one_sentence(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(CheckpointError, match=rf"config\.yaml: .*{message}"):
-        read_settings(tmp_path / "config.yaml")
+        read_training_config(tmp_path / "config.yaml")
 
 
 def test_our_own_format_is_checked_like_the_official_one(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_what_is_out_of_range_is_refused_before_any_work(demo: Pipeline) -> None
             demo.generate("a mug", steps=steps)
     with pytest.raises(ValueError, match=r"scheduler must be one of ddim, dpm\+\+"):
         demo.generate("a mug", scheduler="euler")
-    with pytest.raises(ValueError, match="models must be auto, demo or official"):
+    with pytest.raises(ValueError, match="model_set must be auto, demo or official"):
         Pipeline.from_store("demos")
 
 

@@ -1,4 +1,8 @@
-"""Models of the real architecture with random weights, small enough for tests: 8^3 latents -> 32^3 -> 128^3 voxels."""
+"""Models with random weights, saved for a service to load: 8^3 latents -> 32^3 -> 128^3 voxels.
+
+They are not the tiny ones of `models.presets`: what a service is tested for needs shapes of hundreds of voxels, a fine
+stage four times as fine as the coarse one, as the demo's is, and a text tower of their own.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,6 @@ from torch import nn
 from models.checkpoint.own import write_own
 from models.config import (
     DenseUNetConfig,
-    ScheduleConfig,
     SparseUNetConfig,
     StageConfig,
     TextConfig,
@@ -23,19 +26,23 @@ from models.vae import Decoder
 
 TEXT = TextConfig(width=64, heads=2, layers=2)
 COARSE = StageConfig(
-    "coarse",
-    DenseUNetConfig(4, 4, 8, 32, (1,), 1, (), 2, TEXT.width),
-    VAEConfig(num_blocks=3, f_maps=8, latent_channels=4, latent_resolution=8, dense_latent=True),
+    stage="coarse",
+    unet=DenseUNetConfig(
+        in_channels=4, out_channels=4, image_size=8, model_channels=32, channel_mult=(1,),
+        num_res_blocks=1, attention_resolutions=(), num_heads=2, context_dim=TEXT.width,
+    ),
+    vae=VAEConfig(num_blocks=3, f_maps=8, latent_channels=4, latent_resolution=8, dense_latent=True),
     voxel_size=1 / 32,
-    schedule=ScheduleConfig(),
-)
+)  # fmt: skip
 FINE = StageConfig(
-    "fine",
-    SparseUNetConfig(4 + 6, 4, 32, (1,), 1, (), 2, TEXT.width),
-    VAEConfig(num_blocks=3, f_maps=8, latent_channels=4, latent_resolution=32, dense_latent=False),
+    stage="fine",
+    unet=SparseUNetConfig(
+        in_channels=4 + 6, out_channels=4, model_channels=32, channel_mult=(1,),
+        num_res_blocks=1, attention_resolutions=(), num_heads=2, context_dim=TEXT.width,
+    ),
+    vae=VAEConfig(num_blocks=3, f_maps=8, latent_channels=4, latent_resolution=32, dense_latent=False),
     voxel_size=1 / 128,
-    schedule=ScheduleConfig(),
-)
+)  # fmt: skip
 
 
 def save_models(

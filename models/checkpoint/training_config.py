@@ -1,4 +1,4 @@
-"""The official YAML configurations: includes merged, `${name}` references resolved, nothing executed."""
+"""The YAML files that official models were trained with: includes merged, references resolved, nothing executed."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _REFERENCE = re.compile(r"\$\{([^${}:]+)\}")
 _DEEPEST = 16
 
 
-class Settings:
-    """Nested settings read by dotted names, with the file they come from for messages."""
+class TrainingConfig:
+    """The nested values of a training configuration, read by dotted names; `source` is its file, for messages."""
 
     def __init__(self, values: Mapping[str, Any], source: str) -> None:
         self.values, self.source = values, source
 
-    def over(self, defaults: Mapping[str, Any]) -> Settings:
-        """These settings, completed from `defaults` where they have no value."""
-        return Settings(_merge(dict(defaults), _resolved_only(self.values)), self.source)
+    def over(self, defaults: Mapping[str, Any]) -> TrainingConfig:
+        """This configuration, completed from `defaults` where it has no value."""
+        return TrainingConfig(_merge(dict(defaults), _resolved_only(self.values)), self.source)
 
     def get(self, *names: str) -> Any:
         """The first of the dotted names that has a value; None if none has. Unresolved references have no value."""
@@ -64,14 +64,14 @@ class Settings:
         return tuple(value)
 
 
-def read_settings(path: Path) -> tuple[Settings, list[str]]:
+def read_training_config(path: Path) -> tuple[TrainingConfig, list[str]]:
     """An official configuration and the files that it includes but that are not there.
 
     Included files are merged in order, the file's own keys last. Raises CheckpointError for a file that is no YAML.
     """
     missing: list[str] = []
     merged = _read(path, missing, depth=0)
-    return Settings(_resolve(merged, merged, depth=0), str(path)), missing
+    return TrainingConfig(_resolve(merged, merged, depth=0), str(path)), missing
 
 
 def _read(path: Path, missing: list[str], depth: int) -> dict[str, Any]:
