@@ -15,6 +15,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from models.kernels.rows import counted_rows
+
 NARROW = 64
 WIDE = 128
 
@@ -51,11 +53,7 @@ def _attention(
 ):  # fmt: skip
     first = tl.program_id(0) * BLOCK_M
     sample, head = tl.program_id(1) // HEADS, tl.program_id(1) % HEADS
-    count, length = queries, keys
-    if COUNTED:
-        count = tl.load(real)
-    if LENGTHS:
-        length = tl.load(lengths + sample)
+    count, length = counted_rows(queries, real, COUNTED), counted_rows(keys, lengths + sample, LENGTHS)
     if first >= count:
         return
     lane = tl.arange(0, WIDTH)

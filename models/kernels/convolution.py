@@ -14,6 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 from models.kernels.product import Tiles, combine, parts_of, tiles_of
+from models.kernels.rows import counted_rows
 
 TAPS = 27
 
@@ -61,9 +62,7 @@ def _convolve(
     steps: tl.constexpr = (CIN + BLOCK_K - 1) // BLOCK_K
     length: tl.constexpr = TAPS // PARTS * steps
     first = tl.program_id(0) // blocks * BLOCK_M
-    count = rows
-    if COUNTED:
-        count = tl.load(real)
+    count = counted_rows(rows, real, COUNTED)
     if first >= count:
         return
     row = first + tl.arange(0, BLOCK_M)

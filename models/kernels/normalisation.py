@@ -13,6 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from models.kernels.rows import counted_rows
+
 ROWS_PER_PROGRAM = 64
 LINES = 16
 FEW = 16_384
@@ -85,9 +87,7 @@ def _group_norm(
     C: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr,
     MODULATED: tl.constexpr, SILU: tl.constexpr, COUNTED: tl.constexpr,
 ):  # fmt: skip
-    total = voxels
-    if COUNTED:
-        total = tl.load(real)
+    total = counted_rows(voxels, real, COUNTED)
     group, sample = tl.program_id(0), tl.program_id(1)
     lane = tl.arange(0, BLOCK)
     inside = lane < WIDTH
@@ -117,9 +117,7 @@ def _sums(
     x, sums, real, voxels, chunks,
     C: tl.constexpr, ROWS: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr, COUNTED: tl.constexpr,
 ):  # fmt: skip
-    count = voxels
-    if COUNTED:
-        count = tl.load(real)
+    count = counted_rows(voxels, real, COUNTED)
     if tl.program_id(0) * ROWS >= count:
         return
     chunk, sample = tl.program_id(0), tl.program_id(2)
@@ -147,9 +145,7 @@ def _affine(
     C: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, CHUNKS: tl.constexpr, ROWS: tl.constexpr,
     MODULATED: tl.constexpr, COUNTED: tl.constexpr,
 ):  # fmt: skip
-    count = voxels
-    if COUNTED:
-        count = tl.load(real)
+    count = counted_rows(voxels, real, COUNTED)
     used = (count + ROWS - 1) // ROWS
     group, sample = tl.program_id(0), tl.program_id(1)
     lane = tl.arange(0, BLOCK)
@@ -185,9 +181,7 @@ def _apply(
     x, affine, out, real, voxels,
     C: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr, SILU: tl.constexpr, COUNTED: tl.constexpr,
 ):  # fmt: skip
-    count = voxels
-    if COUNTED:
-        count = tl.load(real)
+    count = counted_rows(voxels, real, COUNTED)
     if tl.program_id(0) * LINES >= count:
         return
     sample = tl.program_id(2)

@@ -9,6 +9,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from models.kernels.rows import counted_rows
+
 LINES = 16
 
 
@@ -35,9 +37,7 @@ def _average(
     C: tl.constexpr, COUNTED: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     first = tl.program_id(0) * LINES
-    count = parents
-    if COUNTED:
-        count = tl.load(real)
+    count = counted_rows(parents, real, COUNTED)
     if first >= count:
         return
     sample = tl.program_id(2).to(tl.int64)

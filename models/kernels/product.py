@@ -17,6 +17,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from models.kernels.rows import counted_rows
+
 SMALL, LARGE = 64, 128
 """Sides of tiles. Small ones keep more multiprocessors busy, large ones read less."""
 BUSY = 240
@@ -107,9 +109,7 @@ def _linear(
     blocks = tl.cdiv(columns, BLOCK_N)
     steps = tl.cdiv(length, PARTS * BLOCK_K)
     first = tl.program_id(0) // blocks * BLOCK_M
-    count = rows
-    if COUNTED:
-        count = tl.load(real)
+    count = counted_rows(rows, real, COUNTED)
     if first >= count:
         return
     row = first + tl.arange(0, BLOCK_M)
@@ -154,9 +154,7 @@ def _combine(
     LINES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     first = tl.program_id(0) * LINES
-    count = rows
-    if COUNTED:
-        count = tl.load(real)
+    count = counted_rows(rows, real, COUNTED)
     if first >= count:
         return
     row = first + tl.arange(0, LINES)
