@@ -23,7 +23,6 @@ from models import threads
 from models.config import to_dict
 from models.loading import load_coarse, load_fine, load_text
 from models.pipeline import Pipeline
-from models.shape import Shape
 from models.runtime import Runtime
 from models.shape import Shape, Voxels
 from training.classifier import CLASSIFIER_FILE, ShapeClassifier, accuracy, judge, load_classifier, train_classifier
