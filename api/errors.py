@@ -162,7 +162,7 @@ TABLE = (
 _BY_TYPE = {rule.exception: rule for rule in TABLE}
 _BY_CODE = {rule.code: rule for rule in reversed(TABLE)}
 _INTERNAL = Rule(XCubeError, 500, "internal", True)
-_INTERNAL_TEXT = "The service failed in a way that is a bug: please report it with the request id in X-Request-ID."
+_INTERNAL_TEXT = "The service failed because of a bug: please report it with the request id from X-Request-ID."
 
 
 @dataclass(frozen=True)
@@ -217,13 +217,15 @@ def problem_of_status(status: int, path: str) -> Problem:
     shown = path[:80]
     match status:
         case 404:
-            return problem_of(NotFound(f"There is nothing at {shown}: see / for what there is."))
+            return problem_of(NotFound(f"There is nothing at {shown}: see / for the paths that exist."))
         case 405:
-            return problem_of(MethodNotAllowed(f"{shown} does not take this method: see /docs for those it takes."))
+            return problem_of(
+                MethodNotAllowed(f"{shown} does not support this method: see /docs for those it supports.")
+            )
         case 415:
             return problem_of(UnsupportedMediaType("Send the body as application/json."))
         case 503:
-            return problem_of(WorkerLost("The service cannot take this request now: try again in some seconds."))
+            return problem_of(WorkerLost("The service cannot take this request now: try again in a few seconds."))
         case 504:
             return problem_of(DeadlinePassed("The request took too long and was stopped: ask for fewer steps."))
         case _ if status < 500:

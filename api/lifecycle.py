@@ -70,7 +70,7 @@ def keep_sockets(ending: Callable[[], bool]) -> None:
 
 
 def _end_the_service(missing: Path) -> None:
-    log.error("the socket %s was removed by somebody: the service ends and has to be started anew", missing)
+    log.error("somebody removed the socket %s: the service stops and has to be started again", missing)
     if bentoml.server_context.worker_index == 1 and (pid := supervisor.process_id()) is not None:
         os.kill(pid, signal.SIGTERM)
     threading.Timer(LAST_SECONDS, os.kill, (os.getpid(), signal.SIGKILL)).start()

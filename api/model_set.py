@@ -32,13 +32,13 @@ def read_model_set(path: Path) -> dict[str, Path | None]:
     folders: dict[str, Path | None] = {}
     for kind, folder in values.items():
         if kind not in KINDS:
-            raise ValueError(f"names {kind!r}, which is none of {', '.join(KINDS)}")
+            raise ValueError(f"names {kind!r}, which is not one of {', '.join(KINDS)}")
         if folder is None and kind == "fine":
             folders[kind] = None
             continue
         if not isinstance(folder, str):
-            raise ValueError(f"does not give a folder for {kind}")
+            raise ValueError(f"does not name a folder for {kind}")
         folders[kind] = found = path.parent / folder
         if missing := next((name for name in FILES if not (found / name).is_file()), None):
-            raise ValueError(f"gives {folder} for {kind}, which has no {missing}")
+            raise ValueError(f"names the folder {folder} for {kind}, which has no {missing}")
     return folders

@@ -39,11 +39,13 @@ class _Strict(BaseModel):
 class Parameters(_Strict):
     """How a shape is generated, whatever it shows."""
 
-    ddim_steps: Steps = Field(default=100, description="denoising steps of each stage")
+    ddim_steps: Steps = Field(default=100, description="denoising steps in each stage")
     guidance_scale: GuidanceScale = Field(
         default=7.5, description="s in pred + s * (pred - null), coarse stage only; 1.0 switches guidance off"
     )
-    seed: Seed | None = Field(default=None, description="any i64 or u64; null draws one, sent back in X-Seed")
+    seed: Seed | None = Field(
+        default=None, description="any signed or unsigned 64-bit integer; null draws one, and X-Seed tells which"
+    )
     use_fine: bool = Field(default=True, description="refine the coarse shape with the fine model")
 
 
@@ -72,7 +74,7 @@ class _Prompts(_Strict):
 class BatchRequest(Parameters, _Prompts):
     """Several shapes to generate: prompts, or objects with a prompt, and parameters that they share."""
 
-    seed: Seed | None = Field(default=None, description="for each prompt; null draws one for each")
+    seed: Seed | None = Field(default=None, description="used for every prompt; null draws one for each")
 
     def requests(self) -> list[GenerateRequest]:
         """One request a prompt."""
@@ -95,10 +97,10 @@ class Health(BaseModel):
     """What GET /health answers, always with status 200."""
 
     status: Literal["ready", "loading", "error"]
-    xcube_available: bool = Field(description="models and a sparse backend import")
-    gpu_available: bool = Field(description="a CUDA kernel ran at start-up")
+    xcube_available: bool = Field(description="the models and a sparse backend can be imported")
+    gpu_available: bool = Field(description="a CUDA kernel has run at start-up")
     gpu_name: str | None = None
-    model_loaded: bool = Field(description="text and coarse models are ready")
+    model_loaded: bool = Field(description="the text and coarse models are ready")
     error: str | None = Field(default=None, description="why loading failed and what to do")
 
 
@@ -131,14 +133,14 @@ def parse(model: type[Model], body: bytes) -> Model:
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"The body is not valid JSON ({error}): send one JSON object.") from None
     if not isinstance(value, dict):
-        raise InvalidRequest("The body is not a JSON object: send one object with the fields of /docs.")
+        raise InvalidRequest("The body is not a JSON object: send one object with the fields that /docs lists.")
     try:
         return TypeAdapter(model).validate_python(value)
     except ValidationError as error:
         faults = [_fault(one["loc"], one["type"], one["msg"]) for one in error.errors(include_url=False)]
     shown = "; ".join(faults[:_NAMED_FIELDS])
     more = f"; and {len(faults) - _NAMED_FIELDS} more" if len(faults) > _NAMED_FIELDS else ""
-    raise InvalidRequest(f"{shown}{more}: correct the request, /docs has every field.")
+    raise InvalidRequest(f"{shown}{more}: correct the request; /docs lists every field.")
 
 
 def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:

@@ -32,51 +32,60 @@ class Settings(BaseSettings):
 
     host: str = Field(default="0.0.0.0", description="address to listen on")
     port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
-    workers: int = Field(default=1, ge=1, le=64, description="processes that speak HTTP")
+    workers: int = Field(default=1, ge=1, le=64, description="number of HTTP processes")
 
     checkpoint_dir: Path = Field(default=Path("checkpoints"), description="folder that checkpoints are imported from")
     config: Path | None = Field(default=None, description="YAML file that overrides the built-in model set")
     model: Literal["auto", "demo", "official"] = Field(default="auto", description="which set of models to serve")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where the models run")
     dtype: Literal["auto", "bf16", "fp32"] = Field(
-        default="auto", description="number format of the denoisers; auto is bf16 on a GPU"
+        default="auto", description="number format of the denoisers; auto means bf16 on a GPU"
     )
     backend: Literal["auto", "torch", "fvdb"] = Field(
-        default="auto", description="library of sparse grids; auto is fvdb on a GPU where it imports and is faster"
+        default="auto",
+        description="library for sparse grids; auto means fvdb on a GPU if it can be imported and is faster",
     )
-    gpus: int = Field(default=1, ge=1, le=64, description="Sampler processes, one GPU each")
-    threads: int = Field(default_factory=default_threads, ge=1, le=1024, description="CPU threads of a Sampler")
+    gpus: int = Field(default=1, ge=1, le=64, description="number of Sampler processes, one GPU each")
+    threads: int = Field(default_factory=default_threads, ge=1, le=1024, description="CPU threads of each Sampler")
 
     sampler_url: str | None = Field(
-        default=None, pattern=r"^https?://", description="address of Samplers that run elsewhere, in place of own ones"
+        default=None,
+        pattern=r"^https?://",
+        description="address of remote Samplers; without it the service starts its own",
     )
     sampler_token: SecretStr | None = Field(
-        default=None, min_length=1, description="secret that this process and Samplers elsewhere share"
+        default=None, min_length=1, description="secret that the service shares with remote Samplers"
     )
 
-    deadline_seconds: float = Field(default=290.0, gt=0, le=86_400, description="longest time for one request")
-    drain_seconds: int = Field(default=300, ge=1, le=86_400, description="time for running requests after SIGTERM")
-    keep_alive_seconds: int = Field(default=75, ge=1, le=86_400, description="time that an idle connection stays open")
-    max_running: int = Field(default=8, ge=1, le=1024, description="generations that share the models at a time")
-    max_queue: int = Field(default=32, ge=0, le=100_000, description="generations that may wait for their turn")
-    max_batch: int = Field(default=8, ge=1, le=1024, description="most prompts of one batch")
-    jobs_dir: Path = Field(default=Path("runs/jobs"), description="folder of jobs and their results")
-    max_running_jobs: int = Field(default=1, ge=0, le=64, description="jobs under way at a time in a process; 0: none")
+    deadline_seconds: float = Field(default=290.0, gt=0, le=86_400, description="longest time that a request may take")
+    drain_seconds: int = Field(
+        default=300, ge=1, le=86_400, description="how long running requests may go on after SIGTERM"
+    )
+    keep_alive_seconds: int = Field(default=75, ge=1, le=86_400, description="how long an idle connection stays open")
+    max_running: int = Field(default=8, ge=1, le=1024, description="generations that run at the same time")
+    max_queue: int = Field(default=32, ge=0, le=100_000, description="generations that may wait in the queue")
+    max_batch: int = Field(default=8, ge=1, le=1024, description="most prompts in one batch")
+    jobs_dir: Path = Field(default=Path("runs/jobs"), description="folder for jobs and their results")
+    max_running_jobs: int = Field(
+        default=1, ge=0, le=64, description="jobs that a process runs at the same time; 0 runs none"
+    )
     max_jobs: int = Field(default=1000, ge=1, description="jobs that may wait")
-    job_retention_seconds: float = Field(default=86_400, gt=0, description="time that an ended job and its result stay")
-    max_voxels: int = Field(default=2_000_000, ge=1, description="most voxels of a shape, coarse or fine")
-    max_body_bytes: int = Field(default=1_048_576, ge=1024, description="longest request body")
-    slice_seconds: float = Field(default=0.15, gt=0, le=10, description="aimed time of one slice of denoising steps")
+    job_retention_seconds: float = Field(
+        default=86_400, gt=0, description="how long a finished job and its result are kept"
+    )
+    max_voxels: int = Field(default=2_000_000, ge=1, description="most voxels in a shape, coarse or fine")
+    max_body_bytes: int = Field(default=1_048_576, ge=1024, description="largest request body")
+    slice_seconds: float = Field(default=0.15, gt=0, le=10, description="target time for one slice of denoising steps")
     api_key: SecretStr | None = Field(default=None, min_length=1, description="key that clients must send")
-    api_key_everywhere: bool = Field(default=False, description="ask for the key at health, probes and metrics too")
+    api_key_everywhere: bool = Field(default=False, description="require the key for health, probes and metrics too")
     cors_origins: str = Field(
         default="", description="origins whose pages may call the service, separated by commas; `*` for all"
     )
 
     log_format: Literal["auto", "json", "text"] = Field(
-        default="auto", description="form of the log's lines; auto is text in a terminal, else JSON"
+        default="auto", description="format of the log; auto means text in a terminal and JSON elsewhere"
     )
-    log_prompts: bool = Field(default=False, description="write prompts into the log")
+    log_prompts: bool = Field(default=False, description="write prompts to the log")
 
     @field_validator("*", mode="before")
     @classmethod
@@ -88,7 +97,7 @@ class Settings(BaseSettings):
     @classmethod
     def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not _HEADER_VALUE.fullmatch(value.get_secret_value()):
-            raise ValueError("should be of printable ASCII characters, since clients send it in an HTTP header")
+            raise ValueError("should consist of printable ASCII characters, because clients send it in an HTTP header")
         return value
 
     @field_validator("host")

@@ -36,7 +36,7 @@ an image on that holds them. Debian's packages in an image have their licences i
 
 
 def main(arguments: list[str]) -> int:
-    """0 if no package has a known vulnerability or a licence that is not permissive."""
+    """Runs the command; returns 0 if every package is free of known vulnerabilities and has a permissive licence."""
     rows = licences()
     if arguments == ["--licences"]:
         print(HEADING + "\n".join(f"| {' | '.join(row)} |" for row in rows))
@@ -48,12 +48,12 @@ def main(arguments: list[str]) -> int:
 
 
 def packages(device: str) -> dict[str, str]:
-    """Names and versions in an image's lock."""
+    """Names and versions of the packages in an image's lock."""
     return dict(re.findall(r"^([\w.-]+)==([^\s\\]+)", LOCKS[device].read_text(encoding="utf-8"), re.MULTILINE))
 
 
 def advisories() -> bool:
-    """Asks for known vulnerabilities; true if there is one, or if a package could not be looked up."""
+    """Looks up known vulnerabilities; returns whether there is one, or a package that could not be looked up."""
     found = False
     install_pip_audit()
     for device in LOCKS:
@@ -69,7 +69,7 @@ def advisories() -> bool:
 
 
 def install_pip_audit() -> None:
-    """Installs pip-audit if it is missing. It is no part of the locks, where it would bring a newer pip along."""
+    """Installs pip-audit if it is missing. The locks leave it out, because it would bring a newer pip along."""
     if importlib.util.find_spec("pip_audit") is None:
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "pip-audit>=2.10,<3"], check=True)
 
@@ -107,7 +107,7 @@ def normal(name: str) -> str:
 
 
 def one_line(licence: str) -> str:
-    """A licence in some words: some packages put the whole text there."""
+    """A licence in a few words: some packages put the whole text there."""
     return licence.strip().splitlines()[0][:80] if licence.strip() else "?"
 
 

@@ -1,4 +1,4 @@
-"""scripts/import: puts every model of a checkpoint folder, and a text tower, into the BentoML model store."""
+"""scripts/import: puts every model in a checkpoint folder, and a text tower, into the BentoML model store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DONE, FAILED, NOTHING_FOUND = 0, 1, 2
 
 
 def main(arguments: list[str] | None = None, program: str = "scripts/import") -> int:
-    """Returns 0 if all models found are in the store, 1 if one could not be imported, 2 if there was none."""
+    """Runs the command; returns 0 if all models are in the store, 1 if an import failed, 2 if there was no model."""
     options = _arguments(arguments, program)
     console = Console(stderr=True, highlight=False)
     results = []
@@ -75,7 +75,7 @@ def _arguments(arguments: list[str] | None, program: str) -> argparse.Namespace:
     default = Path(os.environ.get("XCUBE_CHECKPOINT_DIR") or ROOT / "checkpoints")
     parser.add_argument(
         "--checkpoint-dir", type=Path, default=default, metavar="DIR",
-        help="folder with objaverse_coarse/, objaverse_fine/ or models in our own format (default: %(default)s)",
+        help="folder with objaverse_coarse/, objaverse_fine/ or models in this project's format (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--clip", metavar="PLACE",

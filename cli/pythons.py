@@ -1,4 +1,4 @@
-"""scripts/test_pythons: the project on every Python that it promises, each in a clean clone of its own."""
+"""scripts/test_pythons: tests the project on every Python that it promises, each in a clean clone."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 TESTS = ("tests/test_start.py", "tests/models")
-"""What has to pass on each: it starts, serves and answers; models, and with them the golden tensors."""
+"""What has to pass on each: the project starts, serves and answers; and the models match the golden tensors."""
 COMMANDS = (("scripts/test", "-q", *TESTS), ("scripts/parity",))
 _VERSION = re.compile(r"Programming Language :: Python :: (3\.\d+)$")
 
 
 class MissingError(Exception):
-    """Something that a try needs is not on this machine; one sentence."""
+    """Something that the test needs is not on this machine; the text is one sentence."""
 
 
 def promised() -> list[str]:
@@ -30,12 +30,12 @@ def promised() -> list[str]:
 
 
 def own() -> str:
-    """The version that this very process runs on."""
+    """The version of Python that this process runs on."""
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def find(version: str) -> Path | None:
-    """An interpreter of a version, with venv: from the path, pyenv or uv."""
+    """An interpreter of this version that has venv, from the PATH, pyenv or uv."""
     candidates = [shutil.which(f"python{version}")]
     candidates += sorted(map(str, Path(_said("pyenv", "root") or "/nowhere").glob(f"versions/{version}.*/bin/python")))
     candidates.append(_said("uv", "python", "find", "--no-python-downloads", version))
@@ -50,12 +50,14 @@ def try_on(version: str, *, lowest: bool) -> None:
     """Clones the project, makes an environment on a version of Python, and runs what has to pass.
 
     Raises:
-        MissingError: there is no such Python here, or no uv where the lowest versions are wanted.
-        subprocess.CalledProcessError: a command failed; its output has been shown.
+        MissingError: There is no such Python here, or no uv and `lowest` is set.
+        subprocess.CalledProcessError: A command failed; its output has been shown.
     """
     python = find(version)
     if python is None:
-        raise MissingError(f"There is no Python {version} with venv here: install it, or name others (--python).")
+        raise MissingError(
+            f"There is no Python {version} with venv here: install it, or name other versions with --python."
+        )
     with tempfile.TemporaryDirectory(prefix=f"xcube-python{version}-") as folder:
         clone = Path(folder) / "clone"
         _run("git", "clone", "--quiet", str(ROOT), str(clone), cwd=ROOT)
@@ -67,7 +69,7 @@ def try_on(version: str, *, lowest: bool) -> None:
 
 
 def _lower(clone: Path, version: str) -> None:
-    """Puts the lowest versions that pyproject.toml allows into a clone's locks, which its scripts install from."""
+    """Writes the lowest versions that pyproject.toml allows into a clone's locks, from which its scripts install."""
     if shutil.which("uv") is None:
         raise MissingError("--lowest needs uv: pip install uv.")
     lock = clone / "requirements" / "lock.txt"
@@ -106,17 +108,22 @@ def _run(*command: str, cwd: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns 0 if everything passed, 1 if something failed or a version was not there."""
+    """Runs the command; returns 0 if everything passed, 1 if something failed or a version is missing."""
     parser = argparse.ArgumentParser(
         prog="scripts/test_pythons",
-        description="Tries the last commit on every Python that the project promises, the one of .venv excepted, which "
-        "scripts/test is for: installs the lock in a clean clone, starts the service, generates, compares models with "
-        "golden tensors. Takes some minutes and 6 GB for each.",
+        description="Tests the last commit on every Python that the project promises except the one in .venv, on which "
+        "scripts/test runs. For each it installs the lock in a clean clone, starts the service, generates a shape, and "
+        "compares the models with golden tensors. This takes some minutes and 6 GB for each.",
     )
-    parser.add_argument("--python", action="append", metavar="VERSION", help="only this one, such as 3.12; may repeat")
+    parser.add_argument(
+        "--python",
+        action="append",
+        metavar="VERSION",
+        help="test only this version, such as 3.12; may be given several times",
+    )
     parser.add_argument(
         "--lowest", action="store_true",
-        help="take the lowest versions of all dependencies that pyproject.toml allows, not the lock (needs uv)",
+        help="use the lowest versions that pyproject.toml allows instead of the lock (needs uv)",
     )  # fmt: skip
     options = parser.parse_args(arguments)
     versions = options.python or ([promised()[0]] if options.lowest else [v for v in promised() if v != own()])

@@ -20,7 +20,7 @@ FOLDERS_AND_FILES = (f"{PREFIX}CHECKPOINT_DIR", f"{PREFIX}CONFIG", f"{PREFIX}JOB
 def main(arguments: list[str]) -> None:
     """Replaces this process by `bentoml serve` with the settings of the environment; does not return.
 
-    Paths are relative to the folder the command is called from; the default folders are the project's.
+    Paths are relative to the folder in which the command is called; the default folders are the project's.
     """
     settings = load_settings()
     for name in FOLDERS_AND_FILES:
@@ -41,21 +41,21 @@ def main(arguments: list[str]) -> None:
     command += ["--host", settings.host, "--port", str(settings.port)]
     command += ["--timeout-graceful-shutdown", str(settings.drain_seconds)]
     if sys.stdout.isatty():
-        print("Starting: the models come next. Ctrl+C ends the service.", file=sys.stderr)
+        print("Starting the service, then loading the models. Ctrl+C stops it.", file=sys.stderr)
     os.chdir(ROOT)
     sys.stdout.flush()
     os.execv(sys.executable, command + arguments)
 
 
 def check_port(host: str, port: int) -> None:
-    """Ends this process with one sentence if the address cannot be listened on."""
+    """Exits with one sentence if the service cannot listen on the address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
     except OSError as error:
-        fault = "is in use already" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        fault = "is already in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         sys.exit(f"xcube: {host}:{port} {fault}: stop what listens there, or set {PREFIX}PORT or {PREFIX}HOST.")
 
 

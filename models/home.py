@@ -22,7 +22,7 @@ def check_home() -> None:
     if home.startswith("~"):
         raise ConfigError(
             f"The user with the id {os.getuid()} has no home folder to keep models in: set {VARIABLE} to a folder "
-            "that can be written."
+            "that can be written to."
         )
     folder = Path(home)
     try:
@@ -30,6 +30,6 @@ def check_home() -> None:
             (folder / name).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"The folder {folder}, which models are kept in, cannot be made or used ({error.strerror}): set {VARIABLE} "
-            "to a folder that can be written."
+            f"The folder {folder} for models cannot be created or used ({error.strerror}): set {VARIABLE} "
+            "to a folder that can be written to."
         ) from None

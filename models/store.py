@@ -93,7 +93,7 @@ def put(source: Source, model_set: SetName, progress: ImportProgress | None = No
             _publish(made, folder)
     except OSError as error:
         raise CheckpointError(
-            f"{source.path}: the model store in {root} cannot be written ({error.strerror or error}); "
+            f"{source.path}: the model store in {root} cannot be written to ({error.strerror or error}); "
             "make room there or set BENTOML_HOME to another folder"
         ) from error
     return Stored(_tag(folder), folder, added=True)

@@ -1,7 +1,7 @@
-"""Makes `.venv` and keeps it in step with pyproject.toml and the lock files. Standard library only; see _env.sh.
+"""Creates `.venv` and keeps it up to date with pyproject.toml and the lock files. Standard library only; see _env.sh.
 
-The versions come from one of two locks, used as pip constraints: requirements/lock-cpu.txt with PyTorch's CPU wheels,
-where there is no NVIDIA GPU and PyTorch's index answers; requirements/lock.txt with the default wheels otherwise.
+The versions come from one of two locks, used as pip constraints. If there is no NVIDIA GPU and PyTorch's index answers,
+it is requirements/lock-cpu.txt with PyTorch's CPU wheels; otherwise requirements/lock.txt with the default wheels.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class InstallError(Exception):
 
 
 def fingerprint(root: Path) -> str:
-    """Changes with anything that the environment depends on, the project's own place included."""
+    """A hash that changes with everything that the environment depends on, including the project's own path."""
     pyproject = tomllib.loads((root / "pyproject.toml").read_text())
     # Settings of ruff, mypy and pytest need no install.
     relevant = [pyproject.get("build-system"), pyproject["project"], pyproject.get("tool", {}).get("hatch")]
@@ -42,6 +42,7 @@ def fingerprint(root: Path) -> str:
 
 
 def has_nvidia_gpu() -> bool:
+    """Whether nvidia-smi lists a GPU."""
     command = shutil.which("nvidia-smi")
     if command is None:
         return False
@@ -53,7 +54,7 @@ def has_nvidia_gpu() -> bool:
 
 
 def answers(url: str, seconds: float = PROBE_SECONDS) -> bool:
-    """Whether `url` answers within `seconds`, name lookup included (urllib's own timeout leaves that out)."""
+    """Whether `url` answers within `seconds`, including the name lookup, which urllib's own timeout leaves out."""
     success = threading.Event()
 
     def probe() -> None:
@@ -82,7 +83,17 @@ def pip_installs(gpu: bool, cpu_wheels: bool) -> list[list[str]]:
 
 
 def run_pip(python: Path, root: Path, arguments: list[str], show: Callable[[str], None]) -> None:
-    """Runs one `pip install`, passing each line of its output to `show`; all of it also goes to .venv/install.log."""
+    """Runs one `pip install`; its output also goes to .venv/install.log.
+
+    Args:
+        python: Interpreter of the environment.
+        root: The project's folder.
+        arguments: Arguments of `pip install`.
+        show: Called with each line of the output.
+
+    Raises:
+        InstallError: pip failed.
+    """
     command = [str(python), "-m", "pip", "--disable-pip-version-check", "install", *arguments]
     lines: list[str] = []
     with (
@@ -102,7 +113,7 @@ def run_pip(python: Path, root: Path, arguments: list[str], show: Callable[[str]
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """One line on stderr: what is being installed, rewritten in place on a terminal."""
+    """Shows on stderr that packages are installed; on a terminal, one line that says which."""
     terminal, start = sys.stderr.isatty(), time.monotonic()
     print("Installing the Python packages into .venv (minutes the first time, later seconds).", file=sys.stderr)
 
@@ -118,11 +129,12 @@ def progress() -> Iterator[Callable[[str], None]]:
 
 
 def inside(environment: Path) -> bool:
-    """Whether this very process runs on the environment's Python."""
+    """Whether this process runs on the environment's Python."""
     return Path(sys.prefix) == environment
 
 
 def starts(python: Path) -> bool:
+    """Whether an interpreter can be started."""
     try:
         return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
     except OSError:
@@ -130,6 +142,7 @@ def starts(python: Path) -> bool:
 
 
 def install(root: Path) -> None:
+    """Creates the environment, unless this process runs in it, and installs everything into it."""
     environment = root / ".venv"
     python = environment / "bin" / "python"
     # Another Python runs this only where .venv's own is missing, broken or of a version that will not do (_env.sh).
@@ -142,7 +155,7 @@ def install(root: Path) -> None:
 
 
 def ensure(root: Path, install: Callable[[Path], None] = install) -> None:
-    """Installs if the last complete install was of other files; one process at a time, the others wait for it."""
+    """Installs if the files have changed since the last complete install; one process installs, the others wait."""
     environment = root / ".venv"
     stamp = environment / ".installed"
     wanted = fingerprint(root)
@@ -162,11 +175,12 @@ def ensure(root: Path, install: Callable[[Path], None] = install) -> None:
 
 
 def main() -> int:
+    """Brings the environment up to date; returns 0, or 1 after a sentence on stderr."""
     try:
         ensure(ROOT)
     except OSError as error:
         print(
-            f"{ROOT / '.venv'} cannot be made or used ({error.strerror or error}): check who owns this folder and "
+            f"{ROOT / '.venv'} cannot be created or used ({error.strerror or error}): check who owns this folder and "
             "whether the disk is full, then run the script again.",
             file=sys.stderr,
         )

@@ -138,7 +138,7 @@ def test_the_fields_of_a_request_match_the_schema() -> None:
         "too_slow",
         "No service answers at",
         "There is no",
-        "which models are kept in, cannot be made or used",
+        "for models cannot be created or used",
         "has no home folder to keep models in",
     ],
 )

@@ -1,7 +1,7 @@
 """The command `xcube-serve`: starts the service, or imports models for it.
 
 An installed package holds the project's modules in its folder `app`, so that names such as `api` and `models` do not
-meet those of other packages; in a checkout they lie beside this package.
+collide with those of other packages. In a checkout they are next to this package.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ usage: xcube-serve [OPTION ...]
        xcube-serve --help | --version
 
 Serves text to 3-D voxels on http://localhost:8000: a page at /, the API's documentation at /docs.
-Options are those of `bentoml serve`. `import` puts official checkpoints into the model store (more: import --help).
+The options are those of `bentoml serve`. `import` puts official checkpoints into the model store (see import --help).
 
-Settings are environment variables, for instance:
+Settings are environment variables, for example:
   XCUBE_HOST, XCUBE_PORT  where to listen (default: 0.0.0.0, 8000)
   XCUBE_CHECKPOINT_DIR    folder that checkpoints are imported from (default: the demo models of the package)
-  XCUBE_JOBS_DIR          folder of jobs and their results (default: {jobs})
+  XCUBE_JOBS_DIR          folder for jobs and their results (default: {jobs})
   BENTOML_HOME            folder of the model store (default: ~/bentoml)
-README.md lists all of them. A relative folder counts from where the command is started.
+README.md lists all of them. A relative folder is relative to the folder in which you start the command.
 """
 
 
 def main() -> None:
-    """Runs what the command line says; the service replaces this process.
+    """Runs the command; the service replaces this process.
 
     Raises:
-        SystemExit: a setting cannot be used, or the command has ended; with its status or one sentence.
+        SystemExit: A setting cannot be used, or the command has finished; with its exit status or one sentence.
     """
     arguments = sys.argv[1:]
     if BUNDLED.is_dir():
@@ -54,16 +54,16 @@ def main() -> None:
 
 
 def find_modules_in(folder: Path) -> None:
-    """Puts a folder first on the path of this process and of those that it starts."""
+    """Puts a folder first on the module path of this process and of the processes that it starts."""
     sys.path.insert(0, str(folder))
     others = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = f"{folder}{os.pathsep}{others}" if others else str(folder)
 
 
 def jobs_folder() -> Path:
-    """The user's folder for what outlives a restart, as the XDG base directories say.
+    """The user's folder for data that outlives a restart, according to the XDG base directories.
 
-    Without a home it is the checkout's `runs/jobs` below the folder that the command is started in.
+    If the user has no home folder, it is `runs/jobs` in the folder in which the command is started.
     """
     state = Path(os.environ.get("XDG_STATE_HOME", ""))
     try:

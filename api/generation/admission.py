@@ -54,7 +54,7 @@ class Admission:
         busy = self.running >= self.max_running
         if busy and (self.waiting >= self.max_queue or self.outstanding > patience):
             wait = max(self.next_free(), self.outstanding - patience)
-            raise QueueFull(f"{self.waiting} requests are waiting already: try again later.", retry_after=wait)
+            raise QueueFull(f"{self.waiting} requests are already waiting: try again later.", retry_after=wait)
         key = object()
         self._work[key] = work
         self._empty.clear()

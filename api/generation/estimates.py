@@ -31,7 +31,7 @@ def check_deadline(
         return
     step = _seconds_of_a_step(step_seconds, fine=fine)
     fitting = max(0, int((deadline - FIXED_SECONDS) / step))
-    remedy = f"ask for at most {fitting} steps" if fitting else "set use_fine to false or ask a faster server"
+    remedy = f"ask for at most {fitting} steps" if fitting else "set use_fine to false or use a faster server"
     raise TooSlow(
         f"{request.ddim_steps} steps would take about {expected:.0f} s here, more than the {deadline:.0f} s a request "
         f"may take: {remedy}, or send it to /jobs."

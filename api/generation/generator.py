@@ -184,7 +184,9 @@ class Generator:
             raise ClientGone("The client closed the connection.")
         if self._handed_back.is_set():
             raise _draining()
-        raise DeadlinePassed(f"The request did not end within {deadline:.0f} s and was stopped: ask for fewer steps.")
+        raise DeadlinePassed(
+            f"The request did not finish within {deadline:.0f} s and was stopped: ask for fewer steps."
+        )
 
     def _work(self, order: Order) -> float:
         status = self.monitor.status
@@ -197,4 +199,4 @@ def order_for(request: GenerateRequest) -> Order:
 
 
 def _draining() -> Draining:
-    return Draining("The service is stopping: send the request again in some seconds.", retry_after=RETRY_DRAINING)
+    return Draining("The service is stopping: send the request again in a few seconds.", retry_after=RETRY_DRAINING)

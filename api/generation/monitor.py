@@ -45,7 +45,7 @@ class Monitor:
             ModelsUnavailable: They failed to load.
         """
         if self.health.status == "loading":
-            raise StillLoading("The models are still loading: try again in some seconds.", retry_after=RETRY_LOADING)
+            raise StillLoading("The models are still loading: try again in a few seconds.", retry_after=RETRY_LOADING)
         if self.health.status == "error":
             raise ModelsUnavailable(self.health.error or "The models failed to load: see the service's log.")
 

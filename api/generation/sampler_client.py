@@ -92,12 +92,14 @@ async def _persist(call: Callable[[], Awaitable[T]]) -> T:
         except aiohttp.ServerDisconnectedError:
             losses += 1
             if losses > LOSSES_ACCEPTED:
-                raise WorkerLost("The models' process died of this request: try again, or another seed.") from None
+                raise WorkerLost("The Sampler process died on this request: try again, or try another seed.") from None
         except (aiohttp.ClientError, ConnectionError, TimeoutError, ServiceUnavailable):
             pass
         except BentoMLException:
             faults += 1
             if faults >= FAULTS_ACCEPTED:
-                raise WorkerLost("The models' process failed at this request: try again, or another seed.") from None
+                raise WorkerLost(
+                    "The Sampler process failed on this request: try again, or try another seed."
+                ) from None
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)

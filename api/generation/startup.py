@@ -35,7 +35,7 @@ class StartUp:
         elif health.status == "error":
             log.error("not ready: %s", health.error)
         else:
-            log.warning("the models' process does not answer: waiting for its next start")
+            log.warning("the Sampler process does not answer: waiting until it has restarted")
 
 
 def _seconds() -> float:

@@ -40,17 +40,17 @@ _ITEM = _object(
 )
 BATCH = _object(
     "BatchResults",
-    "One result or error a prompt, in their order.",
+    "One result or error for each prompt, in the order of the prompts.",
     {"results": {"type": "array", "items": {"anyOf": [_ITEM, _ERROR]}}},
 )
 JOB = _object(
     "Job",
-    "How far a job is.",
+    "The progress of a job.",
     {
         "id": {"type": "string"},
         "state": {"enum": ["pending", "in_progress", "completed", "failed", "canceled"]},
         "seed": {"type": "integer"},
-        "position": {**_COUNT_OR_NULL, "description": "jobs in front of it, while it is pending"},
+        "position": {**_COUNT_OR_NULL, "description": "number of jobs ahead of it, while it is pending"},
         "stage": _TEXT_OR_NULL,
         "step": _COUNT_OR_NULL,
         "steps": _COUNT_OR_NULL,

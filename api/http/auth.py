@@ -29,4 +29,4 @@ class ApiKey:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         given = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "")
         if not hmac.compare_digest(given.encode(), self._key):
-            raise Unauthorized("This needs the API key: send it as Authorization: Bearer KEY, or X-API-Key: KEY.")
+            raise Unauthorized("This path needs the API key: send it as Authorization: Bearer KEY, or X-API-Key: KEY.")

@@ -58,9 +58,9 @@ class JobRoutes:
         most = self.jobs.settings.max_jobs
         record = await asyncio.to_thread(self.jobs.records.add, wanted, seed, key, most)
         if record is None:
-            raise QueueFull(f"{most} jobs are waiting already: try again later.", retry_after=RETRY_FULL_SECONDS)
+            raise QueueFull(f"{most} jobs are already waiting: try again later.", retry_after=RETRY_FULL_SECONDS)
         if record.request != wanted:
-            raise IdempotencyConflict("Idempotency-Key belongs to another request already: send a new key.")
+            raise IdempotencyConflict("This Idempotency-Key already belongs to another request: send a new one.")
         self.jobs.runner.wake()
         return Response(
             await self._describe(record), 202, {"Location": f"/jobs/{record.id}"}, media_type="application/json"
@@ -86,7 +86,7 @@ class JobRoutes:
             case "failed":
                 raise error_of_code(record.code or "internal", record.error or "")
             case "canceled":
-                raise JobCanceled("This job was canceled: start it again as a new one.")
+                raise JobCanceled("This job was canceled: send the request again as a new job.")
             case "pending" | "in_progress":
                 raise JobNotFinished(f"This job is {record.state}: ask again later.", retry_after=RETRY_SECONDS)
         call = calls.current()
@@ -98,14 +98,14 @@ class JobRoutes:
         try:
             result = await asyncio.to_thread(self.jobs.files.result, record.id, int(record.seed), warnings)
         except OSError:
-            raise NotFound("The result of this job is gone: start it again as a new one.") from None
+            raise NotFound("The result of this job is gone: send the request again as a new job.") from None
         body = await self.jobs.writer.write(format_, result, service_version())
         return as_file(body, format_, f"xcube-{record.seed}")
 
     async def _find(self, request: Request) -> Record:
         record = await asyncio.to_thread(self.jobs.records.get, request.path_params["id"])
         if record is None:
-            raise NotFound("There is no such job: it never was, was removed, or has expired.")
+            raise NotFound("There is no such job: it never existed, was removed, or has expired.")
         return record
 
     async def _describe(self, record: Record) -> bytes:

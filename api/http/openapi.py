@@ -19,21 +19,21 @@ _REF = "#/components/schemas/{name}"
 _HEADERS = {
     "X-Request-ID": "the id sent with the request, or a new one",
     "X-Seed": "the seed that was used",
-    "X-XCube-Warning": "what is worth knowing about the result, where there is something",
+    "X-XCube-Warning": "notes on the result, if any, such as a prompt that was cut",
     "Server-Timing": "milliseconds in the queue and in each stage",
 }
 _STATUS_TEXT = {
-    400: "the request is wrong, or cannot end in time (`too_slow`)",
-    401: "the key is missing or wrong, where the service asks for one",
-    404: "there is nothing here",
-    405: "the path does not take this method",
-    406: "none of the formats is accepted",
+    400: "the request is wrong, or cannot finish in time (`too_slow`)",
+    401: "the API key is missing or wrong",
+    404: "nothing exists at this path",
+    405: "the path does not support this method",
+    406: "the client accepts none of the formats",
     408: "the body did not arrive in time",
-    409: "the job has no result yet or was canceled, or its key belongs to another request",
-    413: "the body is too long",
+    409: "the job has no result yet or was canceled, or the Idempotency-Key belongs to another request",
+    413: "the body is too large",
     415: "the body is not declared as JSON",
     422: "the model gave nothing usable for this prompt and seed",
-    429: "too many requests wait; see Retry-After",
+    429: "too many requests are waiting; see Retry-After",
     500: "a bug",
     503: "the models are loading or unavailable",
     504: "the deadline passed",
@@ -46,7 +46,7 @@ _FORMAT = {
     "name": "format",
     "in": "query",
     "schema": {"enum": [format_.name for format_ in FORMATS]},
-    "description": "kind of file; goes before the header Accept",
+    "description": "file format; takes precedence over the header Accept",
 }
 _JOB_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
 _KEY = {
@@ -85,34 +85,38 @@ def _generating() -> dict[str, Any]:
     batch = {"description": "results in the order of the prompts", "content": _json("BatchResults")}
     failures = _BODY | _WORK
     generate = _operation(
-        "generate", "A prompt becomes voxels with normals", {200: shape}, failures | {406}, _body("/generate")
+        "generate", "Turn a prompt into voxels with normals", {200: shape}, failures | {406}, _body("/generate")
     )
     return {
         "/generate": {"post": {**generate, "parameters": [_FORMAT]}},
         "/generate_stream": {
             "post": _operation(
-                "generate_stream", "The same as server-sent events", {200: events}, failures, _body("/generate_stream")
+                "generate_stream", "The same, as server-sent events", {200: events}, failures, _body("/generate_stream")
             )
         },
         "/batch_generate": {
-            "post": _operation("batch_generate", "Several prompts", {200: batch}, failures, _body("/batch_generate"))
+            "post": _operation(
+                "batch_generate", "Turn several prompts into shapes", {200: batch}, failures, _body("/batch_generate")
+            )
         },
     }
 
 
 def _jobs() -> dict[str, Any]:
     job = {"description": "the job", "content": _json("Job")}
-    gone = {"description": "an ended job was removed"}
+    gone = {"description": "the finished job was removed"}
     shape = {"description": "the shape", "content": _files()}
-    add = _operation("add_job", "A generation without deadline", {202: job}, _BODY | _WORK | {409}, _body("/jobs"))
+    add = _operation(
+        "add_job", "Start a generation without a deadline", {202: job}, _BODY | _WORK | {409}, _body("/jobs")
+    )
     common = frozenset({401, 404, 405, 500, 503})
-    result = _operation("job_result", "What a job made", {200: shape}, common | {400, 406, 409, 422})
-    cancel = _operation("cancel_job", "Cancels a job; removes an ended one", {200: job, 204: gone}, common)
+    result = _operation("job_result", "The result of a job", {200: shape}, common | {400, 406, 409, 422})
+    cancel = _operation("cancel_job", "Cancel a job, or remove a finished one", {200: job, 204: gone}, common)
     return {
         "/jobs": {"post": {**add, "parameters": [_KEY]}},
         "/jobs/{id}": {
             "parameters": [_JOB_ID],
-            "get": _operation("show_job", "How far a job is", {200: job}, common),
+            "get": _operation("show_job", "The progress of a job", {200: job}, common),
             "delete": cancel,
         },
         "/jobs/{id}/result": {"parameters": [_JOB_ID, _FORMAT], "get": result},
@@ -121,7 +125,7 @@ def _jobs() -> dict[str, Any]:
 
 def _pages() -> dict[str, Any]:
     health = {200: {"description": "the health", "content": _json("Health")}}
-    about = "What the service is doing; always 200 while it lives"
+    about = "What the service is doing; always 200 while the process is alive"
     nothing = {"application/json": {"schema": NoParameters.model_json_schema()}}
     index = {"application/json": {"schema": {"type": "object"}}, **_text("text/html")}
     return {
@@ -129,7 +133,7 @@ def _pages() -> dict[str, Any]:
             "get": _operation("get_health", about, health, ()),
             "post": _operation("post_health", about, health, _BODY, nothing),
         },
-        "/": {"get": _page("index", "Name, version, set of models and links; in a browser the page to try it", index)},
+        "/": {"get": _page("index", "Name, version, model set and links; browsers are sent to the page", index)},
         "/docs": {"get": _page("docs", "This documentation in Swagger UI", _text("text/html"))},
         "/redoc": {"get": _page("redoc", "This documentation in ReDoc", _text("text/html"))},
     }

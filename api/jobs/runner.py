@@ -65,7 +65,7 @@ class Runner:
                     reaped = loop.time()
                 await self._take()
             except Exception:
-                log.exception("jobs cannot be looked for")
+                log.exception("looking for jobs failed")
             self._news.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), PERIOD)

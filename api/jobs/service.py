@@ -27,7 +27,7 @@ class Jobs:
             settings.jobs_dir.mkdir(parents=True, exist_ok=True)
             self._records = Records(settings.jobs_dir / "jobs.sqlite")
         except (OSError, sqlite3.Error) as error:
-            log.warning("there are no jobs: %s cannot be used (%s)", settings.jobs_dir, error)
+            log.warning("jobs are switched off: %s cannot be used (%s)", settings.jobs_dir, error)
             return
         self.files = Files(settings.jobs_dir, lambda: generator.monitor.status.arithmetic)
         self.runner = Runner(

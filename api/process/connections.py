@@ -87,7 +87,7 @@ class Connection(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP with an error like any other. Once an answer has begun there is no place for one."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            problem = problem_of(InvalidRequest("This is no valid HTTP request: send HTTP/1.1."))
+            problem = problem_of(InvalidRequest("This is not a valid HTTP request: send HTTP/1.1."))
             body = problem.body()
             headers = [
                 ("Content-Type", "application/json"),

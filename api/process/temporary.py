@@ -29,7 +29,7 @@ def unusable() -> str | None:
     try:
         folder = tempfile.gettempdir()
     except OSError:
-        return "There is no temporary folder that can be written: set TMPDIR to one."
+        return "There is no temporary folder that can be written to: set TMPDIR to one."
     if len(os.fsencode(folder + _SOCKET_NAME)) > LONGEST_SOCKET_PATH:
         return f"The path of the temporary folder {folder} is too long for a socket: set TMPDIR to a shorter one."
     return None
@@ -82,7 +82,7 @@ class Keeper:
             self._failing = False
         except OSError as error:
             if not self._failing:  # once, not every second
-                log.error("%s is gone and cannot be made again: %s", missing, error)
+                log.error("%s is gone and cannot be created again: %s", missing, error)
             self._failing = True
             self._ended.wait(self._period)
 

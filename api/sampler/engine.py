@@ -163,7 +163,7 @@ class Engine:
         if len(voxels) > self.settings.max_voxels:
             raise TooManyVoxels(
                 f"The {state.stage} shape has {len(voxels)} voxels, more than the {self.settings.max_voxels} of "
-                "XCUBE_MAX_VOXELS: try another seed or prompt, or use_fine=false."
+                "XCUBE_MAX_VOXELS: try another seed or prompt, or set use_fine to false."
             )
         if not len(voxels):
             if state.stage == "coarse":
@@ -196,7 +196,7 @@ class Engine:
     def _stage(self, name: str) -> DiffusionStage:
         stage = self.models.coarse() if name == "coarse" else self.models.fine()
         if stage is None:
-            raise ModelsUnavailable(f"There is no {name} model any more: import it again.")
+            raise ModelsUnavailable(f"The {name} model is gone: import it again.")
         return stage
 
     def _warm_up(self) -> None:
@@ -220,7 +220,7 @@ class Engine:
         try:
             fine = self._with_room("fine", self.models.fine)
         except torch.OutOfMemoryError:
-            log.warning("the GPU's memory does not suffice for both models: the fine one is loaded when it is needed")
+            log.warning("the GPU has too little memory for both models: the fine one is loaded when it is needed")
             return
         if fine is not None:
             state = fine.start(shape, text, seed=0, steps=WARM_UP_STEPS)
@@ -256,15 +256,15 @@ class Engine:
         state = DiffusionState.from_bytes(data)
         if state.weights != self.models.tags:
             raise ModelsChanged(
-                f"The models were replaced in the middle ({state.weights or 'unknown ones'} by {self.models.tags}): "
-                "send the request again."
+                f"The models were replaced during the request ({state.weights or 'unknown ones'} by {self.models.tags})"
+                ": send the request again."
             )
         return state
 
     def _end_if_lost(self, error: Exception) -> None:
         """Ends this process where its GPU is lost to it; the supervisor starts a new one, and slices are sent again."""
         if not isinstance(error, XCubeError | torch.OutOfMemoryError) and self.models.lost():
-            log.critical("the GPU is lost to this process, which ends: %s", str(error).partition("\n")[0])
+            log.critical("this process has lost the GPU and exits: %s", str(error).partition("\n")[0])
             os._exit(EXIT_GPU_LOST)
 
 
@@ -272,7 +272,7 @@ def _failed(kind: type[AnyOutcome], error: Exception) -> AnyOutcome:
     if isinstance(error, torch.OutOfMemoryError):
         metrics.out_of_memory()
         torch.cuda.empty_cache()
-        error = OutOfMemory("The GPU's memory does not suffice for this shape now: set use_fine=false or try later.")
+        error = OutOfMemory("The GPU has too little memory for this shape now: set use_fine to false or try later.")
     elif not isinstance(error, XCubeError):
         log.error("a bug in the models' code", exc_info=error)
     elif isinstance(error, CheckpointError | ConfigError):

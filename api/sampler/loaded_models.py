@@ -129,7 +129,7 @@ class LoadedModels:
         idle = "coarse" if needed == "fine" else "fine"
         if getattr(self, f"_{idle}") is None:
             return
-        log.warning("the %s model leaves memory to make room, and is loaded again when it is needed", idle)
+        log.warning("unloading the %s model to make room; it is loaded again when it is needed", idle)
         setattr(self, f"_{idle}", None)
         gc.collect()
         if self.runtime.device.type == "cuda":

@@ -70,5 +70,5 @@ class ModelThread:
             self._engine = Engine(settings, number)
             self._engine.load()
         except Exception as error:
-            self._failure = f"The models' code does not start ({error}): install the project's dependencies again."
-            log.exception("the models' code does not start")
+            self._failure = f"The models cannot be imported ({error}): install the project's dependencies again."
+            log.exception("the models cannot be imported")

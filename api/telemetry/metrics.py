@@ -28,11 +28,11 @@ _POINTS = (0, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_00
 _SAMPLES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 metrics_files.share()
-_running = Gauge("xcube_requests_running", "Generations under way", multiprocess_mode="livesum")
+_running = Gauge("xcube_requests_running", "Generations that are running", multiprocess_mode="livesum")
 _waiting = Gauge("xcube_requests_waiting", "Generations in the queue", multiprocess_mode="livesum")
 _queue_time = Histogram("xcube_request_queue_time_seconds", "Time in the queue", buckets=_SECONDS)
 _request_time = Histogram(
-    "xcube_request_duration_seconds", "Time from a request to the end of its answer", ["path", "status"],
+    "xcube_request_duration_seconds", "Time from the request to the end of its answer", ["path", "status"],
     buckets=_SECONDS,
 )  # fmt: skip
 _part_time = Histogram(
@@ -40,25 +40,25 @@ _part_time = Histogram(
 )
 _steps = Counter("xcube_denoise_steps_total", "Denoising steps, counted sample by sample", ["stage"])
 _batch = Histogram("xcube_batch_size", "Samples that share a slice of denoising steps", ["stage"], buckets=_SAMPLES)
-_rejected = Counter("xcube_requests_rejected_total", "Requests turned away, by error code", ["reason"])
-_failed = Counter("xcube_requests_failed_total", "Requests that failed after their work had begun", ["reason"])
-_cancelled = Counter("xcube_requests_cancelled_total", "Requests whose client left before the answer's end")
-_oom = Counter("xcube_gpu_oom_total", "Times that the GPU's memory did not suffice")
+_rejected = Counter("xcube_requests_rejected_total", "Requests refused before any work, by error code", ["reason"])
+_failed = Counter("xcube_requests_failed_total", "Requests that failed after work had begun", ["reason"])
+_cancelled = Counter("xcube_requests_cancelled_total", "Requests whose client left before the end of the answer")
+_oom = Counter("xcube_gpu_oom_total", "How often the GPU ran out of memory")
 _points = Histogram("xcube_output_points", "Points of a shape", ["stage"], buckets=_POINTS)
 _memory = {
     kind: Gauge(f"xcube_gpu_memory_{kind}_bytes", text, ["worker"], multiprocess_mode="livemostrecent")
     for kind, text in (
         ("allocated", "GPU memory in tensors"),
         ("reserved", "GPU memory held by PyTorch"),
-        ("total", "GPU memory there is"),
+        ("total", "GPU memory in total"),
     )
 }
 _load_time = Gauge(
-    "xcube_model_load_duration_seconds", "Time of loading a model", ["model"], multiprocess_mode="livemostrecent"
+    "xcube_model_load_duration_seconds", "Time that loading a model took", ["model"], multiprocess_mode="livemostrecent"
 )
 _ready = Gauge("xcube_model_ready", "1 when text and coarse models are ready", multiprocess_mode="livemin")
 _build = Gauge(
-    "xcube_build_info", "Versions of what is running", ["version", "torch", "fvdb", "cuda", "backend"],
+    "xcube_build_info", "Versions of the service and its libraries", ["version", "torch", "fvdb", "cuda", "backend"],
     multiprocess_mode="livemostrecent",
 )  # fmt: skip
 

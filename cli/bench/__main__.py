@@ -1,7 +1,7 @@
-"""scripts/bench: a table of step times with every optimisation on, each one off, and none; of memory, of
-whole generations, or of a service with many users at once.
+"""scripts/bench: tables of step times, memory, whole generations, or a service with many users at once.
 
-Ratios count: all rows of a table are measured in one run, after a warm-up, on the hardware that is printed above it.
+Step times are measured with every optimisation on, with each one off, and with none. Compare only rows of one table:
+they are measured in one run, after a warm-up, on the hardware that is printed above it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from models.presets import SIZES
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command."""
+    """Runs the command; returns its exit status."""
     options = _arguments(arguments)
     device = torch.device(options.device)
     steps = options.steps or (20 if options.service else 5)
@@ -71,7 +71,7 @@ def describe(device: torch.device) -> dict[str, str]:
 
 
 def speed_table(measured: list[speed.Measurement]) -> Table:
-    """One row a variant; the ratio is to the first variant of the same stage and batch."""
+    """One row per variant; the ratio is to the first variant of the same stage and batch."""
     table = Table("stage", "samples", "variant", "ms a step", "fastest", "slowest", "times faster", box=None)
     for item in sorted(measured, key=lambda item: (item.stage, item.samples)):
         base = next(other for other in measured if (other.stage, other.samples) == (item.stage, item.samples))
@@ -83,7 +83,7 @@ def speed_table(measured: list[speed.Measurement]) -> Table:
 
 
 def memory_table(uses: list[memory.Use]) -> Table:
-    """One row a quantity."""
+    """One row per quantity."""
     table = Table("what", "samples", "GiB allocated", "GiB reserved", box=None)
     for use in uses:
         reserved = f"{use.reserved:.2f}" if use.reserved else ""
@@ -92,7 +92,7 @@ def memory_table(uses: list[memory.Use]) -> Table:
 
 
 def generation_table(runs: list[generation.Run]) -> Table:
-    """One row a generation, in seconds."""
+    """One row per generation, in seconds."""
     table = Table("run", "coarse steps", "decoding", "fine steps", "decoding", "sum", "voxels", "GiB", box=None)
     for run in runs:
         parts = run.coarse_steps, run.coarse_decoding, run.fine_steps, run.fine_decoding
@@ -103,7 +103,7 @@ def generation_table(runs: list[generation.Run]) -> Table:
 
 
 def service_table(findings: list[service.Finding]) -> Table:
-    """One row a finding."""
+    """One row per finding."""
     table = Table("what", "seconds", "against", "ratio", "limit", box=None)
     for found in findings:
         table.add_row(found.what, f"{found.seconds:.3f}", found.against, f"{found.ratio:.2f}", f"{found.limit:.0f}")
@@ -113,14 +113,20 @@ def service_table(findings: list[service.Finding]) -> Table:
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="(%(default)s)")
-    parser.add_argument("--size", choices=["demo", *SIZES], help="official on a GPU, demo on a CPU; or tiny")
-    parser.add_argument("--batch", type=int, action="append", metavar="N", help="samples at once, may be repeated")
-    parser.add_argument("--steps", type=int, help="steps a repetition (5; with --service 20)")
-    parser.add_argument("--repetitions", type=int, help="repetitions (10; with --service 3)")
+    parser.add_argument(
+        "--size", choices=["demo", *SIZES], help="default: official on a GPU, demo on a CPU; tiny is for tests"
+    )
+    parser.add_argument(
+        "--batch", type=int, action="append", metavar="N", help="samples in a batch; may be given several times"
+    )
+    parser.add_argument("--steps", type=int, help="steps in each repetition (default: 5; with --service 20)")
+    parser.add_argument("--repetitions", type=int, help="repetitions (default: 10; with --service 3)")
     parser.add_argument("--memory", action="store_true", help="measure memory instead of time")
-    parser.add_argument("--generation", action="store_true", help="whole generations of --steps steps each stage")
+    parser.add_argument(
+        "--generation", action="store_true", help="measure whole generations, with --steps steps in each stage"
+    )
     parser.add_argument("--service", action="store_true", help="start a service and measure it with many users at once")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to a file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers to a JSON file")
     return parser.parse_args(arguments)
 
 

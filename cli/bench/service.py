@@ -1,6 +1,6 @@
-"""What a running service gives many users at once: fairness, requests side by side, probes under load.
+"""What a running service gives many users at once: fairness, parallel requests, probes under load.
 
-Ratios count: each time is set against one of the same service a moment before.
+Look at the ratios: each time is compared with one that the same service took a moment before.
 """
 
 from __future__ import annotations
@@ -36,9 +36,14 @@ PATIENCE = 600.0
 
 @dataclass(frozen=True)
 class Finding:
-    """Something measured, in seconds (a median unless it says otherwise), against something else.
+    """A measured time, compared with another one.
 
-    ratio: of the two. limit: what the ratio should not exceed.
+    Attributes:
+        what: What was measured.
+        seconds: The time, a median unless `what` says otherwise.
+        against: What it is compared with.
+        ratio: The one time divided by the other.
+        limit: What the ratio should not exceed.
     """
 
     what: str
@@ -49,7 +54,7 @@ class Finding:
 
 
 def measure(url: str, steps: int, repetitions: int) -> Iterator[Finding]:
-    """Findings on the service at `url`, with coarse and fine stage, after a request that warms it up."""
+    """Measures the service at `url`, with coarse and fine stage, after a request that warms it up."""
     _generate(url, steps)
     alone = statistics.median(_generate(url, steps) for _ in range(repetitions))
     yield Finding(f"{steps} steps alone", alone, "itself", 1.0, 1.0)
@@ -57,7 +62,7 @@ def measure(url: str, steps: int, repetitions: int) -> Iterator[Finding]:
     with _long(url):
         for _ in range(repetitions):
             beside.append(_generate(url, steps))
-    yield _against_alone(f"{steps} steps beside {LONG_STEPS}", beside, alone, 3.0)
+    yield _against_alone(f"{steps} steps alongside {LONG_STEPS}", beside, alone, 3.0)
     together = [_together(url, steps) for _ in range(repetitions)]
     yield _against_alone(f"{TOGETHER} times {steps} steps at once", together, alone, TOGETHER)
     with contextlib.ExitStack() as load:
@@ -72,7 +77,7 @@ def measure(url: str, steps: int, repetitions: int) -> Iterator[Finding]:
 
 @contextlib.contextmanager
 def serving() -> Iterator[str]:
-    """A service with the settings of the environment, but a port of its own and no deadline; where it answers."""
+    """Runs a service with the settings of the environment, but a port of its own and no deadline; yields its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="xcube-bench-") as folder:
@@ -121,7 +126,7 @@ def _together(url: str, steps: int) -> float:
 
 @contextlib.contextmanager
 def _long(url: str) -> Iterator[None]:
-    """A long request that is under way in the block and leaves at its end."""
+    """Runs a long request during the block and disconnects at its end."""
     begun, over = threading.Event(), threading.Event()
 
     def client() -> None:

@@ -42,7 +42,7 @@ class Measurement:
 
 
 def variants(device: torch.device) -> list[Variant]:
-    """The reference first, then everything on, then everything but one thing."""
+    """The reference first, then everything on, then each optimisation off."""
     bf16, fp32, on = torch.bfloat16, torch.float32, Switches()
     if device.type == "cpu":
         return [
@@ -68,7 +68,7 @@ def variants(device: torch.device) -> list[Variant]:
 def measure(
     size: str, device: torch.device, batches: Sequence[int], repetitions: int, steps: int
 ) -> Iterator[Measurement]:
-    """Both stages, a batch size after the other; every variant of a batch is measured side by side."""
+    """Measures both stages, one batch size after the other, with the variants of a batch in alternation."""
     for dtype in (torch.float32, torch.bfloat16):
         ways = [variant for variant in variants(device) if variant.dtype is dtype]
         yield from _coarse(size, device, dtype, ways, batches, repetitions, steps)
@@ -105,7 +105,7 @@ def _side_by_side(
 
 @contextmanager
 def _as(stage: DiffusionStage, way: Variant) -> Iterator[None]:
-    """Runs a stage one way, a batch as one whether that changes bits or not; graphs of another way are forgotten."""
+    """Makes a stage run one way, batches as one even where that changes bits; drops the graphs of other ways."""
     switches, graphed = kernels.switches, stage.graphed
     graphs = None if graphed is None else graphed.graphs
     stage.release()

@@ -1,4 +1,4 @@
-"""What is measured: stages of a size, with random weights or the demo's, and samples for them."""
+"""What the benchmarks measure: stages of a size, with random weights or the demo's, and samples for them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ QUIET = {"NO_MKDOCS_2_WARNING": "1"}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command."""
+    """Runs the command; returns its exit status."""
     options = _arguments(arguments)
     if options.openapi:
         from cli.docs import openapi
@@ -45,11 +45,11 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/docs", description="Builds the documentation site into build/site; a warning is an error."
     )
-    parser.add_argument("--site", type=Path, metavar="FOLDER", help="build it there instead")
+    parser.add_argument("--site", type=Path, metavar="FOLDER", help="build the site in this folder instead")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--serve", action="store_true", help=f"show it at http://{ADDRESS} while you write")
-    what.add_argument("--openapi", action="store_true", help="renew docs/openapi.json, after the API has changed")
-    what.add_argument("--notebook", action="store_true", help="run docs/notebook.ipynb and keep what it shows")
+    what.add_argument("--serve", action="store_true", help=f"show the site at http://{ADDRESS} while you write")
+    what.add_argument("--openapi", action="store_true", help="renew docs/openapi.json after the API has changed")
+    what.add_argument("--notebook", action="store_true", help="run docs/notebook.ipynb and keep its output")
     what.add_argument("--pictures", action="store_true", help="draw docs/images/concept-*.png again")
     return parser.parse_args(arguments)
 

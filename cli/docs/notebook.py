@@ -1,4 +1,4 @@
-"""docs/notebook.ipynb: run it, keep what it shows, and turn it into a page."""
+"""docs/notebook.ipynb: run it, keep its output, and turn it into a page."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from nbformat import NotebookNode
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "notebook.ipynb"
 CELL_SECONDS = 300
 QUIET = "ignore:IProgress not found"
-"""tqdm would like a package for moving bars; nothing here shows one."""
+"""tqdm asks for a package that draws moving bars; no cell shows one."""
 STEPS = re.compile(r"^STEPS = \d+", re.MULTILINE)
 
 
 class ThisPython(AsyncKernelManager):
-    """Kernels of the Python that runs this. The one that the notebook names is another on many machines."""
+    """Starts kernels with the Python that runs this; the kernel that the notebook names may be a different one."""
 
     @property
     def kernel_spec(self) -> KernelSpec:
+        """This Python, with the warning about tqdm switched off."""
         warnings = [os.environ.get("PYTHONWARNINGS"), QUIET]
         return KernelSpec(
             argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
@@ -36,10 +37,18 @@ class ThisPython(AsyncKernelManager):
 
 
 def run(folder: Path, path: Path = NOTEBOOK, steps: int | None = None) -> NotebookNode:
-    """The notebook with the outputs of a run by this Python, in a kernel of its own.
+    """Runs the notebook in a kernel of its own.
 
-    folder: where the files go that it writes. steps: in place of the number that it sets itself. Raises nbclient's
-    CellExecutionError if a cell fails.
+    Args:
+        folder: Folder for the files that the notebook writes.
+        path: The notebook.
+        steps: Number of denoising steps; None keeps the number in the notebook.
+
+    Returns:
+        The notebook with its outputs.
+
+    Raises:
+        CellExecutionError: A cell failed (nbclient's error).
     """
     notebook: NotebookNode = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
@@ -59,14 +68,14 @@ def run(folder: Path, path: Path = NOTEBOOK, steps: int | None = None) -> Notebo
 
 
 def run_and_keep(path: Path = NOTEBOOK) -> None:
-    """Runs the notebook in a folder that is thrown away, and writes what it shows into it."""
+    """Runs the notebook in a temporary folder, and writes the outputs into the notebook."""
     with tempfile.TemporaryDirectory() as folder:
         notebook = run(Path(folder), path)
     path.write_text(nbformat.writes(without_traces(notebook)) + "\n", encoding="utf-8")
 
 
 def without_traces(notebook: NotebookNode) -> NotebookNode:
-    """The notebook without what differs from machine to machine: the kernel's name and version."""
+    """The notebook without the name and version of the kernel, which differ from machine to machine."""
     notebook.metadata = NotebookNode(
         kernelspec={"name": "python3", "display_name": "Python 3", "language": "python"},
         language_info={"name": "python"},

@@ -1,4 +1,4 @@
-"""The OpenAPI document in docs/openapi.json: the contract as it was agreed on, to hold the code against."""
+"""The OpenAPI document in docs/openapi.json: the agreed contract, with which tests compare the code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHOWN = 120
 
 
 def current() -> dict[str, Any]:
-    """The document that a service of this code answers at /openapi.json; no service has to run."""
+    """The document that a service with this code returns at /openapi.json; no service has to run."""
     import service  # reads the settings when it is imported, which reading a snapshot should not
 
     paths: dict[str, Any] = service.entry.openapi_spec.asdict()["paths"]
@@ -24,7 +24,7 @@ def current() -> dict[str, Any]:
 
 
 def write(path: Path = SNAPSHOT) -> None:
-    """Writes the snapshot anew."""
+    """Writes the snapshot."""
     path.write_text(json.dumps(current(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -13,11 +13,11 @@ FOLDER = Path(__file__).parents[2] / "docs" / "images"
 STEPS = 20
 MUG, CHAIR, SEED = "a mug", "a tall chair", 1
 COLOURS = 128
-"""Of a palette: the pictures are shades of grey with a tint, and a third of the size this way."""
+"""Size of the palette: the pictures are shades of grey with a tint, and a palette saves two thirds of the size."""
 
 
 def draw(folder: Path = FOLDER, steps: int = STEPS) -> Iterator[Path]:
-    """Draws each picture and gives its path."""
+    """Draws the pictures; yields the path of each."""
     demo = Pipeline.from_store("demo", device="cpu")
     mug = demo.generate(MUG, seed=SEED, steps=steps)
     yield _write(folder / "concept-stages.png", {"coarse": mug.coarse, "fine": mug.finest}, 256)
@@ -32,7 +32,7 @@ def draw(folder: Path = FOLDER, steps: int = STEPS) -> Iterator[Path]:
 
 
 def guesses(demo: Pipeline, steps: int) -> dict[str, Voxels]:
-    """What the coarse stage would make of its guess of the clean latent, after some of its steps."""
+    """The coarse stage's guess of the clean latent after some of its steps, decoded."""
     state = demo.coarse.start(demo.text.encode([MUG])[0], seed=SEED, steps=steps, scheduler="dpm++")
     shown: dict[str, Voxels] = {}
     wanted = {1, steps // 4, steps // 2, steps - 1}

@@ -1,4 +1,4 @@
-"""Tables of the documentation that are made from the code they describe, so that they cannot drift from it."""
+"""Tables of the documentation, generated from the code that they describe, so that they always match it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from formats import FORMATS
 
 MARK = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
 DOCSTRING = re.compile(r"^<!-- docstring: ([\w.]+) ([\w.]+) -->$", re.MULTILINE)
-CORES = "usable cores - 1, but 2 of 2"
-"""The one default that depends on the machine."""
+CORES = "usable cores - 1 (2 if there are only 2)"
+"""In words, the only default that depends on the machine."""
 _BOUNDS = (("ge", "from {}"), ("gt", "above {}"), ("le", "to {}"), ("min_length", "{} character or more"))
 
 
@@ -96,7 +96,15 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def docstring(module: str, name: str) -> str:
-    """A docstring as a block of text. Raises AttributeError where there is no such thing, or no docstring."""
+    """A docstring as a block of text.
+
+    Args:
+        module: Name of the module.
+        name: Name in the module, with dots for what lies inside a class.
+
+    Raises:
+        AttributeError: There is no such name, or it has no docstring.
+    """
     text = inspect.getdoc(attrgetter(name)(importlib.import_module(module)))
     if text is None:
         raise AttributeError(f"{module}.{name} has no docstring")
@@ -104,8 +112,9 @@ def docstring(module: str, name: str) -> str:
 
 
 def fill(markdown: str) -> str:
-    """A page with what its marks stand for, each on a line of its own: `<!-- table: NAME -->`, of `TABLES`, and
-    `<!-- docstring: MODULE NAME -->`.
+    """Replaces the marks in a page by what they stand for.
+
+    A mark is a line of its own: `<!-- table: NAME -->`, with a name in `TABLES`, or `<!-- docstring: MODULE NAME -->`.
     """
     markdown = MARK.sub(lambda mark: TABLES[mark[1]](), markdown)
     return DOCSTRING.sub(lambda mark: docstring(mark[1], mark[2]), markdown)

@@ -1,1 +1,1 @@
-"""scripts/generate: prompts become files and pictures, with the help of a running service."""
+"""scripts/generate: turns prompts into files and pictures, with a running service."""

@@ -1,4 +1,4 @@
-"""The run: shapes one after the other, each written and shown when it is made."""
+"""The run: makes shapes one after the other, and writes and shows each as soon as it is made."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ SHEET_SIDE = 320
 
 
 def run(options: Options, console: Console) -> None:
-    """Makes the shapes: prints a line for each, shows progress, notes and drawings on `console`.
+    """Makes the shapes, prints a line for each, and shows progress, notes and drawings on `console`.
 
     Raises:
-        GenerateError: a shape could not be made; with several, those that another seed may give are made first.
-        OSError: a file could not be written.
+        GenerateError: A shape could not be made. If only its seed was to blame, the other shapes are made first.
+        OSError: A file could not be written.
     """
     pictures: dict[int, NDArray[np.uint8]] = {}
     failed: list[GenerateError] = []
@@ -59,7 +59,7 @@ def run(options: Options, console: Console) -> None:
 
 
 def write(options: Options, index: int, shape: Shape, service: Service) -> Path | None:
-    """Writes the file of a shape, if one is wanted; returns where."""
+    """Writes the file of a shape, if one is wanted; returns its path."""
     path = options.path(index, shape.seed)
     if path is None or options.format is None:
         return None
@@ -77,7 +77,7 @@ def write(options: Options, index: int, shape: Shape, service: Service) -> Path 
 def show(
     options: Options, shape: Shape, path: Path | None, seconds: float, console: Console
 ) -> NDArray[np.uint8] | None:
-    """Tells about a shape; returns its picture if one is to be written."""
+    """Prints a line about a shape and draws it if asked to; returns its picture if one is to be saved."""
     stages = shape.stages()
     xyz, normal = next(iter(stages.values()))
     # Who asked for a picture alone, and looks at no terminal, needs no drawing.
@@ -94,7 +94,7 @@ def show(
 
 
 def sheet(pictures: dict[int, NDArray[np.uint8]]) -> Image.Image | NDArray[np.uint8]:
-    """Seed → picture, as one picture: itself, or a sheet of all with their seeds."""
+    """One picture of all shapes, from a picture for each seed: the only one, or a sheet with the seeds."""
     if len(pictures) == 1:
         return next(iter(pictures.values()))
     columns = int(np.ceil(np.sqrt(len(pictures))))
@@ -102,6 +102,11 @@ def sheet(pictures: dict[int, NDArray[np.uint8]]) -> Image.Image | NDArray[np.ui
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
+    """Runs the command.
+
+    Raises:
+        SystemExit: Always, with the exit status, or with one sentence if something went wrong.
+    """
     options = parse(arguments)
     try:
         run(options, Console(stderr=True))

@@ -22,9 +22,14 @@ Pixels = NDArray[np.uint8]
 
 
 def drawing(ijk: NDArray[np.integer], normal: NDArray[np.floating], console: Console) -> Text:
-    """Voxels ijk [N, 3] with unit normals [N, 3] as lines of text that fit the console.
+    """Draws voxels as lines of text that fit the console.
 
-    Characters are twice as high as wide, so each holds two pixels, one above the other.
+    A character is twice as high as it is wide, so it holds two pixels, one above the other.
+
+    Args:
+        ijk: Voxel indices [N, 3].
+        normal: Unit normals [N, 3].
+        console: Console whose size and colours count.
     """
     side = max(8, min(console.width - 1, _COLUMNS, 2 * (console.height - _ROWS_KEPT)) // 2 * 2)
     picture = cutout(ijk, normal, size=side)
@@ -46,7 +51,7 @@ def drawing(ijk: NDArray[np.integer], normal: NDArray[np.floating], console: Con
 
 
 def has_colours(console: Console) -> bool:
-    """Whether half blocks make a picture: some 256 colours or more are shown, and the encoding has the characters."""
+    """Whether the console can show half blocks in colour: it has 256 colours or more, and its encoding has them."""
     return not console.no_color and console.color_system in ("truecolor", "256") and console.encoding.startswith("utf")
 
 

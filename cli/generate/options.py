@@ -1,4 +1,4 @@
-"""What a user may ask of scripts/generate, and how the files are called."""
+"""The options of scripts/generate, and the names of its files."""
 
 from __future__ import annotations
 
@@ -26,14 +26,28 @@ examples:
 formats:
 {os.linesep.join(f"  {format_.name:<11} {format_.suffix:<5}  {format_.description}" for format_ in FORMATS)}
 
-A service must run: scripts/serve. If it asks for a key, put the key into the environment as XCUBE_API_KEY.
+A service has to be running: start scripts/serve. If it needs a key, set the environment variable XCUBE_API_KEY.
 """
 
 
 @dataclass(frozen=True)
 class Options:
-    """format: None where no file is wanted. output: the name that was given, None where the shape gives it.
-    picture: the PNG to write. drawn: whether a drawing in the terminal was asked for."""
+    """What the user asked for.
+
+    Attributes:
+        prompt: What to make.
+        output: File name that the user gave; None names the file after prompt and seed.
+        format: Format of the file; None writes no file.
+        count: Number of shapes.
+        drawn: Whether to draw the shapes in the terminal.
+        picture: PNG to write; None writes none.
+        steps: Denoising steps in each stage; None takes the service's default, also for the scale and the seed.
+        guidance_scale: Scale s in pred + s * (pred - null).
+        seed: Seed of the first shape; each further shape takes the next one.
+        fine: Whether to run the fine stage.
+        url: Address of the service, without a slash at the end.
+        timeout: Longest time for a shape, in seconds.
+    """
 
     prompt: str
     output: Path | None
@@ -49,7 +63,7 @@ class Options:
     timeout: float
 
     def request(self, index: int) -> dict[str, Any]:
-        """The fields of POST /generate for a shape; what the user left out is left to the service's defaults."""
+        """The fields of POST /generate for a shape; fields that the user left out get the service's defaults."""
         seed = None if self.seed is None else self.seed + index
         given = {"ddim_steps": self.steps, "guidance_scale": self.guidance_scale, "seed": seed}
         return {
@@ -59,7 +73,7 @@ class Options:
         }
 
     def path(self, index: int, seed: int) -> Path | None:
-        """The file of a shape: numbered if there are several, named after prompt and seed if it has no name."""
+        """The file of a shape: numbered if there are several, named after prompt and seed if the user gave no name."""
         if self.format is None:
             return None
         if self.output is None:
@@ -73,7 +87,7 @@ class Options:
 
 
 def parse(arguments: list[str] | None = None) -> Options:
-    """The options on the command line; exits with one sentence where they make no sense."""
+    """The options on the command line; exits with one sentence if they make no sense."""
     parser = _parser()
     given = parser.parse_args(arguments)
     format_ = BY_NAME.get(given.format)
@@ -82,7 +96,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         if format_ is None:
             parser.error(f"{given.output} ends in none of {', '.join(BY_SUFFIX)}: change it or add --format")
     if format_ is None and given.preview is None:
-        parser.error("there is nothing to make: add -o FILE, --format or --preview")
+        parser.error("there is nothing to do: add -o FILE, --format or --preview")
     picture = given.preview or None
     for path in filter(None, (given.output, picture)):
         if not path.parent.is_dir():
@@ -105,7 +119,7 @@ def parse(arguments: list[str] | None = None) -> Options:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """One sentence, without the usage in front of it."""
+        """Exits with one sentence, without printing the usage first."""
         self.exit(2, f"{self.prog}: {message} (see --help).\n")
 
 
@@ -117,13 +131,15 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("prompt", help='what to make, such as "a tall chair"')
-    files = parser.add_argument_group("what to write")
-    files.add_argument("-o", "--output", type=Path, metavar="FILE", help="file to write; its ending chooses the format")
+    files = parser.add_argument_group("the files")
+    files.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="file to write; its extension chooses the format"
+    )
     files.add_argument(
         "--format",
         choices=BY_NAME,
         metavar="NAME",
-        help=f"{', '.join(BY_NAME)}; without -o the file is called like a-tall-chair-7.glb, after prompt and seed",
+        help=f"{', '.join(BY_NAME)}; without -o the file is named after prompt and seed, such as a-tall-chair-7.glb",
     )
     files.add_argument(
         "--count", type=_count, default=1, metavar="N", help="make N shapes; -o chair.glb becomes chair-1.glb and so on"
@@ -134,16 +150,18 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const="",
         metavar="PNG",
-        help="draw the shapes in the terminal and, with a name, into one picture",
+        help="draw the shapes in the terminal; with a file name, also save them as one picture",
     )
-    shape = parser.add_argument_group("what to make")
+    shape = parser.add_argument_group("the shape")
     shape.add_argument("--steps", type=int, metavar="N", help="denoising steps, 1 to 1000 (the service's default: 100)")
     shape.add_argument("--guidance-scale", type=float, metavar="S", help="1.0 to 20.0 (the service's default: 7.5)")
     shape.add_argument(
-        "--seed", type=int, help="the same seed gives the same shape (default: a random one); --count counts up from it"
+        "--seed",
+        type=int,
+        help="the same seed gives the same shape (default: a random one); with --count each shape takes the next seed",
     )
-    shape.add_argument("--no-fine", action="store_true", help="coarse shape only")
-    service = parser.add_argument_group("whom to ask")
+    shape.add_argument("--no-fine", action="store_true", help="make only the coarse shape")
+    service = parser.add_argument_group("the service")
     service.add_argument("--url", default="http://127.0.0.1:8000", help="where the service is (default: %(default)s)")
     service.add_argument(
         "--timeout", type=float, default=300.0, metavar="SECONDS", help="longest time for a shape (default: 300)"
@@ -158,7 +176,7 @@ def _count(text: str) -> int:
 
 
 def _picture(text: str) -> Path | str:
-    """The name of a PNG; an empty text, which stands for the terminal alone, stays one."""
+    """The name of a PNG, or the empty text, which means the terminal only."""
     if text and Path(text).suffix.lower() != ".png":
         raise argparse.ArgumentTypeError(f"{text!r} has to end in .png; if it is the prompt, put the prompt first")
     return text and Path(text)

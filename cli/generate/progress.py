@@ -14,9 +14,10 @@ _LONGEST_PROMPT = 32
 
 
 class Bar:
-    """Shows how far `count` shapes are; nothing where nobody looks (the console is no terminal).
+    """Shows the progress of `count` shapes; shows nothing if the console is not a terminal.
 
-    The service tells how long the running shape will take; the ones after it are taken to need as long.
+    The service estimates the time that the running shape still needs. The bar assumes that each later shape takes as
+    long.
     """
 
     def __init__(self, console: Console, prompt: str, count: int) -> None:
@@ -42,12 +43,12 @@ class Bar:
         self.progress.stop()
 
     def begin(self, index: int) -> None:
-        """A shape's turn."""
+        """The shape with this index begins."""
         self._index, self._begun = index, None
         self._show("waiting")
 
     def event(self, name: str, data: dict[str, Any]) -> None:
-        """What the service tells of the shape whose turn it is."""
+        """Shows an event of the service about the current shape."""
         match name:
             case "queued" if data["position"] > 0:
                 self._show(f"{data['position']} in the queue")
@@ -57,7 +58,7 @@ class Bar:
                 self._step(data)
 
     def writing(self) -> None:
-        """The shape is made, its file is not."""
+        """The shape is made, and its file is being written."""
         self._show("writing", (self._index + 1) / self._count)
 
     def _step(self, data: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The service as scripts/generate talks to it: health, a shape with progress, the same shape as a file."""
+"""What scripts/generate asks of the service: health, a shape with progress, the same shape as a file."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ from numpy.typing import NDArray
 HEALTH_SECONDS = 5.0
 EVENTS = "text/event-stream"
 OF_THE_SEED = ("empty_result", "too_many_voxels", "not_finite")
-"""Codes of errors that another seed may not have."""
+"""Codes of errors that may not occur with another seed."""
 
 Points = tuple[NDArray[np.float32], NDArray[np.float32]]
 Report = Callable[[str, dict[str, Any]], None]
 
 
 class GenerateError(Exception):
-    """Something that the user has to know, in one sentence; `code` is the service's, where the service said it."""
+    """Something went wrong; the text is one sentence for the user.
+
+    Attributes:
+        code: The service's error code; None if the error does not come from the service.
+    """
 
     def __init__(self, text: str, code: str | None = None) -> None:
         super().__init__(text)
@@ -31,14 +35,20 @@ class GenerateError(Exception):
 
 @dataclass(frozen=True)
 class Shape:
-    """A shape as the service tells it. body: what POST /generate answers, as JSON."""
+    """A shape that the service made.
+
+    Attributes:
+        body: The answer of POST /generate, as JSON.
+        seed: The seed that was used.
+        warnings: Notes on the result.
+    """
 
     body: bytes
     seed: int
     warnings: tuple[str, ...]
 
     def stages(self) -> dict[str, Points]:
-        """Positions and normals float32 [N, 3] of the stages that are there, finest first."""
+        """Positions and normals, float32 [N, 3] each, of the stages that have run, finest first."""
         answer = json.loads(self.body)
         return {
             stage: (np.asarray(answer[f"{stage}_xyz"], np.float32), np.asarray(answer[f"{stage}_normal"], np.float32))
@@ -48,9 +58,15 @@ class Shape:
 
 
 class Service:
-    """A running service. `timeout` is the longest time for its start, and for a shape, in seconds.
+    """A running service.
 
-    Raises GenerateError if the key is none that a header can carry.
+    Args:
+        url: Its address.
+        timeout: Longest time to wait for its start, and for a shape, in seconds.
+        key: Its API key, if it has one.
+
+    Raises:
+        GenerateError: The key has a character that a header cannot carry.
     """
 
     def __init__(self, url: str, timeout: float, key: str | None) -> None:
@@ -58,7 +74,11 @@ class Service:
         self._http = httpx.Client(timeout=timeout, headers=_authorization(key.strip()) if key else {})
 
     def wait_until_ready(self) -> None:
-        """Returns when the service can generate; asks its /health once a second while the models load."""
+        """Waits until the service can generate; asks /health once a second while the models load.
+
+        Raises:
+            GenerateError: No service answers, its models failed to load, or loading takes longer than the timeout.
+        """
         end = time.monotonic() + self._timeout
         while True:
             try:
@@ -81,9 +101,14 @@ class Service:
             time.sleep(1.0)
 
     def generate(self, request: dict[str, Any], report: Report) -> Shape:
-        """One shape; `report` gets the events on the way, by name, with their data.
+        """Makes one shape. If the service is full, tries again when the service says so.
 
-        A service that is full is asked again when it says so.
+        Args:
+            request: The fields of POST /generate.
+            report: Called for every event with its name and data.
+
+        Raises:
+            GenerateError: The service refused or failed, the connection broke, or the time is over.
         """
         end = time.monotonic() + self._timeout
         while True:
@@ -105,7 +130,11 @@ class Service:
             time.sleep(pause)
 
     def file(self, request: dict[str, Any], format_: str) -> bytes:
-        """The shape of a request in a format. The service still has it if it made it a moment ago."""
+        """Gets the shape of a request as a file. The service keeps recent shapes, so it need not make this one again.
+
+        Raises:
+            GenerateError: The service refused or failed, or the connection broke.
+        """
         try:
             answer = self._http.post(f"{self._url}/generate", params={"format": format_}, json=request)
         except httpx.TimeoutException:
@@ -151,13 +180,13 @@ class Service:
 
 
 def _pause(answer: httpx.Response) -> float:
-    """Seconds until the service wants to be asked again; a second where it does not say, or says it as a date."""
+    """Seconds to wait before asking again: Retry-After, or 1 if that is missing or a date."""
     told = answer.headers.get("Retry-After", "")
     return float(told) if told.isascii() and told.isdigit() else 1.0
 
 
 def _refusal(answer: httpx.Response) -> GenerateError:
-    """The sentence in the service's error body, or the body itself where something else answered."""
+    """The sentence in the service's error body, or the body itself if something else answered."""
     try:
         body = answer.json()
         return GenerateError(str(body["error"]), str(body["code"]))
@@ -166,7 +195,7 @@ def _refusal(answer: httpx.Response) -> GenerateError:
 
 
 def read_events(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Server-sent events: name and data of each. Comments are left out, and an event that did not arrive whole."""
+    """Yields name and data of each server-sent event; leaves out comments and an incomplete event at the end."""
     buffer = bytearray()
     for chunk in chunks:
         start = max(0, len(buffer) - 1)
@@ -182,5 +211,7 @@ def read_events(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
 
 def _authorization(key: str) -> dict[str, str]:
     if not (key.isascii() and key.isprintable()):
-        raise GenerateError("XCUBE_API_KEY has a character that no key has: set it to the service's key, or unset it.")
+        raise GenerateError(
+            "XCUBE_API_KEY has a character that a key cannot have: set it to the service's key, or unset it."
+        )
     return {"Authorization": f"Bearer {key}"}

@@ -1,4 +1,4 @@
-"""scripts/image: a Bento, a container image of it, and a report of its size; with --lock, what both are made of."""
+"""scripts/image: builds a Bento and its container image, and reports its size; --lock writes the locks of both."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROBE_SECONDS = 3
 
 
 def main() -> int:
-    """Builds the image that the arguments ask for; 1 if that fails."""
+    """Builds the image that the arguments ask for; returns 0, or 1 if that failed."""
     options = _arguments()
     device: Device = "cpu" if options.cpu else "cuda"
     tag = options.tag or f"{IMAGE_NAMES[device]}:{_version()}"
@@ -48,18 +48,20 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/image", description="Builds the container image of the service.")
-    parser.add_argument("--cpu", action="store_true", help="without CUDA: much smaller")
+    parser.add_argument("--cpu", action="store_true", help="build an image without CUDA, which is much smaller")
     parser.add_argument(
         "--models", choices=("demo", "official", "none"), default="demo", help="models in the image (default: demo)"
     )
-    parser.add_argument("--bento", metavar="TAG", help="take this Bento instead of building one")
+    parser.add_argument("--bento", metavar="TAG", help="use this Bento instead of building one")
     parser.add_argument("--engine", choices=get_args(engine.Name), help="default: the first that works")
     parser.add_argument("--tag", help="default: xcube-serve:VERSION, with --cpu xcube-serve-cpu:VERSION")
     parser.add_argument(
         "--sbom", type=Path, metavar="FILE", help="bill of materials (default: build/sbom-cuda.cdx.json or …-cpu…)"
     )
     parser.add_argument(
-        "--lock", action="store_true", help="write requirements/image and the model tags of bentofile.yaml instead"
+        "--lock",
+        action="store_true",
+        help="instead of an image, write requirements/image and the model tags in bentofile.yaml",
     )
     return parser.parse_args()
 
@@ -68,7 +70,7 @@ def stored_models(model_set: str) -> list[str] | None:
     """Tags of the models to pack; None for those that bentofile.yaml names.
 
     Raises:
-        EngineError: the set is not in the model store.
+        EngineError: The set is not in the model store.
     """
     if model_set == "none":
         return []

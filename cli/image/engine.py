@@ -14,26 +14,31 @@ _PROBE = {"docker": ["docker", "version"], "podman": ["podman", "--version"], "b
 
 
 class EngineError(Exception):
-    """No engine is there, or one failed; the text says what to do."""
+    """There is no engine, or an engine failed; the text says what to do."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of an image. size: bytes, uncompressed."""
+    """A layer of an image.
+
+    Attributes:
+        made_by: The command that made it.
+        size: Its size in bytes, uncompressed.
+    """
 
     made_by: str
     size: int
 
 
 def runner(engine: Name) -> str:
-    """The engine that starts what an engine built: buildah builds only, podman starts images of the same storage.
+    """The engine that starts what an engine built: buildah only builds, and podman starts images of the same storage.
 
     Raises:
-        EngineError: there is no such engine.
+        EngineError: There is no such engine.
     """
     name = "podman" if engine == "buildah" else engine
     if shutil.which(name) is None:
-        raise EngineError(f"{engine} needs {name} beside it: install {name}.")
+        raise EngineError(f"{engine} needs {name} as well: install {name}.")
     return name
 
 
@@ -41,7 +46,7 @@ def find() -> Name:
     """The first engine that works: docker with a daemon, podman, buildah.
 
     Raises:
-        EngineError: none does.
+        EngineError: None works.
     """
     for name in get_args(Name):
         if shutil.which(name) and subprocess.run(_PROBE[name], capture_output=True, check=False).returncode == 0:
@@ -62,7 +67,7 @@ def build(engine: Name, dockerfile: Path, tag: str, arguments: dict[str, str]) -
 
 
 def layers(engine: Name, tag: str) -> list[Layer]:
-    """The layers of an image, the newest first, those without files left out."""
+    """The layers of an image that hold files, newest first."""
     shown = subprocess.run(
         [runner(engine), "history", "--no-trunc", "--human=false", "--format", "{{json .}}", tag],
         capture_output=True,
@@ -73,7 +78,7 @@ def layers(engine: Name, tag: str) -> list[Layer]:
 
 
 def read_history(text: str) -> list[Layer]:
-    """What `history` printed as layers: docker prints an object a line, podman one list."""
+    """Reads the output of `history` as layers: docker prints one object per line, podman one list."""
     entries = json.loads(text) if text.lstrip().startswith("[") else [json.loads(line) for line in text.splitlines()]
     found = [Layer(str(each.get("CreatedBy", "")), int(each.get("Size", each.get("size", 0)))) for each in entries]
     return [layer for layer in found if layer.size]

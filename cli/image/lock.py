@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def write_cuda() -> None:
-    """requirements/image/cuda.txt."""
+    """Writes requirements/image/cuda.txt."""
     packages = compile_lock(["pyproject.toml"], ["--constraint", "requirements/image/cuda.in"])
     with tempfile.TemporaryDirectory() as folder:
         wanted = Path(folder) / "fvdb.in"
@@ -53,7 +53,7 @@ def write_cuda() -> None:
 
 
 def write_cpu() -> None:
-    """requirements/image/cpu.txt."""
+    """Writes requirements/image/cpu.txt."""
     versions = dict(
         re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements" / "lock-cpu.txt").read_text(), re.MULTILINE)
     )
@@ -67,10 +67,10 @@ def write_cpu() -> None:
 
 
 def compile_lock(sources: list[str], options: list[str]) -> str:
-    """A resolution by uv with hashes, as text.
+    """Resolves requirements with uv; returns the lock with hashes, as text.
 
     Raises:
-        EngineError: uv is neither beside this Python nor on the PATH.
+        EngineError: uv is neither next to this Python nor on the PATH.
     """
     uv = shutil.which("uv", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if uv is None:
@@ -81,7 +81,7 @@ def compile_lock(sources: list[str], options: list[str]) -> str:
 
 
 def pin_models() -> None:
-    """The versions of checkpoints/demo_* go into bentofile.yaml."""
+    """Writes the versions of checkpoints/demo_* into bentofile.yaml."""
     with tempfile.TemporaryDirectory() as home:
         tags = subprocess.run(
             [sys.executable, "-c", "from cli.image.lock import demo_tags; print(*demo_tags())"],

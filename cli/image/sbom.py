@@ -1,4 +1,4 @@
-"""A bill of materials (CycloneDX 1.6) of an image, from what is installed in it: Python and Debian packages."""
+"""A bill of materials (CycloneDX 1.6) of an image, from the Python and Debian packages in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write(engine: Name, tag: str, file: Path) -> int:
     """Writes the bill of materials of an image; returns the number of its components.
 
     Raises:
-        EngineError: the image cannot be started.
+        EngineError: The image cannot be started.
     """
     options = ["--rm", "--network", "none", "--read-only", "--no-healthcheck"]
     command = [runner(engine), "run", *options, tag, "python", "-c", _LOOK]
@@ -47,7 +47,7 @@ def write(engine: Name, tag: str, file: Path) -> int:
 
 
 def components(listing: str) -> list[dict[str, Any]]:
-    """What an image says it has, as components with package URLs."""
+    """The packages that an image lists, as components with package URLs."""
     python, debian = json.loads(listing.splitlines()[-1])
     urls = [(f"pkg:pypi/{name.lower().replace('_', '-')}@{quote(version)}", name, version) for name, version in python]
     urls += [(f"pkg:deb/debian/{name}@{quote(version)}", name, version) for name, version in debian]

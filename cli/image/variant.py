@@ -19,10 +19,10 @@ def derive(
     """The content of a build file.
 
     Args:
-        device: "cpu" takes the lock without CUDA and switches GPUs off.
-        model_set: what XCUBE_MODEL says inside the image.
-        models: tags in the model store; None leaves those of bentofile.yaml.
-        cpu_wheels: take PyTorch from its own index of CPU wheels, not from the default index.
+        device: "cpu" uses the lock without CUDA and switches GPUs off.
+        model_set: Value of XCUBE_MODEL inside the image.
+        models: Tags in the model store; None keeps those of bentofile.yaml.
+        cpu_wheels: Whether to take PyTorch from its own index of CPU wheels instead of the default index.
     """
     config: dict[str, Any] = yaml.safe_load((ROOT / "bentofile.yaml").read_text(encoding="utf-8"))
     environment = {each["name"]: each["value"] for each in config["envs"]}

@@ -1,1 +1,1 @@
-"""Load on a running service: many users, mixed parameters, for a time (scripts/load)."""
+"""scripts/load: puts load on a running service, with many users and mixed parameters."""

@@ -21,10 +21,11 @@ SOAK_SECONDS = 600.0
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the load and prints what came of it.
+    """Runs the load and prints the result.
 
     Returns:
-        0; 1 if there were errors other than 429s or if, with --soak, memory grew by 5% or more; 2 without a service.
+        0 if all went well; 1 if there were errors other than 429s or if, with --soak, memory grew by 5% or more; 2 if
+        there is no service.
     """
     options = options_of(arguments)
     seconds = options.seconds or (SOAK_SECONDS if options.soak else 60.0)
@@ -64,22 +65,28 @@ async def _run(options: argparse.Namespace, seconds: float, port: int | None) ->
 
 
 def options_of(arguments: list[str]) -> argparse.Namespace:
-    """The options of a command line; ends the process with a sentence if they make no sense."""
+    """The options on the command line; exits with one sentence if they make no sense."""
     parser = argparse.ArgumentParser(prog="load", description="Puts load on a running service.")
     parser.add_argument("--url", default="http://localhost:8000", help="the service (default: %(default)s)")
     parser.add_argument("--users", type=int, default=16, help="users who wait for their answers (default: %(default)s)")
-    parser.add_argument("--rate", type=float, help="instead of users: requests a second, whatever the service does")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        help="send this many requests per second, whatever the service does, instead of simulating users",
+    )
     parser.add_argument("--seconds", type=float, help="how long to send requests (default: 60; with --soak 600)")
-    parser.add_argument("--requests", type=int, help="stop after so many requests")
+    parser.add_argument("--requests", type=int, help="stop after this many requests")
     parser.add_argument("--steps", type=int, nargs=2, default=(4, 20), metavar=("MIN", "MAX"), help="denoising steps")
     parser.add_argument("--fine", type=float, default=0.5, help="share of requests with the fine stage")
-    parser.add_argument("--seed", type=int, default=0, help="another seed gives other requests")
-    parser.add_argument("--soak", action="store_true", help="watch the memory of a service on this machine")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the mix of requests")
+    parser.add_argument(
+        "--soak", action="store_true", help="also watch the memory of the service, which has to run on this machine"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to a file")
     options = parser.parse_args(arguments)
     numbers = (options.users, options.rate, options.seconds, options.requests, *options.steps)
     if any(number is not None and number <= 0 for number in numbers):
-        parser.error("users, rate, seconds, requests and steps are larger than 0")
+        parser.error("users, rate, seconds, requests and steps have to be larger than 0")
     return options
 
 

@@ -15,14 +15,14 @@ MEGABYTE = 1e6
 
 
 class NoServiceError(Exception):
-    """No process of this machine listens at the port."""
+    """No process of this machine listens on the port."""
 
 
 def processes(port: int) -> list[psutil.Process]:
-    """The processes of the service that listens at a port: the supervisor and all below it.
+    """The processes of the service that listens on a port: the supervisor and all its descendants.
 
     Raises:
-        NoServiceError: nobody listens there, or another user's process does.
+        NoServiceError: Nobody listens there, or another user's process does.
     """
     listening = {
         connection.pid
@@ -30,7 +30,7 @@ def processes(port: int) -> list[psutil.Process]:
         if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid
     }
     if not listening:
-        raise NoServiceError(f"No process of yours listens at port {port} here: --soak needs the service's machine.")
+        raise NoServiceError(f"No process of yours listens on port {port} here: --soak needs the service's machine.")
     top = psutil.Process(listening.pop())
     while (parent := top.parent()) is not None and "bentoml" in " ".join(parent.cmdline()):
         top = parent
@@ -46,7 +46,7 @@ class Memory:
         self.samples: list[tuple[float, int]] = []
 
     async def watch(self) -> None:
-        """Takes samples until cancelled. Processes that were started anew in between are found again."""
+        """Takes samples until it is cancelled. It also finds processes that were restarted meanwhile."""
         while True:
             self.samples.append((time.monotonic() - self._start, await asyncio.to_thread(self._resident)))
             await asyncio.sleep(PERIOD)
@@ -61,10 +61,10 @@ class Memory:
         return total
 
     def growth(self) -> float:
-        """Growth along the fitted line over the run without its first part, as a share of the line's start.
+        """Growth of the fitted line, as a share of its start; the first part of the run does not count.
 
         Raises:
-            ValueError: there are fewer than 10 samples.
+            ValueError: There are fewer than 10 samples.
         """
         after = SETTLING * self.samples[-1][0] if self.samples else 0.0
         counted = np.array([sample for sample in self.samples if sample[0] >= after], dtype=float)

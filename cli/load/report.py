@@ -13,12 +13,21 @@ from cli.load.users import Answer
 PERCENTILES = (50, 90, 95, 99, 100)
 OK = "200"
 EXPECTED = frozenset({OK, "429"})
-"""Outcomes that are no errors: a full queue is what a service has to say under too much load."""
+"""Outcomes that are not errors: under too much load a service should say that its queue is full."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """seconds: length of the run. outcomes: how often each came. latency: seconds by kind of request and percentile."""
+    """The result of a run.
+
+    Attributes:
+        seconds: Length of the run.
+        outcomes: How often each outcome came.
+        latency: Seconds by kind of request and percentile.
+        megabytes_a_second: Size of all answers, per second.
+        memory_growth: Growth of resident memory, as a share; None if it was not measured.
+        memory_megabytes: Most resident memory; None if it was not measured.
+    """
 
     seconds: float
     outcomes: dict[str, int]
@@ -34,7 +43,7 @@ class Report:
 
     @property
     def throughput(self) -> float:
-        """Shapes a second."""
+        """Shapes per second."""
         return self.outcomes.get(OK, 0) / self.seconds
 
     def as_dict(self) -> dict[str, object]:
@@ -55,7 +64,7 @@ class Report:
 
 
 def report(answers: Sequence[Answer], seconds: float) -> Report:
-    """The report on a run that took some seconds."""
+    """Sums up the answers of a run that took `seconds`."""
     served = [answer for answer in answers if answer.outcome == OK]
     kinds = {
         "all": served,

@@ -1,4 +1,4 @@
-"""Users of a service: what they ask for, when they ask, and what came back."""
+"""Users of a service: what they ask for, when they ask, and what they get."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Mix:
     seed: int
 
     def requests(self) -> Iterator[dict[str, object]]:
-        """Requests without end, the same ones for the same mix."""
+        """Yields requests without end, the same ones for the same mix."""
         source = random.Random(self.seed)
         while True:
             yield {
@@ -42,7 +42,14 @@ class Mix:
 
 @dataclass(frozen=True)
 class Answer:
-    """One request's end. outcome: the status, the name of what broke the connection, or BAD_BODY."""
+    """The end of one request.
+
+    Attributes:
+        outcome: The status, the name of the error that broke the connection, or BAD_BODY.
+        seconds: Time from the request to the end of its answer.
+        fine: Whether the request asked for the fine stage.
+        bytes: Size of the answer's body.
+    """
 
     outcome: str
     seconds: float
@@ -58,7 +65,7 @@ def wait_until_ready(url: str, seconds: float = 300.0) -> None:
     """Waits for a service.
 
     Raises:
-        NotReadyError: it does not answer, its models failed to load, or it loads for too long.
+        NotReadyError: It does not answer, its models failed to load, or loading takes too long.
     """
     end = time.monotonic() + seconds
     while True:
@@ -76,7 +83,7 @@ def wait_until_ready(url: str, seconds: float = 300.0) -> None:
 class Load:
     """Runs users against the service at `url` and collects their answers.
 
-    The requests are handed out in one order, so the mix of a run does not depend on how fast users are served.
+    The users take their requests from one sequence, so the mix does not depend on how fast the service is.
     """
 
     def __init__(self, url: str, mix: Mix, *, seconds: float, requests: int | None = None) -> None:
@@ -87,12 +94,12 @@ class Load:
         self._end = time.monotonic() + seconds
 
     async def closed(self, users: int) -> None:
-        """Each user sends the next request when the last one was answered; when it was told to."""
+        """Each user sends the next request after the last answer, or when the service told it to try again."""
         async with self._client() as client:
             await asyncio.gather(*(self._user(client) for _ in range(users)))
 
     async def open(self, rate: float) -> None:
-        """Requests come at `rate` per second whatever the service does, as from strangers."""
+        """Sends `rate` requests per second, whatever the service does."""
         start, sent = time.monotonic(), 0
         async with self._client() as client, asyncio.TaskGroup() as running:
             while self._take():

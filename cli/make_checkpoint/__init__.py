@@ -1,1 +1,1 @@
-"""scripts/make_checkpoint: random weights in the official layout, for trials without the official weights."""
+"""scripts/make_checkpoint: random weights in the official layout, to try things without the official weights."""

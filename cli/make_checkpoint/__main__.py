@@ -1,7 +1,7 @@
-"""scripts/make_checkpoint: random weights in the layout of the official checkpoints, written as they are drawn, and a
-random text tower that fits them.
+"""scripts/make_checkpoint: random weights in the official layout, and a random text tower that fits them.
 
-The shapes that such models make are noise; import, store, loading, memory and speed are those of the real ones.
+The weights are written as they are drawn. The shapes that such models make are noise, but import, storage, loading,
+memory and speed are the same as with the real weights.
 """
 
 from __future__ import annotations
@@ -59,8 +59,11 @@ def make(folder: Path, config: StageConfig, seed: int, progress: Progress | None
 
 
 def make_text(folder: Path, config: TextConfig, seed: int) -> Path:
-    """Writes a text tower into random_text, in our own format: the official files hold none, nor may one be passed off
-    as open_clip's, whose embedding of the empty prompt is known."""
+    """Writes a text tower into random_text, in the project's own format.
+
+    The official files hold no text tower, and a random one cannot pass for open_clip's, because the embedding of the
+    empty prompt is known.
+    """
     place = folder / TEXT
     place.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng(devices=[]):
@@ -106,12 +109,19 @@ def settings(config: StageConfig) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command."""
+    """Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="scripts/make_checkpoint", description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="where to write (%(default)s)")
-    parser.add_argument("--size", choices=sorted(SIZES), default="tiny", help="official: 15.0 GB (%(default)s)")
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=FOLDER, help="folder to write to (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--size",
+        choices=sorted(SIZES),
+        default="tiny",
+        help="size of the models; official takes 15.0 GB (default: %(default)s)",
+    )
     parser.add_argument("--stage", choices=("all", "text", "coarse", "fine"), default="all", help="what (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the weights (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the weights (default: %(default)s)")
     options = parser.parse_args(arguments)
     console = Console(stderr=True, highlight=False)
     if options.stage in ("all", "text"):

@@ -1,4 +1,4 @@
-"""Writes the file format of torch.save one tensor after the other, so that a file may be larger than memory."""
+"""Writes the file format of torch.save, one tensor after the other, so that a file may be larger than memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,13 @@ class _Storage:
 
 
 def write(path: Path, contents: Mapping[str, Any], done: Callable[[int, int], None] | None = None) -> None:
-    """Writes `contents`, whose tensors are `Later`s, as torch.save would; `done` hears of tensors done and all."""
+    """Writes a file like torch.save.
+
+    Args:
+        path: The file.
+        contents: What to write; its tensors are `Later`s.
+        done: Called after each tensor, with the number of tensors written and the number of all.
+    """
     table = io.BytesIO()
     pickler = _Pickler(table)
     pickler.dump(contents)
@@ -54,7 +60,7 @@ def write(path: Path, contents: Mapping[str, Any], done: Callable[[int, int], No
 
 
 def _entry(archive: zipfile.ZipFile, name: str, data: bytes | memoryview) -> None:
-    """One file of the archive whose bytes begin at a multiple of 64, as those of torch.save do."""
+    """Adds a file to the archive; its bytes begin at a multiple of 64, like those of torch.save."""
     assert archive.fp is not None
     start = archive.fp.tell() + _HEADER_BYTES + len(name) + 4
     padding = -start % ALIGNMENT

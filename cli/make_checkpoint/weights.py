@@ -26,7 +26,7 @@ SHARE_OF_SPREAD = 0.684
 
 
 class Weights:
-    """Draws tensors from one pool of normal numbers, each from a place of its own: gigabytes a second."""
+    """Draws tensors from one pool of normal numbers, each from a different place: gigabytes per second."""
 
     def __init__(self, seed: int) -> None:
         self._generator = torch.Generator().manual_seed(seed)

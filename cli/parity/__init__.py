@@ -1,1 +1,1 @@
-"""scripts/parity: the models against golden tensors."""
+"""scripts/parity: compares the models with golden tensors."""

@@ -1,4 +1,4 @@
-"""scripts/parity: every case of a folder of golden tensors, a line each; exits with 1 if a tolerance is missed."""
+"""scripts/parity: checks every golden case in a folder, with a line for each; exits with 1 if a check fails."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CASES: dict[str, Callable[[Case], None]] = {
 
 @torch.inference_mode()
 def run(folder: Path, device: torch.device, grids: type[Grid] = TorchGrid) -> list[Case]:
-    """Runs every case the folder has."""
+    """Runs every case in the folder."""
     cases = []
     for name, check in CASES.items():
         if (folder / f"{name}.io.safetensors").exists():
@@ -43,13 +43,17 @@ def run(folder: Path, device: torch.device, grids: type[Grid] = TorchGrid) -> li
 
 
 def main() -> int:
-    """The command."""
+    """Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="scripts/parity", description=__doc__)
-    parser.add_argument("folder", nargs="?", type=Path, default=GOLDEN, help="folder of golden tensors (%(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
-    parser.add_argument("--backend", default="torch", help="of sparse grids: torch or fvdb (%(default)s)")
     parser.add_argument(
-        "--dtype", choices=sorted(DTYPES), help="compare the demo models in this number format with fp32 instead"
+        "folder", nargs="?", type=Path, default=GOLDEN, help="folder with golden tensors (default: %(default)s)"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument(
+        "--backend", default="torch", help="library for sparse grids, torch or fvdb (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--dtype", choices=sorted(DTYPES), help="instead compare the demo models in this number format with fp32"
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="print every quantity of every case")
     options = parser.parse_args()
@@ -66,7 +70,7 @@ def main() -> int:
         print(error)
         return 1
     if not cases:
-        print(f"{options.folder} holds no golden case; name a folder with files such as ddim.io.safetensors")
+        print(f"{options.folder} holds no golden case: name a folder with files such as ddim.io.safetensors")
         return 1
     table = Table("case", "checks", "largest error", "limit", "in", "voxel IoU", "", box=None)
     for case in cases:

@@ -27,7 +27,9 @@ LEAST_IOU, LEAST_IOU_OF_A_SHAPE = 0.99, 0.95
 def compare_formats(dtype: torch.dtype, device: torch.device, grids: type[Grid]) -> Case:
     """The overlap of coarse shapes, and of fine shapes made from the same coarse one, prompt by prompt.
 
-    Raises ConfigError or CheckpointError if there are no demo models.
+    Raises:
+        CheckpointError: There are no demo models.
+        ConfigError: The demo models cannot be used.
     """
     case = Case(f"{dtype} and float32".replace("torch.", ""), {}, {}, CHECKPOINTS, device, grids)
     text = load_text(CHECKPOINTS / "demo_text")

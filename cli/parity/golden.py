@@ -1,4 +1,4 @@
-"""Reading a folder of golden tensors, and measuring against it."""
+"""Reads a folder of golden tensors, and compares results with it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Case:
         self.checks.append(Check(quantity, error if same and error == error else float("inf"), limit))
 
     def voxels(self, quantity: str, ijk: Tensor, batch: Tensor, prefix: str) -> bool:
-        """Records the IoU with a golden voxel set, which has to be 1; whether it is."""
+        """Records the IoU with a golden voxel set; returns whether it is 1, as it has to be."""
         golden = voxel_keys(self.tensors[f"{prefix}_ijk"], self.tensors[f"{prefix}_batch"])
         ours = voxel_keys(ijk, batch)
         common = int(torch.isin(ours, golden).sum())
@@ -59,7 +59,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Check:
-    """One quantity: its largest absolute error and the limit, or the IoU of a voxel set and the least it may be."""
+    """A comparison of one quantity.
+
+    Attributes:
+        quantity: What is compared.
+        error: Largest absolute error.
+        limit: Largest error that passes.
+        iou: Intersection over union of a voxel set; None for other quantities.
+        least_iou: Smallest IoU that passes.
+    """
 
     quantity: str
     error: float
@@ -69,4 +77,5 @@ class Check:
 
     @property
     def passed(self) -> bool:
+        """Whether the quantity is within its limits."""
         return self.error <= self.limit and (self.iou is None or self.iou >= self.least_iou)

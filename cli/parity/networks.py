@@ -46,7 +46,7 @@ def check_ddim(case: Case) -> None:
 
 
 def check_dense_unet(case: Case) -> None:
-    """One pass of the dense U-Net: with a timestep a sample, one for all, and without a text mask."""
+    """One pass of the dense U-Net: with a timestep for each sample, with one for all, and without a text mask."""
     unet = DenseUNet(DenseUNetConfig(**_unet_settings(case, "image_size"))).to(case.device).eval()
     unet.load_state_dict(rename_unet(case.weights(), sparse=False))
     tensors = case.tensors

@@ -154,7 +154,7 @@ def _schedule(training: TrainingConfig) -> ScheduleConfig:
         value = training.get(name, _SCHEDULER + name)
         if value is not None and value != served:
             raise CheckpointError(
-                f"{training.source}: {name} is {value!r}, but only {served!r} is served; use such a model"
+                f"{training.source}: {name} is {value!r}, but only {served!r} is supported; use a model that has it"
             )
     default = ScheduleConfig()
     count = training.integer("num_train_timesteps", _SCHEDULER + "num_train_timesteps")

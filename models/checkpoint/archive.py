@@ -81,7 +81,7 @@ class TorchArchive:
         tables = [name for name in self._entries if name == "data.pkl" or name.endswith("/data.pkl")]
         if len(tables) != 1:
             raise CheckpointError(
-                f"{self.path}: a zip file but no PyTorch checkpoint; use the file as it was published"
+                f"{self.path}: a zip file but not a PyTorch checkpoint; use the file as it was published"
             )
         return tables[0].removesuffix("data.pkl")
 
@@ -94,7 +94,7 @@ class TorchArchive:
         entry = self._entries[f"{self._root}data.pkl"]
         if entry.file_size > _CONTENTS_LIMIT or entry.compress_type != zipfile.ZIP_STORED:
             raise CheckpointError(
-                f"{self.path}: its table of contents is not one that torch.save writes; download again"
+                f"{self.path}: its table of contents is not one that torch.save writes; download the file again"
             )
         return archive.read(entry)
 
@@ -115,5 +115,5 @@ def _why_unreadable(path: Path) -> str:
     if head.startswith(b"version https://git-lfs"):
         return f"{path}: a Git LFS pointer instead of the weights; run `git lfs pull` or download the file itself"
     if head[:1] == b"\x80":
-        return f"{path}: written in PyTorch's format of before 1.6; load it there and save it again with torch.save"
-    return f"{path}: not a PyTorch checkpoint (no zip file); download it again, or check that it is the right file"
+        return f"{path}: written in PyTorch's old format (before 1.6); load it there and save it again with torch.save"
+    return f"{path}: not a PyTorch checkpoint (not a zip file); download it again, or check that it is the right file"

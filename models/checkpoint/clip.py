@@ -75,7 +75,7 @@ def _find(place: str) -> Path:
                 return path / name
         raise CheckpointError(f"{path}: holds none of {', '.join(FILE_NAMES)}; name the file itself")
     if place.startswith((".", "/", "~")) or place.count("/") != 1:
-        raise CheckpointError(f"{place}: no such file, and no name on the hub such as {OFFICIAL_NAME}; correct it")
+        raise CheckpointError(f"{place}: no such file, and not a name on the hub such as {OFFICIAL_NAME}; correct it")
     try:
         return Path(open_clip.pretrained.download_pretrained_from_hf(place.removeprefix("hf-hub:")))
     except Exception as error:  # the hub's client raises its own, many kinds of them

@@ -76,7 +76,7 @@ def read_training_config(path: Path) -> tuple[TrainingConfig, list[str]]:
 
 def _read(path: Path, missing: list[str], depth: int) -> dict[str, Any]:
     if depth > _DEEPEST:
-        raise CheckpointError(f"{path}: its {INCLUDES} go round in circles; remove one of them")
+        raise CheckpointError(f"{path}: its {INCLUDES} include each other in a circle; remove one of them")
     try:
         own = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:

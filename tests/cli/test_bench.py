@@ -57,7 +57,7 @@ def test_a_service_is_measured_with_many_users_at_once(tmp_path: Path, monkeypat
     assert main(["--service", "--device", "cpu", "--steps", "3", "--repetitions", "1", "--json", str(path)]) == 0
     rows = json.loads(path.read_text())["rows"]
     assert [row["limit"] for row in rows] == [1, 3, 8, 1, 1, 1]
-    assert ["beside 1000" in row["what"] for row in rows] == [False, True, False, False, False, False]
+    assert ["alongside 1000" in row["what"] for row in rows] == [False, True, False, False, False, False]
     for row in rows:
         assert row["seconds"] > 0
         base = 0.1 if row["against"] == "0.1 s" else rows[0]["seconds"]

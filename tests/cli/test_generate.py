@@ -124,7 +124,7 @@ def test_a_key_that_no_header_can_carry_is_named_in_one_sentence(
     key: str, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XCUBE_API_KEY", key)
-    assert "XCUBE_API_KEY has a character that no key has" in str(run(server, "-o", "chair.ply"))
+    assert "XCUBE_API_KEY has a character that a key cannot have" in str(run(server, "-o", "chair.ply"))
 
 
 # Pictures
@@ -291,7 +291,7 @@ def test_events_are_read_however_they_are_cut() -> None:
         (["-o", "chair.ply", "--count", "0"], "'0' is not a number of shapes"),
         (["-o", "chair.ply", "--count", "many"], "'many' is not a number of shapes"),
         (["--format", "fbx"], "invalid choice: 'fbx'"),
-        ([], "there is nothing to make: add -o FILE, --format or --preview"),
+        ([], "there is nothing to do: add -o FILE, --format or --preview"),
     ],
 )
 def test_a_wrong_option_stops_before_anything_is_generated(

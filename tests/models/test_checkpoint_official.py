@@ -236,7 +236,7 @@ def test_heads_that_nothing_tells_are_assumed_with_a_warning(folder: Callable[..
 
 def test_another_prediction_type_is_refused(folder: Callable[..., Path]) -> None:
     made = folder(settings=lambda values: values.update(prediction_type="epsilon"))
-    with pytest.raises(CheckpointError, match="prediction_type is 'epsilon', but only 'v_prediction' is served"):
+    with pytest.raises(CheckpointError, match="prediction_type is 'epsilon', but only 'v_prediction' is supported"):
         open_official(made, "fine")
 
 
@@ -274,7 +274,7 @@ def test_includes_are_merged_in_order_and_references_resolved(tmp_path: Path) ->
         ("- a list", "must hold a mapping"),
         ("a: [", "not a readable YAML file"),
         ("!!python/object/apply:os.system ['true']", "not a readable YAML file"),
-        ("include_configs: [config.yaml]", "go round in circles"),
+        ("include_configs: [config.yaml]", "include each other in a circle"),
     ],
 )
 def test_a_spoiled_configuration_is_one_sentence(tmp_path: Path, text: str, message: str) -> None:

@@ -17,7 +17,7 @@ def sentence() -> str:
         check_home()
     text = str(caught.value)
     assert "\n" not in text
-    assert text.endswith("set BENTOML_HOME to a folder that can be written.")
+    assert text.endswith("set BENTOML_HOME to a folder that can be written to.")
     return text
 
 
@@ -45,7 +45,7 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "file").touch()
     home = tmp_path / "file" / "bentoml"
     monkeypatch.setenv("BENTOML_HOME", str(home))
-    assert f"The folder {home}, which models are kept in, cannot be made or used (Not a directory)" in sentence()
+    assert f"The folder {home} for models cannot be created or used (Not a directory)" in sentence()
 
 
 def test_the_store_says_the_same_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,5 +122,5 @@ def test_a_port_in_use_ends_the_start_with_one_sentence(server: Server, tmp_path
     )
     assert start.returncode == 1
     assert start.stderr == (
-        f"xcube: 127.0.0.1:{port} is in use already: stop what listens there, or set XCUBE_PORT or XCUBE_HOST.\n"
+        f"xcube: 127.0.0.1:{port} is already in use: stop what listens there, or set XCUBE_PORT or XCUBE_HOST.\n"
     )

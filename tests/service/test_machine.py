@@ -89,7 +89,7 @@ def test_a_service_whose_sockets_are_removed_says_so_and_ends_to_be_started_anew
     places = json.loads(variable(service, "BENTOML_RUNNER_MAP"))
     shutil.rmtree(Path(places["Sampler"].removeprefix("file://")).parent)
     service.process.wait(60)
-    assert re.search(r"the socket \S+ was removed by somebody: the service ends", service.log.read_text())
+    assert re.search(r"somebody removed the socket \S+: the service stops", service.log.read_text())
 
 
 # A user without a home, in group 0
@@ -118,7 +118,7 @@ def test_a_user_without_a_usable_home_is_told_in_one_sentence_what_to_set(
 ) -> None:
     log = tmp_path / "log"
     assert start_as_a_stranger(log, **variables).wait(60) == 1
-    assert re.fullmatch(r"xcube: [^\n]+: set BENTOML_HOME to a folder that can be written\.\n", log.read_text())
+    assert re.fullmatch(r"xcube: [^\n]+: set BENTOML_HOME to a folder that can be written to\.\n", log.read_text())
 
 
 @stranger

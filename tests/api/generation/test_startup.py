@@ -34,7 +34,7 @@ def test_ready_names_the_address_and_the_time_it_took_and_later_that_it_is_ready
     first, gone, again = messages(caplog, READY, LOADING, READY)
     assert first.startswith("ready after ")
     assert "open http://localhost:8123/ in a browser" in first
-    assert gone == "the models' process does not answer: waiting for its next start"
+    assert gone == "the Sampler process does not answer: waiting until it has restarted"
     assert again.startswith("ready again: ")
 
 

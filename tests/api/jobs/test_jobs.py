@@ -137,10 +137,10 @@ def test_the_coarse_shape_of_the_models_before_is_not_mixed_in(tmp_path: Path, m
 
 
 def test_a_job_whose_models_are_replaced_again_and_again_fails_with_a_sentence(tmp_path: Path) -> None:
-    generator = Generator(*(ModelsChanged("The models were replaced in the middle.") for _ in range(9)))
+    generator = Generator(*(ModelsChanged("The models were replaced during the request.") for _ in range(9)))
     failed = run(tmp_path, generator, HALF)
     assert (failed.state, failed.code) == ("failed", "models_changed")
-    assert failed.error == "The models were replaced in the middle."
+    assert failed.error == "The models were replaced during the request."
     assert len(generator.began) == 4
     assert not list(tmp_path.glob("*.state"))
     assert not list(tmp_path.glob("*.coarse"))

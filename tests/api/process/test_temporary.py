@@ -93,7 +93,7 @@ def test_what_cannot_be_made_again_is_tried_again_and_said_once(folder: Path, ca
     finally:
         keeper.end()
     assert [record.getMessage() for record in caplog.records] == [
-        f"{folder} is gone and cannot be made again: disk full"
+        f"{folder} is gone and cannot be created again: disk full"
     ]
 
 
@@ -124,4 +124,4 @@ def test_a_temporary_folder_that_cannot_be_used_is_one_sentence_that_says_what_t
         raise FileNotFoundError("No usable temporary directory found")
 
     monkeypatch.setattr(tempfile, "gettempdir", nowhere)
-    assert unusable() == "There is no temporary folder that can be written: set TMPDIR to one."
+    assert unusable() == "There is no temporary folder that can be written to: set TMPDIR to one."

@@ -134,7 +134,7 @@ def test_what_fits_in_no_way_is_told_and_the_next_request_works(engine: Engine, 
     assert memory.events == [f"denoise 2 {stage}", "empty_caches", f"denoise 2 {stage}", *alone, *alone]
     for outcome in outcomes:
         assert outcome.code == "out_of_memory"
-        assert "use_fine=false" in outcome.error
+        assert "set use_fine to false" in outcome.error
         assert "GiB" not in outcome.error
     memory.lacks = lambda *_: False
     assert [decoded.voxels for decoded in generate(engine, ORDER)] == [decoded.voxels for decoded in first]
