@@ -1,4 +1,4 @@
-"""What mkdocs asks while it builds the site (mkdocs.yml names this file)."""
+"""Hooks that mkdocs calls while it builds the site (mkdocs.yml names this file)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ from cli.docs import notebook, tables
 
 ROOT = Path(__file__).parents[2]
 # Files of the project that are read on their own as well, and their place in the site.
-OUTSIDE = {"SECURITY.md": "security.md", "CHANGELOG.md": "changelog.md", "checkpoints/README.md": "demo-models.md"}
+OUTSIDE = {
+    "SECURITY.md": "security.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "checkpoints/README.md": "demo-models.md",
+}
 PLACES = {**OUTSIDE, "README.md": "index.md", "README.md#configuration": "configuration.md"}
 DOWNLOAD = "\n[This notebook as a file](notebook.ipynb){ download }\n"
 _LINK = re.compile(r"\]\((\.\./[^)\s]+|notebook\.ipynb)\)(?!{ download })")
@@ -31,12 +36,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Puts tables in, and turns links to files of the project into links to their pages."""
+    """Inserts the tables, and turns links to files of the project into links to their pages."""
     return _LINK.sub(lambda link: f"]({_place(link[1])})", tables.fill(markdown))
 
 
 def _place(target: str) -> str:
-    """Where a link that leaves the folder of its file leads to in the site; as it is if that is nowhere."""
+    """The page for a link that leaves the folder of its file; the link itself if the site has no such page."""
     if target == notebook.NOTEBOOK.name:
         return "notebook.md"
     inside = target.removeprefix("../")
