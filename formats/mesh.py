@@ -1,16 +1,18 @@
-"""Files of the surface around a shape: GLB, OBJ and STL, written by trimesh."""
+"""Files of the surface around a shape: GLB, OBJ and STL, written by trimesh.
+
+Functions import trimesh themselves: that takes more than a second, and most processes that import the formats, such as
+those that hold models, never write a mesh.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
-import trimesh
-from trimesh.exchange.gltf import export_glb
-from trimesh.exchange.obj import export_obj
-from trimesh.exchange.stl import export_stl
+from typing import TYPE_CHECKING, Any
 
 from formats.surface import surface
 from models.shape import Voxels
+
+if TYPE_CHECKING:
+    from trimesh import Trimesh
 
 _VERTICES, _INDICES = 34962, 34963
 """Kinds of buffer in glTF."""
@@ -18,6 +20,8 @@ _VERTICES, _INDICES = 34962, 34963
 
 def glb(voxels: Voxels, about: dict[str, Any]) -> bytes:
     """A binary glTF of the surface with normals; `about` becomes the extras of its asset."""
+    from trimesh import Scene
+    from trimesh.exchange.gltf import export_glb
 
     def describe(tree: dict[str, Any]) -> None:
         tree["asset"] |= {"generator": "xcube-serve", "extras": about}
@@ -37,7 +41,7 @@ def glb(voxels: Voxels, about: dict[str, Any]) -> bytes:
                 _views(tree, *primitive["attributes"].values(), target=_VERTICES)
                 _views(tree, primitive["indices"], target=_INDICES)
 
-    scene = trimesh.Scene()
+    scene = Scene()
     scene.add_geometry(_mesh(voxels), node_name="shape", geom_name="shape")
     content: bytes = export_glb(scene, include_normals=True, tree_postprocessor=describe)
     return content
@@ -51,6 +55,8 @@ def _views(tree: dict[str, Any], *accessors: int, target: int) -> None:
 
 def obj(voxels: Voxels, about: dict[str, Any]) -> bytes:
     """A Wavefront OBJ of the surface with normals; `about` is its first comment."""
+    from trimesh.exchange.obj import export_obj
+
     header = "xcube-serve " + ", ".join(f"{name} {value}" for name, value in about.items())
     text = export_obj(_mesh(voxels), include_normals=True, include_color=False, digits=6, header=header)
     return str(text).encode()
@@ -58,9 +64,13 @@ def obj(voxels: Voxels, about: dict[str, Any]) -> bytes:
 
 def stl(voxels: Voxels) -> bytes:
     """A binary STL of the surface, in world units."""
+    from trimesh.exchange.stl import export_stl
+
     return export_stl(_mesh(voxels))
 
 
-def _mesh(voxels: Voxels) -> trimesh.Trimesh:
+def _mesh(voxels: Voxels) -> Trimesh:
+    from trimesh import Trimesh
+
     shape = surface(voxels)
-    return trimesh.Trimesh(shape.vertices, shape.faces, vertex_normals=shape.normals, process=False, validate=False)
+    return Trimesh(shape.vertices, shape.faces, vertex_normals=shape.normals, process=False, validate=False)

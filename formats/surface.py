@@ -5,6 +5,8 @@ distances, averaged around each grid point with Gaussian weights, are a smooth i
 squares: Kolluri, "Provably good moving least squares", 2005), and marching cubes draws its zero level. What can be
 reached from outside the grid without crossing a voxel or a negative value is outside, all else is inside: the function
 has a sign everywhere and is positive at the border, so the surface has no edge, whatever the voxels are.
+
+Functions import SciPy and scikit-image themselves, which takes half a second, for the reason told in mesh.py.
 """
 
 from __future__ import annotations
@@ -13,9 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
-from skimage.measure import marching_cubes
-from skimage.morphology import flood
 
 from models.shape import Voxels
 
@@ -48,6 +47,8 @@ class Surface:
 
 def surface(voxels: Voxels) -> Surface:
     """The surface around voxels; without voxels it has no triangles."""
+    from skimage.measure import marching_cubes
+
     if len(voxels) == 0:
         return Surface(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
     low = voxels.ijk.min(axis=0).astype(np.int64) - _MARGIN
@@ -60,6 +61,8 @@ def surface(voxels: Voxels) -> Surface:
 
 def _implicit(ijk: NDArray[np.int64], normal: Floats) -> Floats:
     """Signed distance in voxels, within -1 … 1, on the grid that holds ijk [N, 3] with a margin on every side."""
+    from skimage.morphology import flood
+
     shape = tuple(int(n) + 1 + _MARGIN for n in ijk.max(axis=0))
     strides = np.array([shape[1] * shape[2], shape[2], 1])
     at = ijk @ strides
@@ -106,6 +109,8 @@ def _offsets(reach: int) -> NDArray[np.int64]:
 
 def _normals(vertices: NDArray[np.float64], faces: NDArray[np.integer], voxels: Voxels) -> Floats:
     """Vertex normals: those of the nearest voxels that face the way the triangles do, or else the triangles' own."""
+    from scipy.spatial import cKDTree
+
     corners = vertices[faces]
     across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     own = np.zeros_like(vertices)
