@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
 from tests.support.running import serve
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.slow

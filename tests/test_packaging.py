@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import sysconfig
@@ -25,9 +24,9 @@ import pytest
 
 import xcube_serve
 from api.settings import PREFIX, Settings
-from tests.support.running import Running, started
+from tests.support.paths import ROOT
+from tests.support.service import Server, started
 
-ROOT = Path(__file__).resolve().parents[1]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 OTHERS = "others.pth"
 # The first test of the service waits for the install and the start.
@@ -100,11 +99,12 @@ def before(installed: Installed) -> set[Path]:
 
 
 @pytest.fixture(scope="module")
-def service(installed: Installed, before: set[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def service(installed: Installed, before: set[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`xcube-serve`, called in an empty folder that is not to be written to."""
     folder = tmp_path_factory.mktemp("elsewhere")
     folder.chmod(0o555)
-    with started(installed.command, folder, installed.environment, installed.home / "log") as running:
+    with started([installed.command], installed.environment, installed.home / "log", cwd=folder) as running:
+        running.wait_until_ready()
         yield running
         assert list(folder.iterdir()) == []
 
@@ -215,7 +215,7 @@ def test_without_a_home_jobs_go_below_the_folder_of_the_start(monkeypatch: pytes
 # The service
 
 
-def test_the_page_is_served_with_its_style_and_scripts(service: Running) -> None:
+def test_the_page_is_served_with_its_style_and_scripts(service: Server) -> None:
     page = httpx.get(f"{service.url}/ui/")
     assert page.status_code == 200
     linked = re.findall(r'(?:href|src)="([\w./-]+\.(?:css|js|svg))"', page.text)
@@ -229,7 +229,7 @@ def test_the_page_is_served_with_its_style_and_scripts(service: Running) -> None
 
 
 @pytest.mark.parametrize("page", ["docs", "redoc"])
-def test_the_documentation_is_served_with_all_it_loads(service: Running, page: str) -> None:
+def test_the_documentation_is_served_with_all_it_loads(service: Server, page: str) -> None:
     text = httpx.get(f"{service.url}/{page}").raise_for_status().text
     linked = re.findall(r'(?:href|src)="(static/[\w./-]+)"', text)
     assert linked
@@ -238,7 +238,7 @@ def test_the_documentation_is_served_with_all_it_loads(service: Running, page: s
     assert httpx.get(f"{service.url}/openapi.json").json()["info"]["version"] == VERSION
 
 
-def test_the_demo_models_make_a_shape(service: Running) -> None:
+def test_the_demo_models_make_a_shape(service: Server) -> None:
     request = {"prompt": "a round table", "seed": 7, "ddim_steps": 10, "use_fine": False}
     answer = httpx.post(f"{service.url}/generate", json=request, timeout=100)
     assert answer.status_code == 200, answer.text
@@ -249,7 +249,7 @@ def test_the_demo_models_make_a_shape(service: Running) -> None:
     assert surface.content[:4] == b"glTF"
 
 
-def test_import_finds_what_the_service_has_imported(installed: Installed, service: Running) -> None:
+def test_import_finds_what_the_service_has_imported(installed: Installed, service: Server) -> None:
     done = installed.run("import")
     assert done.returncode == 0, done.stderr
     lines = [line.partition(" in the store as ") for line in done.stdout.splitlines()]
@@ -257,10 +257,9 @@ def test_import_finds_what_the_service_has_imported(installed: Installed, servic
 
 
 def test_it_stops_cleanly_and_has_written_to_the_home_alone(
-    installed: Installed, before: set[Path], service: Running
+    installed: Installed, before: set[Path], service: Server
 ) -> None:
-    service.process.send_signal(signal.SIGTERM)
-    assert service.process.wait(30) == 0
+    assert service.stop() == 0
     with contextlib.suppress(httpx.TransportError):
         raise AssertionError(httpx.get(f"{service.url}/health").text)
     assert (installed.home / ".local" / "state" / "xcube-serve" / "jobs" / "jobs.sqlite").exists()

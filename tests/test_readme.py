@@ -17,9 +17,10 @@ import pytest
 
 from api.schemas import GenerateRequest
 from cli.docs.tables import settings
-from tests.support.running import Running, own_environment, serve
+from tests.support.paths import ROOT
+from tests.support.running import serve
+from tests.support.service import Server, own_environment
 
-ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 SCRIPTS = sorted(path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and path.suffix == "")
 
@@ -152,12 +153,12 @@ def test_what_a_user_may_see_is_what_the_code_says(text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serve(ROOT, tmp_path_factory.mktemp("service")) as running:
         yield running
 
 
-def here(text: str, service: Running) -> str:
+def here(text: str, service: Server) -> str:
     """A command or program with the running service's address in place of the default one."""
     return text.replace("http://localhost:8000", service.url)
 
@@ -172,7 +173,7 @@ def shell(command: str, folder: Path, environment: dict[str, str]) -> subprocess
     return done
 
 
-def test_the_two_commands_give_a_shape(service: Running, tmp_path: Path) -> None:
+def test_the_two_commands_give_a_shape(service: Server, tmp_path: Path) -> None:
     done = shell(f"{GENERATE} --url {service.url} --preview chair.png", tmp_path, service.environment)
     assert re.match(r"chair\.ply: [\d,]+ fine points, [\d,]+ coarse points, seed \d+, ", done.stdout)
     header = (tmp_path / "chair.ply").read_bytes().split(b"end_header\n")[0].decode()
@@ -183,7 +184,7 @@ def test_the_two_commands_give_a_shape(service: Running, tmp_path: Path) -> None
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_curl_gets_health_and_a_shape(service: Running, tmp_path: Path) -> None:
+def test_curl_gets_health_and_a_shape(service: Server, tmp_path: Path) -> None:
     assert json.loads(shell(here(HEALTH, service), tmp_path, service.environment).stdout)["status"] == "ready"
     shell(here(CURL, service), tmp_path, service.environment)
     table = json.loads((tmp_path / "table.json").read_text())
@@ -198,7 +199,7 @@ def test_curl_gets_health_and_a_shape(service: Running, tmp_path: Path) -> None:
     ("import bentoml", r"\d+ coarse points"),
     ("from models import Pipeline", r"\d+ coarse voxels"),
 ])  # fmt: skip
-def test_the_python_programs_run(service: Running, tmp_path: Path, first_line: str, output: str) -> None:
+def test_the_python_programs_run(service: Server, tmp_path: Path, first_line: str, output: str) -> None:
     """After the service, whose first start has put the demo models into the store."""
     file = tmp_path / "example.py"
     file.write_text(here(program(first_line), service))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -15,20 +14,21 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.support.running import Running, serve
+from tests.support.paths import ROOT
+from tests.support.running import serve
+from tests.support.service import Server
 
-ROOT = Path(__file__).resolve().parents[1]
 REQUEST: dict[str, Any] = {"prompt": "a round table", "seed": 7, "ddim_steps": 4}
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with serve(ROOT, tmp_path_factory.mktemp("service")) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def shape(service: Running) -> dict[str, Any]:
+def shape(service: Server) -> dict[str, Any]:
     answer = httpx.post(f"{service.url}/generate", json=REQUEST, timeout=300)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -40,7 +40,7 @@ def test_the_demo_models_answer_in_json(shape: dict[str, Any]) -> None:
     assert len(shape["fine_xyz"]) == len(shape["fine_normal"]) > len(shape["coarse_xyz"]) > 10
 
 
-def test_the_same_shape_comes_as_npz(service: Running, shape: dict[str, Any]) -> None:
+def test_the_same_shape_comes_as_npz(service: Server, shape: dict[str, Any]) -> None:
     answer = httpx.post(f"{service.url}/generate?format=npz", json=REQUEST, timeout=300)
     with np.load(io.BytesIO(answer.content)) as arrays:
         for stage in ("coarse", "fine"):
@@ -48,13 +48,13 @@ def test_the_same_shape_comes_as_npz(service: Running, shape: dict[str, Any]) ->
             np.testing.assert_allclose(arrays[f"{stage}_normal"], shape[f"{stage}_normal"], atol=1e-3)
 
 
-def test_bentoml_s_client_gets_arrays(service: Running, shape: dict[str, Any]) -> None:
+def test_bentoml_s_client_gets_arrays(service: Server, shape: dict[str, Any]) -> None:
     with bentoml.SyncHTTPClient(service.url, timeout=300) as client:
         assert client.health()["status"] == "ready"
         answer = client.generate(**REQUEST)
     np.testing.assert_array_equal(answer["coarse_xyz"], np.asarray(shape["coarse_xyz"], np.float32))
 
 
-def test_page_documentation_and_metrics_are_there(service: Running) -> None:
+def test_page_documentation_and_metrics_are_there(service: Server) -> None:
     for path in ("/ui/", "/ui/style.css", "/docs", "/openapi.json", "/metrics", "/readyz"):
         assert httpx.get(service.url + path, timeout=30).status_code == 200, path

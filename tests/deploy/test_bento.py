@@ -8,35 +8,22 @@ import http.server
 import json
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 import yaml
 
 from cli.image.variant import ROOT
 from tests.support import kustomize
 from tests.support.bento import Built, build, python_of_the_lock
+from tests.support.service import Server, started
 
 pytestmark = pytest.mark.timeout(300)
-
-
-@dataclass(frozen=True)
-class Service:
-    """A running service, and the folder it was started in."""
-
-    url: str
-    process: subprocess.Popen[bytes]
-    folder: Path
 
 
 HADOLINT = Path(sys.executable).with_name("hadolint")
@@ -151,30 +138,14 @@ def test_every_exception_for_the_linter_is_needed_and_has_a_reason(bento: Built)
 @contextlib.contextmanager
 def running(
     command: list[str], bento: Built, folder: Path, python: Path = Path(sys.executable), **settings: str
-) -> Iterator[Service]:
+) -> Iterator[Server]:
     """A service that is started by a command in an empty folder, and ready."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url, log, empty = f"http://127.0.0.1:{port}", folder / "log", folder / "empty"
-    empty.mkdir()
+    folder.joinpath("empty").mkdir()
     fixed = {"XCUBE_DEVICE": "cpu", "XCUBE_THREADS": "1", "XCUBE_MODEL": "demo", "PYTHONDONTWRITEBYTECODE": "1"}
-    address = {"BENTOML_HOST": "127.0.0.1", "BENTOML_PORT": str(port)}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [python, "-m", *command],
-            cwd=empty,
-            env=bento.environment | fixed | address | settings,
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        wait_until_ready(url, process, log)
-        yield Service(url, process, empty)
-    finally:
-        if process.poll() is None:
-            for each in [*psutil.Process(process.pid).children(recursive=True), process]:
-                each.kill()
-            process.wait()
+    environment = bento.environment | fixed | settings
+    with started([python, "-m", *command], environment, folder / "log", cwd=folder / "empty") as service:
+        service.wait_until_ready()
+        yield service
 
 
 def test_it_serves_from_the_store_in_an_empty_folder(bento: Built, python: Path, tmp_path: Path) -> None:
@@ -182,15 +153,13 @@ def test_it_serves_from_the_store_in_an_empty_folder(bento: Built, python: Path,
     found = subprocess.run([python, "-c", look], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[None, None, None]"
     with running(["bentoml", "serve", bento.tag], bento, tmp_path, python) as service:
-        workers = psutil.Process(service.process.pid).children(recursive=True)
-        assert any(Path(worker.cwd()).is_relative_to(bento.path) for worker in workers)
+        assert any(Path(worker.cwd()).is_relative_to(bento.path) for worker in service.processes())
         request = {"prompt": "a chair", "ddim_steps": 2, "seed": 3}
         answer = httpx.post(f"{service.url}/generate", json=request, timeout=60)
         assert answer.status_code == 200, answer.text
         assert len(answer.json()["fine_xyz"]) > len(answer.json()["coarse_xyz"]) > 0
-        service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(30) == 0
-        assert list(service.folder.iterdir()) == []
+        assert service.stop() == 0
+    assert list((tmp_path / "empty").iterdir()) == []
 
 
 def test_it_serves_as_in_an_image_with_its_models_beside_it(bento: Built, tmp_path: Path) -> None:
@@ -262,16 +231,3 @@ def test_the_gpu_tiers_command_serves_the_sampler_alone(bento: Built, tmp_path: 
         assert status.json()["health"]["status"] == "ready"
         assert httpx.post(f"{service.url}/status", json={}, timeout=30).status_code == 401
         assert httpx.post(f"{service.url}/generate", json={}, headers=headers, timeout=30).status_code == 404
-
-
-def wait_until_ready(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 180) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        assert process.poll() is None, log.read_text()
-        try:
-            if httpx.get(f"{url}/readyz", timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.2)
-    raise AssertionError(f"not ready within {seconds} s:\n{log.read_text()}")

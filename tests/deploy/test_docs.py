@@ -10,22 +10,17 @@ import os
 import re
 import shlex
 import shutil
-import signal
-import socket
 import subprocess
 from pathlib import Path
 
-import httpx
-import psutil
 import pytest
 import yaml
 
 from cli.image.variant import IMAGE_NAMES
-from tests.deploy.test_bento import wait_until_ready
-from tests.support.bento import environment
 from tests.support.kustomize import build, key
+from tests.support.paths import ROOT
+from tests.support.service import free_port, own_environment, started
 
-ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs/deploy.md").read_text()
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
 
@@ -52,30 +47,19 @@ def test_every_link_leads_somewhere() -> None:
 
 @pytest.mark.timeout(400)
 def test_the_commands_for_a_bento_build_and_serve_one(tmp_path: Path) -> None:
-    variables = environment(tmp_path / "home") | {"XCUBE_DEVICE": "cpu", "XCUBE_THREADS": "1"}
+    variables = own_environment(tmp_path / "home", XCUBE_DEVICE="cpu", XCUBE_THREADS="1")
     for command in BENTO[:2]:
         done = subprocess.run(["bash", "-c", command], cwd=ROOT, env=variables, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    log = tmp_path / "log"
-    with log.open("wb") as output:
-        command = BENTO[2].replace("8000", str(port)) + " --host 127.0.0.1"
-        process = subprocess.Popen(shlex.split(command), cwd=ROOT, env=variables, stdout=output, stderr=output)
-    try:
-        wait_until_ready(f"http://127.0.0.1:{port}", process, log)
-        request = {"prompt": "a tall chair", "ddim_steps": 10, "seed": 1}
-        answer = httpx.post(f"http://127.0.0.1:{port}/generate", json=request, timeout=100)
+    port = str(free_port())
+    command = shlex.split(BENTO[2].replace("8000", port))
+    with started(command, variables | {"XCUBE_PORT": port}, tmp_path / "log") as service:
+        service.wait_until_ready()
+        answer = service.post("/generate", json={"prompt": "a tall chair", "ddim_steps": 10, "seed": 1})
         assert answer.status_code == 200, answer.text
         shape = answer.json()
         assert len(shape["fine_xyz"]) > len(shape["coarse_xyz"]) > 100, "the demo models are in the Bento"
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-    finally:
-        if process.poll() is None:
-            for each in [*psutil.Process(process.pid).children(recursive=True), process]:
-                each.kill()
-            process.wait()
+        assert service.stop() == 0
 
 
 @pytest.mark.parametrize("command", [*IMAGE, "scripts/image --engine", "scripts/image --models"])

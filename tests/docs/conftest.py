@@ -5,12 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.conftest import ROOT, Server, StartServer, model_store, start_server, tiny_models
 from tests.support.examples import Reader
-
-__all__ = ["model_store", "start_server", "tiny_models"]
-
-DEMO = ROOT / "checkpoints"
+from tests.support.paths import DEMO
+from tests.support.service import Server, StartServer
 
 
 @pytest.fixture(scope="module")

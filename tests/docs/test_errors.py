@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from api.errors import TABLE
-from tests.docs.conftest import DEMO
-from tests.service.conftest import Server, StartServer
-from tests.support.examples import DOCS, Example, Reader, assert_as_shown, examples
+from tests.support.examples import Example, Reader, assert_as_shown, examples
+from tests.support.paths import DEMO, DOCS
+from tests.support.service import Server, StartServer
 
 TEXT = (DOCS / "errors.md").read_text(encoding="utf-8")
 TOGETHER = 8

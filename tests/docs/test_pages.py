@@ -13,8 +13,9 @@ import pytest
 import trimesh
 
 from cli.docs.openapi import SNAPSHOT, changes
-from tests.service.conftest import Server
-from tests.support.examples import DOCS, ROOT, Example, Reader, assert_as_shown, examples
+from tests.support.examples import Example, Reader, assert_as_shown, examples
+from tests.support.paths import DOCS, ROOT
+from tests.support.service import Server
 
 NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 START = "scripts/serve\n"

@@ -14,7 +14,7 @@ from api.settings import Settings
 from cli.docs import tables
 from cli.docs.hooks import OUTSIDE
 from formats import FORMATS
-from tests.support.examples import DOCS, ROOT
+from tests.support.paths import DOCS, ROOT
 
 pytestmark = pytest.mark.timeout(300)
 

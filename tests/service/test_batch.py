@@ -7,8 +7,8 @@ from typing import Any
 import bentoml
 import pytest
 
-from tests.service.conftest import Server, StartServer
-from tests.service.test_contract import assert_error
+from tests.support.errors import assert_error
+from tests.support.service import Server, StartServer
 
 
 def test_the_results_come_in_order_and_are_those_of_single_calls(server: Server) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from api.settings import load_settings
 from service import Sampler, XCube
-from tests.service.conftest import Server
+from tests.support.service import Server
 
 sampler: Any = Sampler
 xcube: Any = XCube

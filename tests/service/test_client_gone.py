@@ -9,10 +9,10 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.service.conftest import Server, StartServer
 from tests.support.figures import cancelled, running, slices, steps, value, wait_for, wait_idle, waiting
 from tests.support.leaving import LONG, sent
 from tests.support.saved_models import save_models
+from tests.support.service import Server, StartServer, command_of
 
 SHORT = {**LONG, "ddim_steps": 1}
 
@@ -81,15 +81,7 @@ def test_in_the_fine_stage(server: Server) -> None:
 
 
 def writers(server: Server) -> list[psutil.Process]:
-    children = psutil.Process(server.process.pid).children(recursive=True)
-    return [child for child in children if "-m formats" in " ".join(_command(child))]
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except (psutil.NoSuchProcess, psutil.ZombieProcess):
-        return []
+    return [process for process in server.processes() if "-m formats" in " ".join(command_of(process))]
 
 
 def test_while_its_file_is_made(server: Server) -> None:

@@ -15,7 +15,8 @@ import pytest
 import trimesh
 
 from api.schemas import GenerateRequest, Health
-from tests.service.conftest import ROOT, Server
+from tests.support.paths import ROOT
+from tests.support.service import Server
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -10,31 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import bentoml
-import httpx
 import numpy as np
 import pytest
 
 from formats import FORMATS, Format
-from tests.service.conftest import Server, StartServer
+from tests.support.errors import assert_error
 from tests.support.figures import wait_for
+from tests.support.service import Server, StartServer
 
 FIELDS = ["coarse_xyz", "coarse_normal", "fine_xyz", "fine_normal"]
-
-
-def assert_error(answer: httpx.Response, status: int, code: str | None = None) -> str:
-    """Checks an error's form; returns its sentence."""
-    assert answer.status_code == status, answer.text[:300]
-    body = answer.json()
-    assert set(body) == {"error", "code", "retryable"}
-    assert isinstance(body["error"], str)
-    assert re.fullmatch(r"[a-z_]+", body["code"])
-    assert isinstance(body["retryable"], bool)
-    assert code in (None, body["code"])
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["x-request-id"]
-    assert "still loading" not in body["error"]
-    assert "Traceback" not in answer.text
-    return str(body["error"])
 
 
 def test_while_loading_health_is_200_and_generate_says_the_words_that_clients_retry_on(

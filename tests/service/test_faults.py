@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.service.conftest import Server, StartServer
-from tests.service.test_contract import assert_error
+from tests.support.errors import assert_error
 from tests.support.figures import running, steps, wait_for, wait_idle, waiting
 from tests.support.leaving import LONG, ONE_STEP_SLICES, sent
+from tests.support.service import Server, StartServer
 
 
 @pytest.fixture(scope="module")

@@ -9,29 +9,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.service.conftest import Server, StartServer
+from tests.support.service import Server
 
 JSON = "application/json"
 EXAMPLES = 5
-
-
-@pytest.fixture(scope="module")
-def server(start_server: StartServer, tiny_models: Path) -> Iterator[Server]:
-    """A ready service; after all that was sent to it, it still makes shapes and has logged no fault of its own."""
-    running = start_server(tiny_models)
-    running.wait_until("ready")
-    yield running
-    assert running.generate(ddim_steps=1).status_code == 200
-    log = running.log.read_text()
-    assert "Traceback" not in log
-    assert '"level":"ERROR"' not in log
 
 
 def assert_object(answer: httpx.Response) -> dict[str, Any]:
@@ -198,7 +185,7 @@ def test_odd_headers_do_no_harm(server: Server) -> None:
 
 def exchange(server: Server, request: bytes, pieces: int = 0, pause: float = 0.0) -> tuple[int, bytes]:
     """Sends raw bytes, at last byte by byte if asked for; returns the status and the body, 0 if there was no answer."""
-    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(request[: len(request) - pieces])
         for index in range(len(request) - pieces, len(request)):
             connection.sendall(request[index : index + 1])
@@ -221,7 +208,7 @@ def test_a_body_that_comes_slowly_is_waited_for(server: Server) -> None:
 
 
 def test_a_body_that_never_comes_is_given_up_and_others_are_served_meanwhile(server: Server) -> None:
-    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=110) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=110) as connection:
         connection.sendall(HEAD + b"Content-Length: 50\r\n\r\n{")
         start = time.monotonic()
         assert server.generate(ddim_steps=1, use_fine=False).status_code == 200
@@ -264,7 +251,7 @@ def test_chunks_are_a_body_too(server: Server) -> None:
          "bytes in the path", "no line"],
 )  # fmt: skip
 def test_what_is_no_http_gets_no_5xx(server: Server, request_bytes: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(request_bytes)
         connection.shutdown(socket.SHUT_WR)
         try:
@@ -279,7 +266,7 @@ def test_an_answer_that_nobody_reads_holds_up_nobody_else(server: Server) -> Non
     body = body_with(use_fine="true", ddim_steps="2")
     connections = []
     for _ in range(4):
-        connection = socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])))
+        connection = socket.create_connection(("127.0.0.1", server.port))
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
         connection.sendall(HEAD + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
         connections.append(connection)

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
-from tests.service.conftest import Server, StartServer
-from tests.service.test_contract import assert_error
+from tests.support.errors import assert_error
 from tests.support.figures import wait_for
 from tests.support.leaving import LONG, ONE_STEP_SLICES
 from tests.support.saved_models import save_models
+from tests.support.service import Server, StartServer
 
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
 
@@ -45,13 +44,6 @@ def wait(server: Server, job: dict[str, Any], *states: str, step: int = 0) -> di
         assert now["state"] in ("pending", "in_progress"), now
         time.sleep(0.1)
     raise AssertionError(now)
-
-
-def kill(server: Server) -> None:
-    """Kills every process of a service, as a crash of the machine does."""
-    for process in [*psutil.Process(server.process.pid).children(recursive=True), server.process]:
-        process.kill()
-    server.process.wait(10)
 
 
 def test_a_job_has_the_result_of_generate_in_every_format(server: Server) -> None:
@@ -119,7 +111,7 @@ def test_a_job_outlives_the_service_and_has_the_same_result(
     killed.wait_until("ready")
     job = add(killed, **LONG)
     saved = wait(killed, job, "in_progress", step=10)
-    kill(killed)
+    killed.kill()
 
     stopped = start_server(tiny_models, **settings)
     stopped.wait_until("ready")

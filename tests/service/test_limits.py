@@ -14,9 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.service.conftest import ROOT, Server, StartServer
-from tests.service.test_contract import assert_error
+from tests.support.errors import assert_error
 from tests.support.idling import seconds_kept_alive, seconds_open
+from tests.support.paths import ROOT
+from tests.support.service import Server, StartServer
 
 REQUEST = {"prompt": "a chair", "ddim_steps": 1, "seed": 1}
 KEY = "correct horse"
@@ -115,7 +116,7 @@ def test_bentoml_s_option_for_idle_connections_wins_over_the_setting(guarded: Se
 
 
 def test_a_port_in_use_ends_the_start_with_one_sentence(server: Server, tmp_path: Path) -> None:
-    port = server.url.rpartition(":")[2]
+    port = str(server.port)
     environment = os.environ | {"XCUBE_HOST": "127.0.0.1", "XCUBE_PORT": port, "BENTOML_HOME": str(tmp_path)}
     start = subprocess.run(
         [sys.executable, "-m", "cli.serve"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +16,8 @@ from cli.load.__main__ import main
 from cli.load.memory import Memory, processes
 from cli.load.report import report
 from cli.load.users import Answer, Mix
-from tests.service.conftest import ROOT, Server, StartServer
-
-DEMO = ROOT / "checkpoints"
+from tests.support.paths import DEMO, ROOT
+from tests.support.service import Server, StartServer, free_port
 
 
 @pytest.fixture(scope="module")
@@ -91,16 +89,14 @@ def test_four_times_the_load_that_is_possible_gives_no_error_but_429(narrow: Ser
 
 
 def test_all_processes_of_the_service_are_watched(narrow: Server) -> None:
-    watched = {process.pid for process in processes(int(narrow.url.rpartition(":")[2]))}
+    watched = {process.pid for process in processes(narrow.port)}
     assert narrow.process.pid in watched
     assert {sampler.pid for sampler in narrow.samplers()} <= watched
     assert os.getpid() not in watched
 
 
 def test_without_a_service_the_command_says_so_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "cli.load", "--url", f"http://127.0.0.1:{port}"]
+    command = [sys.executable, "-m", "cli.load", "--url", f"http://127.0.0.1:{free_port()}"]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 2
     (line,) = capfd.readouterr().err.splitlines()
     assert "scripts/serve" in line

@@ -16,8 +16,8 @@ import pytest
 from api.settings import Settings
 from api.telemetry import logs
 from api.telemetry.logs import JsonFormatter, TextFormatter, formatter
-from tests.service.conftest import Server, StartServer
 from tests.support.figures import wait_for
+from tests.support.service import Server, StartServer
 
 
 def lines(server: Server) -> list[dict[str, Any]]:
@@ -114,7 +114,7 @@ def test_a_path_cannot_forge_a_line(server: Server) -> None:
 
 def test_what_is_no_http_at_all_is_at_most_one_line(server: Server) -> None:
     count = len(lines(server))
-    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(b"\x16\x03\x01 no http\r\n\r\n")
         assert connection.recv(4096).startswith((b"HTTP/1.1 400", b""))
     assert len(lines(server)) - count <= 1

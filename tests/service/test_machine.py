@@ -6,8 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -15,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.service.conftest import ROOT, Server, StartServer
 from tests.support.figures import value, wait_for
+from tests.support.service import Server, StartServer, started
 
 STEPS = 5
 # A user that no passwd file knows, in group 0, who may read everything (this Python may lie in root's home) but write
@@ -24,6 +22,7 @@ STEPS = 5
 STRANGER = [
     "setpriv", "--reuid", "54321", "--regid", "0", "--clear-groups", "--inh-caps", "-all,+dac_read_search",
     "--ambient-caps", "-all,+dac_read_search", "--bounding-set", "-all,+dac_read_search",
+    sys.executable, "-m", "cli.serve",
 ]  # fmt: skip
 
 
@@ -34,14 +33,9 @@ def service(start_server: StartServer, tiny_models: Path) -> Server:
     return running
 
 
-def processes(server: Server) -> list[psutil.Process]:
-    """Those that the service's first process has started."""
-    return psutil.Process(server.process.pid).children(recursive=True)
-
-
 def variable(server: Server, name: str) -> str:
     """What a process of the service finds in its environment."""
-    return processes(server)[0].environ()[name]
+    return server.processes()[0].environ()[name]
 
 
 def test_a_metrics_folder_that_is_removed_is_made_again_with_its_figures_and_processes_come_back(
@@ -72,11 +66,11 @@ def test_a_metrics_folder_that_is_removed_is_made_again_with_its_figures_and_pro
 def test_when_the_first_process_is_killed_the_others_end_at_once_and_the_port_is_free(
     service: Server, start_server: StartServer, tiny_models: Path
 ) -> None:
-    others = processes(service)
+    others = service.processes()
     assert len(others) == 2
     service.process.kill()
     assert psutil.wait_procs(others, timeout=5)[1] == []
-    again = start_server(tiny_models, XCUBE_PORT=service.url.rpartition(":")[2])
+    again = start_server(tiny_models, XCUBE_PORT=str(service.port))
     again.wait_until("ready")
     assert again.stop() == 0
 
@@ -102,13 +96,9 @@ def may_become_another() -> bool:
 stranger = pytest.mark.skipif(not may_become_another(), reason="needs root and setpriv to become another user")
 
 
-def start_as_a_stranger(log: Path, **variables: str) -> subprocess.Popen[bytes]:
+def environment_of_a_stranger(**variables: str) -> dict[str, str]:
     inherited = {name: text for name, text in os.environ.items() if name not in ("HOME", "BENTOML_HOME")}
-    with log.open("wb") as output:
-        return subprocess.Popen(
-            [*STRANGER, sys.executable, "-m", "cli.serve"],
-            cwd=ROOT, env=inherited | variables, stdout=output, stderr=output,
-        )  # fmt: skip
+    return inherited | variables
 
 
 @stranger
@@ -116,27 +106,22 @@ def start_as_a_stranger(log: Path, **variables: str) -> subprocess.Popen[bytes]:
 def test_a_user_without_a_usable_home_is_told_in_one_sentence_what_to_set(
     variables: dict[str, str], tmp_path: Path
 ) -> None:
-    log = tmp_path / "log"
-    assert start_as_a_stranger(log, **variables).wait(60) == 1
-    assert re.fullmatch(r"xcube: [^\n]+: set BENTOML_HOME to a folder that can be written to\.\n", log.read_text())
+    with started(STRANGER, environment_of_a_stranger(**variables), tmp_path / "log") as server:
+        assert server.process.wait(60) == 1
+    assert re.fullmatch(r"xcube: [^\n]+: set BENTOML_HOME to a folder that can be written to\.\n", server.log.read_text())
 
 
 @stranger
 def test_a_user_without_a_home_serves_from_folders_that_its_group_may_write(tiny_models: Path, tmp_path: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="xcube-") as folder, socket.create_server(("127.0.0.1", 0)) as free:
+    with tempfile.TemporaryDirectory(prefix="xcube-") as folder:
         os.chmod(folder, 0o770)
-        port = free.getsockname()[1]
-        free.close()
-        process = start_as_a_stranger(
-            tmp_path / "log", BENTOML_HOME=f"{folder}/home", XCUBE_JOBS_DIR=f"{folder}/jobs", XCUBE_HOST="127.0.0.1",
-            XCUBE_PORT=str(port), XCUBE_DEVICE="cpu", XCUBE_CHECKPOINT_DIR=str(tiny_models), XCUBE_DRAIN_SECONDS="5",
+        environment = environment_of_a_stranger(
+            BENTOML_HOME=f"{folder}/home", XCUBE_JOBS_DIR=f"{folder}/jobs", XCUBE_DEVICE="cpu",
+            XCUBE_CHECKPOINT_DIR=str(tiny_models), XCUBE_DRAIN_SECONDS="5",
         )  # fmt: skip
-        server = Server(f"http://127.0.0.1:{port}", process, tmp_path / "log")
-        try:
+        with started(STRANGER, environment, tmp_path / "log") as server:
             server.wait_until("ready")
-            assert psutil.Process(process.pid).uids().real == 54321
+            assert psutil.Process(server.process.pid).uids().real == 54321
             assert server.generate(use_fine=False).status_code == 200
             assert server.post("/jobs", json={"prompt": "a chair", "ddim_steps": 1}).status_code == 202
             assert server.stop() == 0
-        finally:
-            process.kill()

@@ -10,34 +10,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 import torch
 
-from tests.service.conftest import ROOT, Server, StartServer
-from tests.support.figures import cancelled, read, running, value, wait_for, waiting
+from tests.support.figures import NAMES, cancelled, read, running, value, wait_for, waiting
 from tests.support.leaving import LONG, sent
+from tests.support.paths import ROOT
+from tests.support.service import Server, StartServer, command_of
 
-NAMES = {
-    "xcube_requests_running": "gauge",
-    "xcube_requests_waiting": "gauge",
-    "xcube_request_queue_time_seconds": "histogram",
-    "xcube_request_duration_seconds": "histogram",
-    "xcube_stage_duration_seconds": "histogram",
-    "xcube_denoise_steps": "counter",
-    "xcube_batch_size": "histogram",
-    "xcube_requests_rejected": "counter",
-    "xcube_requests_failed": "counter",
-    "xcube_requests_cancelled": "counter",
-    "xcube_gpu_oom": "counter",
-    "xcube_output_points": "histogram",
-    "xcube_gpu_memory_allocated_bytes": "gauge",
-    "xcube_gpu_memory_reserved_bytes": "gauge",
-    "xcube_gpu_memory_total_bytes": "gauge",
-    "xcube_model_load_duration_seconds": "gauge",
-    "xcube_model_ready": "gauge",
-    "xcube_build_info": "gauge",
-}
 PARTS = {"text", "coarse_diffusion", "coarse_decode", "fine_diffusion", "fine_decode", "serialize"}
 
 
@@ -50,8 +30,8 @@ def server(start_server: StartServer, tiny_models: Path) -> Server:
 
 
 def http_processes(server: Server) -> list[int]:
-    children = psutil.Process(server.process.pid).children(recursive=True)
-    return [child.pid for child in children if "XCube" in child.cmdline() and "Sampler" not in child.cmdline()]
+    commands = {process.pid: command_of(process) for process in server.processes()}
+    return [pid for pid, command in commands.items() if "XCube" in command and "Sampler" not in command]
 
 
 def test_every_metric_is_there_before_the_first_request_that_would_move_it(server: Server) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.service.conftest import ROOT, StartServer
-from tests.service.test_contract import assert_error
+from tests.support.errors import assert_error
+from tests.support.paths import ROOT
+from tests.support.service import StartServer
 
 
 def test_without_a_text_tower_the_service_names_it_and_stays_up(start_server: StartServer, tmp_path: Path) -> None:

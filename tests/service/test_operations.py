@@ -19,9 +19,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from cli.load.__main__ import options_of
-from tests.service.conftest import ROOT, Server, StartServer
-from tests.service.test_metrics import NAMES
-from tests.support.figures import wait_for
+from tests.support.figures import NAMES, wait_for
+from tests.support.paths import ROOT
+from tests.support.service import Server, StartServer
 
 TEXT = (ROOT / "docs" / "operations.md").read_text()
 

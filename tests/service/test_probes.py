@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.service.conftest import ROOT, Server, StartServer
 from tests.support.figures import value, wait_for
 from tests.support.kustomize import build
+from tests.support.paths import ROOT
+from tests.support.service import Server, StartServer
 
 SECONDS_OF_WORK = 6
 

@@ -14,8 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.service.conftest import ROOT, Server, StartServer
+from tests.support.paths import ROOT
 from tests.support.saved_models import save_models
+from tests.support.service import Server, StartServer
 
 pytestmark = pytest.mark.timeout(300)
 

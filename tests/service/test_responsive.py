@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -14,8 +13,8 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.service.conftest import Server, StartServer
 from tests.support.figures import wait_for, waiting
+from tests.support.service import Server, StartServer, free_port
 
 CALLS = 200
 P99_SECONDS = 0.1
@@ -51,8 +50,7 @@ def busy(start_server: StartServer, tiny_models: Path) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A process that only answers: what calls to it take is the machine's doing, not the service's."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
     folder = tmp_path_factory.mktemp("twin")
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

@@ -11,9 +11,9 @@ import bentoml
 import httpx
 import pytest
 
-from tests.service.conftest import Server, StartServer
-from tests.service.test_contract import assert_error
+from tests.support.errors import assert_error
 from tests.support.figures import value, wait_for, wait_idle
+from tests.support.service import Server, StartServer
 
 Events = list[tuple[str, dict[str, Any]]]
 ACCEPT = {"Accept": "text/event-stream"}

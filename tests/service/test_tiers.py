@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.service.conftest import Server, StartServer
-from tests.support.gpu_tier import TOKEN, Balancer, SamplerProcess, balancer, sampler
+from tests.support.gpu_tier import TOKEN, Balancer, balancer, sampler
 from tests.support.idling import seconds_kept_alive
+from tests.support.service import Server, StartServer
 
 pytestmark = pytest.mark.timeout(300)
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 11}
@@ -27,7 +27,7 @@ class Tiers:
     """The HTTP tier, two Samplers, and what leads each connection to the next of them."""
 
     server: Server
-    samplers: list[SamplerProcess]
+    samplers: list[Server]
     balancer: Balancer
 
     @property
@@ -36,9 +36,7 @@ class Tiers:
 
 
 @pytest.fixture(scope="module")
-def samplers(
-    tiny_models: Path, model_store: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[list[SamplerProcess]]:
+def samplers(tiny_models: Path, model_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Server]]:
     folder = tmp_path_factory.mktemp("samplers")
     with contextlib.ExitStack() as stack:
         first = stack.enter_context(sampler(tiny_models, model_store, folder / "first.log"))
@@ -48,7 +46,7 @@ def samplers(
 
 @pytest.fixture(scope="module")
 def tiers(
-    samplers: list[SamplerProcess], start_server: StartServer, tmp_path_factory: pytest.TempPathFactory
+    samplers: list[Server], start_server: StartServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Tiers]:
     nothing = tmp_path_factory.mktemp("no-models")
     with balancer([each.port for each in samplers]) as spread:
@@ -103,7 +101,7 @@ def test_a_sampler_unpickles_nothing_even_with_the_token(tiers: Tiers) -> None:
 
 
 def test_a_wrong_token_in_the_http_tier_shows_as_not_ready(
-    samplers: list[SamplerProcess], start_server: StartServer, tmp_path: Path
+    samplers: list[Server], start_server: StartServer, tmp_path: Path
 ) -> None:
     server = start_server(tmp_path, XCUBE_SAMPLER_URL=samplers[0].url, XCUBE_SAMPLER_TOKEN="another")
     server.wait_until("loading")

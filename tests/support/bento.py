@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import site
 import subprocess
@@ -18,6 +17,7 @@ import yaml
 from cli import audit
 from cli.image.variant import ROOT, Device, derive
 from tests.support.saved_models import save_models
+from tests.support.service import own_environment
 
 
 @dataclass(frozen=True)
@@ -31,23 +31,18 @@ class Built:
 
     @property
     def environment(self) -> dict[str, str]:
-        return environment(self.home)
-
-
-def environment(home: Path) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("XCUBE_", "BENTOML_"))}
-    return {**inherited, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "true"}
+        return own_environment(self.home)
 
 
 def build(folder: Path, device: Device = "cpu") -> Built:
     """Imports tiny models into a new store in `folder`, and builds a Bento with them."""
     home, checkpoints = folder / "home", folder / "checkpoints"
     save_models(checkpoints)
-    tool("cli.import_models", "--checkpoint-dir", checkpoints, environment=environment(home))
+    tool("cli.import_models", "--checkpoint-dir", checkpoints, environment=own_environment(home))
     models = sorted(f"{path.parent.parent.name}:{path.parent.name}" for path in home.glob("models/*/*/imported.txt"))
     file = folder / "bentofile.yaml"
     file.write_text(yaml.safe_dump(derive(device, models=models)))
-    output = tool("bentoml", "build", "--bentofile", file, "--output", "tag", ".", environment=environment(home))
+    output = tool("bentoml", "build", "--bentofile", file, "--output", "tag", ".", environment=own_environment(home))
     tag = output.rpartition("__tag__:")[2].strip()
     return Built(tag, home / "bentos" / Path(*tag.split(":")), home, models)
 

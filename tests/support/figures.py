@@ -7,8 +7,29 @@ from collections.abc import Callable
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.service.conftest import Server
+from tests.support.service import Server
 
+NAMES = {
+    "xcube_requests_running": "gauge",
+    "xcube_requests_waiting": "gauge",
+    "xcube_request_queue_time_seconds": "histogram",
+    "xcube_request_duration_seconds": "histogram",
+    "xcube_stage_duration_seconds": "histogram",
+    "xcube_denoise_steps": "counter",
+    "xcube_batch_size": "histogram",
+    "xcube_requests_rejected": "counter",
+    "xcube_requests_failed": "counter",
+    "xcube_requests_cancelled": "counter",
+    "xcube_gpu_oom": "counter",
+    "xcube_output_points": "histogram",
+    "xcube_gpu_memory_allocated_bytes": "gauge",
+    "xcube_gpu_memory_reserved_bytes": "gauge",
+    "xcube_gpu_memory_total_bytes": "gauge",
+    "xcube_model_load_duration_seconds": "gauge",
+    "xcube_model_ready": "gauge",
+    "xcube_build_info": "gauge",
+}
+"""Every metric of this project and its type."""
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 PATIENCE = 90.0
 """Seconds after which a test gives up: long, since only a fault makes anybody wait for so long."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from tests.service.conftest import Server
+from tests.support.service import Server
 
 LONG = {"prompt": "a chair", "ddim_steps": 1000, "seed": 1}
 """Takes so long on any machine that it is still under way when a test has looked; nobody waits for its end."""
@@ -30,6 +30,6 @@ def sent(
         connection.settimeout(120)
         if window is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
-        connection.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
+        connection.connect(("127.0.0.1", server.port))
         connection.sendall(head.encode() + b"\r\n\r\n" + content)
         yield connection

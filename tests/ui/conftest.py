@@ -7,38 +7,22 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from models.shape import Shape
-from tests.service.conftest import model_store, start_server, tiny_models
+from tests.support.page import Site, new_page
 from tests.support.replay import Replay
 from tests.support.solids import shell, sphere, torus
-
-__all__ = ["model_store", "start_server", "tiny_models"]
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-
-
-WAIT_MS = 20_000
-expect.set_options(timeout=WAIT_MS)
-
-
-@dataclass
-class Site:
-    """The page in front of recorded answers, and what a browser said about it."""
-
-    url: str
-    replay: Replay
-    complaints: list[str] = field(default_factory=list)
 
 
 @pytest.fixture(scope="session")
@@ -89,25 +73,6 @@ def serving(app: Any) -> Iterator[str]:
         server.should_exit = True
         thread.join(10)
         listening.close()
-
-
-def new_page(context: BrowserContext, site: Site) -> Page:
-    """A page whose errors and whose requests to other hosts become the site's complaints."""
-
-    def said(message: ConsoleMessage) -> None:
-        # A status of 400 or above is an error to the console, and an ordinary answer to the page.
-        if message.type == "error" and "Failed to load resource" not in message.text:
-            site.complaints.append(message.text)
-
-    page = context.new_page()
-    page.set_default_timeout(WAIT_MS)
-    page.on("console", said)
-    page.on("pageerror", lambda error: site.complaints.append(str(error)))
-    page.on(
-        "request",
-        lambda request: request.url.startswith((site.url, "data:", "blob:")) or site.complaints.append(request.url),
-    )
-    return page
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from formats.json_text import write_json
 from models.shape import Shape, Voxels
-from tests.ui.conftest import Site, new_page
-from tests.ui.test_page import finished, make
+from tests.support.page import Site, finished, make, new_page
 
 # Relative luminance and contrast of two colours (WCAG 2, 1.4.3).
 CONTRAST = """() => {

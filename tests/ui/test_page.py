@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,42 +13,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from formats import FORMATS
 from models.shape import Shape
+from tests.support.page import Site, finished, listen, make, new_page, settled
 from tests.support.pictures import difference, drawn, picture
 from tests.support.replay import SEED
-from tests.ui.conftest import Site, new_page
-
-
-def make(page: Page, site: Site, prompt: str = "a ring") -> None:
-    page.goto(site.url)
-    page.get_by_label("Prompt").fill(prompt)
-    page.get_by_role("button", name="Generate").click()
-    finished(page)
-
-
-def finished(page: Page) -> None:
-    expect(page.locator("#stage")).to_have_attribute("data-state", "shown")
-    expect(page.get_by_role("button", name="Generate")).to_be_enabled()
-
-
-def settled(page: Page) -> None:
-    """Waits for two refreshes of the screen."""
-    page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
-
-
-def listen(page: Page) -> Callable[..., list[str]]:
-    """From now on keeps every text that the elements below have; gives those of one element, without the empty ones."""
-    page.evaluate(
-        """() => {
-            window.said = {};
-            for (const id of ['#progress-text', '#progress-time']) {
-                const element = document.querySelector(id);
-                window.said[id] = [];
-                const keep = () => window.said[id].push(element.textContent);
-                new MutationObserver(keep).observe(element, {childList: true});
-            }
-        }"""
-    )
-    return lambda name="#progress-text": [text for text in page.evaluate("name => window.said[name]", name) if text]
 
 
 def test_a_browser_at_the_root_gets_the_page_and_an_example_fills_the_prompt(page: Page, site: Site) -> None:

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.support.page import Site, finished, make, new_page, settled
 from tests.support.pictures import difference, drawn, picture
-from tests.ui.conftest import Site, new_page
-from tests.ui.test_page import finished, make, settled
 
 # What can be pressed or read and reaches over the left or right edge. Rows that scroll sideways may.
 OUTSIDE = """() => [...document.querySelectorAll('button, a, input, summary, label, textarea, h1, h2, p, img')]

@@ -12,11 +12,10 @@ import trimesh
 from playwright.sync_api import Browser, Page, expect
 
 from models.shape import Shape
-from tests.service.conftest import Server, StartServer
+from tests.support.page import Site, finished, new_page, settled
 from tests.support.pictures import difference, drawn, picture
 from tests.support.replay import Replay
-from tests.ui.conftest import Site, new_page
-from tests.ui.test_page import finished, settled
+from tests.support.service import Server, StartServer
 
 
 @pytest.fixture(scope="module")

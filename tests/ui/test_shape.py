@@ -13,9 +13,8 @@ from playwright.sync_api import Page
 
 from formats.json_text import write_json
 from models.shape import Shape, Voxels
+from tests.support.page import Site, make, settled
 from tests.support.pictures import picture
-from tests.ui.conftest import Site
-from tests.ui.test_page import make, settled
 
 TORUS = Path(__file__).with_name("torus.png")
 

@@ -7,8 +7,7 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.ui.conftest import Site
-from tests.ui.test_page import finished, listen, make
+from tests.support.page import Site, finished, listen, make
 
 
 def ask(page: Page, site: Site) -> None:
