@@ -3,27 +3,69 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.service import Server, StartServer, own_environment, started
+from tests.support.turns import turn
+
+COSTLY = {"start_server", "server", "browser", "demo", "bento", "python", "installed", "site", "executed"}
+"""Fixtures that start a service or a browser, build an environment or the site, or run the notebook."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
+    parser.addoption(
+        "--quick", action="store_true",
+        help="run what needs no service, browser, environment or training, and the contract of HTTP with a service",
+    )  # fmt: skip
     parser.addoption("--record", action="store_true", help="record anew what the Rust client is tested with")
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One process for each core, or only this one for named files: it starts sooner, and a debugger can be used."""
+    named = config.option.file_or_dir
+    if config.option.usepdb or (named and all(".py" in name for name in named)):
+        return 0
+    return os.cpu_count() or 1
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves the slow tests out, visibly: pytest counts them as deselected."""
-    if config.getoption("--slow"):
-        return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    config.hook.pytest_deselected(items=slow)
-    items[:] = [item for item in items if item not in slow]
+    """Leaves tests out, visibly: pytest counts them as deselected. Puts those that take long first."""
+    left_out = [item for item in items if not _wanted(item, config)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+    if hasattr(config, "workerinput"):  # the last of several processes shall not be left with a long file
+        costly = {item.path for item in items if _costly(item)}
+        items.sort(key=lambda item: 2 if _alone(item) else item.path not in costly)
+
+
+def _wanted(item: pytest.Item, config: pytest.Config) -> bool:
+    if item.get_closest_marker("slow") and not config.getoption("--slow"):
+        return False
+    return not config.getoption("--quick") or bool(item.get_closest_marker("quick")) or not _costly(item)
+
+
+def _costly(item: pytest.Item) -> bool:
+    return not COSTLY.isdisjoint(getattr(item, "fixturenames", ())) or bool(item.get_closest_marker("costly"))
+
+
+def _alone(item: pytest.Item) -> bool:
+    return item.get_closest_marker("alone") is not None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Of several processes one waits for the other where a test measures time."""
+    if not hasattr(item.config, "workerinput") or item.config.cache is None:
+        return (yield)
+    with turn(item.config.cache.mkdir("turns"), alone=_alone(item)):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

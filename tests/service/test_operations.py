@@ -56,10 +56,10 @@ def test_a_line_of_the_log_looks_like_the_one_shown(server: Server) -> None:
     server.post(
         "/generate",
         json={"prompt": "x", "ddim_steps": 1, "seed": 1, "use_fine": False},
-        headers={"X-Request-ID": "my-id.1"},
+        headers={"X-Request-ID": "operations-1"},
     )
-    wait_for(lambda: '"request_id":"my-id.1"' in server.log.read_text())
-    (line,) = [line for line in server.log.read_text().splitlines() if '"request_id":"my-id.1"' in line]
+    wait_for(lambda: '"request_id":"operations-1"' in server.log.read_text())
+    (line,) = [line for line in server.log.read_text().splitlines() if '"request_id":"operations-1"' in line]
     shown = json.loads(blocks("json")[0])
     assert set(json.loads(line)) == set(shown)
     assert set(json.loads(line)["parameters"]) == set(shown["parameters"])

@@ -24,9 +24,9 @@ from tests.support.saved_models import save_models
 pytestmark = pytest.mark.usefixtures("store")
 
 
-def test_slices_give_what_the_pipeline_gives(engine: Engine, checkpoints: Path) -> None:
+def test_slices_give_what_the_pipeline_gives(engine: Engine, tiny_models: Path) -> None:
     coarse, fine = generate(engine, ORDER)
-    folders = [checkpoints / f"demo_{kind}" for kind in ("text", "coarse", "fine")]
+    folders = [tiny_models / f"demo_{kind}" for kind in ("text", "coarse", "fine")]
     whole = Pipeline.from_dirs(*folders, device="cpu").generate("a chair", steps=6, seed=1)
     assert whole.fine is not None
     for sliced, direct in ((coarse, whole.coarse), (fine, whole.fine)):
@@ -96,8 +96,8 @@ def test_an_empty_shape_is_told_as_such(tmp_path: Path) -> None:
     assert engine.decode(finish(engine, engine.begin(ORDER)).state, refine=True).code == "empty_result"
 
 
-def test_a_shape_with_too_many_voxels_is_refused(checkpoints: Path) -> None:
-    engine = loaded(checkpoints, max_voxels=10)
+def test_a_shape_with_too_many_voxels_is_refused(tiny_models: Path) -> None:
+    engine = loaded(tiny_models, max_voxels=10)
     decoded = engine.decode(finish(engine, engine.begin(ORDER)).state, refine=True)
     assert decoded.code == "too_many_voxels"
     assert decoded.fine is None
@@ -129,14 +129,14 @@ def test_a_state_names_its_weights_and_means_nothing_to_others(engine: Engine, t
         assert "replaced" in outcome.error
 
 
-def test_weights_outside_of_the_store_are_known_by_their_content(checkpoints: Path, tmp_path: Path) -> None:
+def test_weights_outside_of_the_store_are_known_by_their_content(tiny_models: Path, tmp_path: Path) -> None:
     def tags(folder: str) -> str:
         file = tmp_path / f"{folder}.yaml"
         file.write_text(f"fine: {folder}/demo_fine\n")
-        return loaded(checkpoints, config=file).models.tags
+        return loaded(tiny_models, config=file).models.tags
 
     for folder in ("first", "same"):
-        shutil.copytree(checkpoints / "demo_fine", tmp_path / folder / "demo_fine")
+        shutil.copytree(tiny_models / "demo_fine", tmp_path / folder / "demo_fine")
     save_models(tmp_path / "other", seed=8)
     assert tags("first") == tags("same") != tags("other")
 
@@ -192,11 +192,11 @@ def test_a_model_that_cannot_be_read_is_named_in_full_in_the_log_alone(
     assert "/srv/models/xcube-fine/ab12/model.safetensors" in caplog.text
 
 
-def test_a_configuration_file_overrides_models_of_the_store(checkpoints: Path, tmp_path: Path) -> None:
+def test_a_configuration_file_overrides_models_of_the_store(tiny_models: Path, tmp_path: Path) -> None:
     save_models(tmp_path / "other", keep=-9)
     file = tmp_path / "models.yaml"
     file.write_text("coarse: other/demo_coarse\nfine: null\n")
-    engine = loaded(checkpoints, config=file)
+    engine = loaded(tiny_models, config=file)
     assert engine.begin(ORDER).warnings == (NO_FINE_MODEL,)
     assert engine.decode(finish(engine, engine.begin(ORDER)).state, refine=True).code == "empty_result"
 
@@ -225,7 +225,7 @@ def test_a_process_whose_gpu_is_lost_ends_and_any_other_fault_does_not_end_it(
 
 
 def test_where_samples_share_batches_every_size_of_them_and_the_fine_stage_run_before_ready(
-    checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = set()
 
@@ -236,5 +236,5 @@ def test_where_samples_share_batches_every_size_of_them_and_the_fine_stage_run_b
     run = DiffusionStage._denoise
     monkeypatch.setattr(DiffusionStage, "_denoise", noting)
     monkeypatch.setattr(CoarseStage, "batched", property(lambda _: True, lambda *_: None), raising=False)
-    loaded(checkpoints, max_running=4)
+    loaded(tiny_models, max_running=4)
     assert ran == {("coarse", 1), ("coarse", 2), ("coarse", 4), ("coarse", 8), ("fine", 1)}

@@ -51,9 +51,9 @@ class Memory:
 
 
 @pytest.fixture
-def engine(checkpoints: Path, store: Path) -> Engine:
+def engine(tiny_models: Path, store: Path) -> Engine:
     """An engine whose slices are so long that a busy machine makes no sample wait for another one."""
-    return loaded(checkpoints, slice_seconds=10)
+    return loaded(tiny_models, slice_seconds=10)
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from bentoml._internal.models import ModelStore
 
 from api.sampler.engine import Engine
 from tests.support.engines import loaded
-from tests.support.saved_models import save_models
 
 
 @pytest.fixture(scope="module")
@@ -27,15 +26,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     BentoMLContainer.model_store.reset()
 
 
-@pytest.fixture(scope="session")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with text, coarse and fine models."""
-    folder = tmp_path_factory.mktemp("checkpoints")
-    save_models(folder)
-    return folder
-
-
 @pytest.fixture
-def engine(checkpoints: Path, store: Path) -> Engine:
+def engine(tiny_models: Path, store: Path) -> Engine:
     """An engine with all models."""
-    return loaded(checkpoints)
+    return loaded(tiny_models)
