@@ -19,6 +19,8 @@ from api.schemas import GenerateRequest
 from cli.docs.tables import settings
 from tests.support.paths import ROOT
 from tests.support.running import serve
+from tests.support.saved_models import save_models
+from tests.support.scripts import help_of
 from tests.support.service import Server, own_environment
 
 README = (ROOT / "README.md").read_text()
@@ -71,12 +73,11 @@ def test_every_script_is_named_and_every_named_script_exists() -> None:
     assert set(re.findall(r"scripts/(\w+)", README)) == set(SCRIPTS)
 
 
-def test_every_option_is_known_to_its_script(tmp_path: Path) -> None:
+def test_every_option_is_known_to_its_script() -> None:
     used = {(script, option) for script, option in re.findall(r"scripts/(\w+)[^`\n]*?(--[\w-]+)", README)}
     used |= {("generate", option) for option in ("--no-fine", "--steps", "--preview", "--url")}
     for script, option in sorted(used):
-        done = subprocess.run([ROOT / "scripts" / script, "--help"], cwd=tmp_path, capture_output=True, text=True)
-        assert option in done.stdout, f"scripts/{script} {option}"
+        assert option in help_of(f"scripts/{script}"), f"scripts/{script} {option}"
 
 
 def test_every_link_into_the_project_leads_somewhere() -> None:
@@ -154,7 +155,11 @@ def test_what_a_user_may_see_is_what_the_code_says(text: str) -> None:
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(ROOT, tmp_path_factory.mktemp("service")) as running:
+    """The demo's place is taken by models that are as fast as they are random; tests/test_start.py takes the demo's."""
+    folder = tmp_path_factory.mktemp("service")
+    save_models(folder / "checkpoints", keep_fine=1)
+    settings = {"XCUBE_CHECKPOINT_DIR": str(folder / "checkpoints"), "XCUBE_JOBS_DIR": str(folder / "jobs")}
+    with serve(ROOT, folder, **settings) as running:
         yield running
 
 
@@ -211,6 +216,6 @@ def test_the_python_programs_run(service: Server, tmp_path: Path, first_line: st
 
 
 def test_import_puts_the_models_into_the_store(tmp_path: Path) -> None:
-    shell(IMPORT, ROOT, own_environment(tmp_path))
+    shell(IMPORT, ROOT, own_environment(tmp_path / "bentoml"))
     stored = {path.name for path in (tmp_path / "bentoml" / "models").iterdir()}
     assert {"xcube-text", "xcube-coarse", "xcube-fine"} <= stored

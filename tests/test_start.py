@@ -23,7 +23,8 @@ REQUEST: dict[str, Any] = {"prompt": "a round table", "seed": 7, "ddim_steps": 4
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(ROOT, tmp_path_factory.mktemp("service")) as running:
+    folder = tmp_path_factory.mktemp("service")
+    with serve(ROOT, folder, XCUBE_JOBS_DIR=str(folder / "jobs")) as running:
         yield running
 
 

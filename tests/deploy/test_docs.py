@@ -19,6 +19,7 @@ import yaml
 from cli.image.variant import IMAGE_NAMES
 from tests.support.kustomize import build, key
 from tests.support.paths import ROOT
+from tests.support.scripts import help_of
 from tests.support.service import free_port, own_environment, started
 
 TEXT = (ROOT / "docs/deploy.md").read_text()
@@ -69,8 +70,7 @@ def test_the_scripts_know_their_options(command: str) -> None:
     if script == "scripts/check":
         assert f"== {options[0]} ]]" in (ROOT / script).read_text()
         return
-    shown = subprocess.run([ROOT / script, "--help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert all(option in shown for option in options)
+    assert all(option in help_of(script) for option in options)
 
 
 def test_the_container_has_the_name_and_version_that_are_built() -> None:

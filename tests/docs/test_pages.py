@@ -6,8 +6,6 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
-from functools import cache
 
 import pytest
 import trimesh
@@ -15,6 +13,7 @@ import trimesh
 from cli.docs.openapi import SNAPSHOT, changes
 from tests.support.examples import Example, Reader, assert_as_shown, examples
 from tests.support.paths import DOCS, ROOT
+from tests.support.scripts import help_of
 from tests.support.service import Server
 
 NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
@@ -52,11 +51,6 @@ def test_the_files_that_the_examples_have_written_can_be_read(reader: Reader) ->
 def test_the_service_answers_with_the_snapshot_of_its_api(service: Server) -> None:
     agreed = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
     assert list(changes(agreed, service.get("/openapi.json").json())) == []
-
-
-@cache
-def help_of(script: str) -> str:
-    return subprocess.run([ROOT / script, "--help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.timeout(300)

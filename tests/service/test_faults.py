@@ -42,7 +42,8 @@ def test_a_full_queue_is_429_with_a_time_to_come_back_and_health_still_answers(n
 
 def test_sigterm_lets_a_running_request_end_refuses_others_and_exits_with_zero(narrow: Server) -> None:
     answers: list[httpx.Response] = []
-    request = threading.Thread(target=lambda: answers.append(narrow.generate(**LONG, use_fine=False)))
+    fields = {**LONG, "ddim_steps": 500, "use_fine": False}
+    request = threading.Thread(target=lambda: answers.append(narrow.generate(**fields)))
     request.start()
     before = steps(narrow)
     wait_for(lambda: running(narrow) == 1 and steps(narrow) > before)
@@ -80,7 +81,7 @@ def wide(start_server: StartServer, tiny_models: Any) -> Server:
 
 
 def test_samplers_killed_in_the_middle_of_eight_generations_cost_none_and_change_no_bit(wide: Server) -> None:
-    requests = [{"seed": seed, "ddim_steps": 100, "prompt": f"chair {seed}", "use_fine": seed < 2} for seed in range(8)]
+    requests = [{"seed": seed, "ddim_steps": 50, "prompt": f"chair {seed}", "use_fine": seed < 2} for seed in range(8)]
     with ThreadPoolExecutor(8) as pool:
         undisturbed = list(pool.map(lambda request: wide.generate(**request).content, requests))
     assert len(wide.samplers()) == 2

@@ -16,6 +16,8 @@ from tests.support.saved_models import save_models
 from tests.support.service import Server, StartServer
 
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
+RESUMED = {**LONG, "ddim_steps": 300}
+"""Takes long enough for a service to end in its midst, and is computed to its end, twice."""
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,7 @@ def test_a_job_outlives_the_service_and_has_the_same_result(
     settings = {"XCUBE_JOBS_DIR": str(tmp_path), **ONE_STEP_SLICES}
     killed = start_server(tiny_models, **settings)
     killed.wait_until("ready")
-    job = add(killed, **LONG)
+    job = add(killed, **RESUMED)
     saved = wait(killed, job, "in_progress", step=10)
     killed.kill()
 
@@ -125,7 +127,7 @@ def test_a_job_outlives_the_service_and_has_the_same_result(
     assert (resumed["stage"], resumed["step"]) >= (later["stage"], later["step"])
     wait(last, job, "completed")
     result = last.get(f"/jobs/{job['id']}/result")
-    assert result.content == last.generate(**LONG).content
+    assert result.content == last.generate(**RESUMED).content
     assert not list(tmp_path.glob("*.state"))
 
 
@@ -134,7 +136,7 @@ def test_a_job_that_meets_other_models_after_a_restart_begins_anew_with_them(
     start_server: StartServer, tiny_models: Path, tmp_path: Path
 ) -> None:
     settings = {"XCUBE_JOBS_DIR": str(tmp_path / "jobs"), "BENTOML_HOME": str(tmp_path)}
-    request = {**LONG, "use_fine": False}
+    request = {**RESUMED, "use_fine": False}
     before = start_server(tiny_models, **settings, **ONE_STEP_SLICES)
     before.wait_until("ready")
     job = add(before, **request)

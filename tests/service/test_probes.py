@@ -17,7 +17,7 @@ from tests.support.kustomize import build
 from tests.support.paths import ROOT
 from tests.support.service import Server, StartServer
 
-SECONDS_OF_WORK = 6
+SECONDS_OF_WORK = 4
 
 
 @dataclass

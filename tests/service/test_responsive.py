@@ -79,6 +79,7 @@ def seconds_of_calls(client: httpx.Client, *urls: str) -> list[list[float]]:
     return taken
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("path", ["/health", "/livez", "/metrics"])
 def test_it_answers_within_100_ms_while_the_queue_is_full(busy: Server, twin: str, path: str) -> None:

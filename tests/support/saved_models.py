@@ -1,4 +1,4 @@
-"""Models with random weights, saved for a service to load: 8^3 latents -> 32^3 -> 128^3 voxels.
+"""Models with random weights, saved for a service to load: 4^3 latents -> 32^3 -> 128^3 voxels.
 
 They are not the tiny ones of `models.presets`: what a service is tested for needs shapes of hundreds of voxels, a fine
 stage four times as fine as the coarse one, as the demo's is, and a text tower of their own.
@@ -28,10 +28,10 @@ TEXT = TextConfig(width=64, heads=2, layers=2)
 COARSE = StageConfig(
     stage="coarse",
     unet=DenseUNetConfig(
-        in_channels=4, out_channels=4, image_size=8, model_channels=32, channel_mult=(1,),
+        in_channels=4, out_channels=4, image_size=4, model_channels=32, channel_mult=(1,),
         num_res_blocks=1, attention_resolutions=(), num_heads=2, context_dim=TEXT.width,
     ),
-    vae=VAEConfig(num_blocks=3, f_maps=8, latent_channels=4, latent_resolution=8, dense_latent=True),
+    vae=VAEConfig(num_blocks=4, f_maps=8, latent_channels=4, latent_resolution=4, dense_latent=True),
     voxel_size=1 / 32,
 )  # fmt: skip
 FINE = StageConfig(
