@@ -108,7 +108,9 @@ def test_a_user_without_a_usable_home_is_told_in_one_sentence_what_to_set(
 ) -> None:
     with started(STRANGER, environment_of_a_stranger(**variables), tmp_path / "log") as server:
         assert server.process.wait(60) == 1
-    assert re.fullmatch(r"xcube: [^\n]+: set BENTOML_HOME to a folder that can be written to\.\n", server.log.read_text())
+    assert re.fullmatch(
+        r"xcube: [^\n]+: set BENTOML_HOME to a folder that can be written to\.\n", server.log.read_text()
+    )
 
 
 @stranger
