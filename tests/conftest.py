@@ -13,7 +13,7 @@ import pytest
 from tests.support.service import Server, StartServer, own_environment, started
 from tests.support.turns import turn
 
-COSTLY = {"start_server", "server", "browser", "demo", "bento", "python", "installed", "site", "executed"}
+COSTLY = {"start_server", "server", "service", "reader", "browser", "bento", "installed", "site", "executed"}
 """Fixtures that start a service or a browser, build an environment or the site, or run the notebook."""
 
 
@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One process for each core, or only this one for named files: it starts sooner, and a debugger can be used."""
-    named = config.option.file_or_dir
+    named = config.getoption("file_or_dir", [])
     if config.option.usepdb or (named and all(".py" in name for name in named)):
         return 0
     return os.cpu_count() or 1

@@ -73,6 +73,7 @@ def test_every_script_is_named_and_every_named_script_exists() -> None:
     assert set(re.findall(r"scripts/(\w+)", README)) == set(SCRIPTS)
 
 
+@pytest.mark.costly
 def test_every_option_is_known_to_its_script() -> None:
     used = {(script, option) for script, option in re.findall(r"scripts/(\w+)[^`\n]*?(--[\w-]+)", README)}
     used |= {("generate", option) for option in ("--no-fine", "--steps", "--preview", "--url")}
@@ -215,6 +216,7 @@ def test_the_python_programs_run(service: Server, tmp_path: Path, first_line: st
     assert re.fullmatch(output, done.stdout.strip())
 
 
+@pytest.mark.costly
 def test_import_puts_the_models_into_the_store(tmp_path: Path) -> None:
     shell(IMPORT, ROOT, own_environment(tmp_path / "bentoml"))
     stored = {path.name for path in (tmp_path / "bentoml" / "models").iterdir()}

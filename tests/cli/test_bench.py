@@ -47,6 +47,7 @@ def test_a_generation_goes_through_both_stages(tmp_path: Path) -> None:
     assert min(run["coarse_steps"], run["fine_steps"]) > 0
 
 
+@pytest.mark.costly
 @pytest.mark.timeout(400)
 def test_a_service_is_measured_with_many_users_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_models(tmp_path / "checkpoints")

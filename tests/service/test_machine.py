@@ -114,6 +114,7 @@ def test_a_user_without_a_usable_home_is_told_in_one_sentence_what_to_set(
 
 
 @stranger
+@pytest.mark.costly
 def test_a_user_without_a_home_serves_from_folders_that_its_group_may_write(tiny_models: Path, tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="xcube-") as folder:
         os.chmod(folder, 0o770)

@@ -19,7 +19,7 @@ from tests.support.paths import DOCS, ROOT
 ADDRESS = "http://localhost:8000"
 SHOWN = ("http", "json", "text")
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-_ANY = re.compile(r"…|[0-9a-f]{32}|-?\d+(?:\.\d+)?(?:e-?\d+)?|\s+")
+_ANY = re.compile(r"…|[0-9a-f]{32}|\d{1,3}(?:,\d{3})+\b|-?\d+(?:\.\d+)?(?:e-?\d+)?|\s+")
 _END = "__end_of_example__"
 
 
