@@ -34,6 +34,12 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return os.cpu_count() or 1
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Processes that run tests in parallel share the cores: more threads each would only wait for one another."""
+    if hasattr(config, "workerinput"):
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves tests out, visibly: pytest counts them as deselected. Puts those that take long first."""

@@ -45,7 +45,7 @@ def test_the_importer_reads_it_and_finds_the_architecture(folder: Path, stage: S
 
 def test_a_text_tower_fits_them_so_that_they_can_be_served(folder: Path) -> None:
     found = {candidate.folder.name: candidate for candidate in candidates(folder)}
-    assert {name: candidate.models for name, candidate in found.items()} == dict.fromkeys(
+    assert {name: candidate.model_set for name, candidate in found.items()} == dict.fromkeys(
         ("random_text", "objaverse_coarse", "objaverse_fine"), "official"
     )
     config = found["random_text"].open().config

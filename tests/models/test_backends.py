@@ -14,9 +14,8 @@ from models.grids import FvdbGrid, TorchGrid, backends, choose_backend, name_of
 from models.grids.fvdb_grid import library
 from models.runtime import Runtime
 from models.stages import FineStage
-from tests.models.test_stages import shape
 from tests.support import stand_in_fvdb
-from tests.support.tiny import fine_stage, text
+from tests.support.tiny import fine_stage, shape, text
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,7 @@ from models.cache import LRUCache
 from models.graphed import BUCKETS
 from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
-from tests.models.test_stages import mixed_states, shape
-from tests.support.tiny import coarse_stage, fine_stage, text
+from tests.support.tiny import coarse_stage, fine_stage, mixed_states, shape, text
 
 ALONE = coarse_stage()
 

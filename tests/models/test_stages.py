@@ -12,22 +12,9 @@ from models.errors import NumericError
 from models.shape import Voxels, unit_normals
 from models.stages import normalise_condition
 from models.state import DiffusionState
-from tests.support.tiny import coarse_stage, fine_stage, text
+from tests.support.tiny import coarse_stage, fine_stage, mixed_states, shape, text
 
 COARSE, FINE = coarse_stage(), fine_stage()
-
-
-def mixed_states() -> list[DiffusionState]:
-    """Samples that differ in everything."""
-    return [
-        COARSE.start(text(0), seed=1, steps=7),
-        COARSE.start(text(1, 6), seed=-5, steps=3, guidance_scale=1.0),
-        COARSE.start(text(2), seed=2**64 - 1, steps=20, guidance_scale=3.0, scheduler="dpm++"),
-    ]
-
-
-def shape() -> Voxels:
-    return COARSE.decode(COARSE.denoise([COARSE.start(text(0), seed=1, steps=4)], 4))[0]
 
 
 def same(ours: DiffusionState, theirs: DiffusionState) -> bool:

@@ -11,8 +11,7 @@ import torch
 
 from models import threads
 from models.grids import TorchGrid
-from tests.models.test_stages import mixed_states, shape
-from tests.support.tiny import coarse_stage, fine_stage, text
+from tests.support.tiny import coarse_stage, fine_stage, mixed_states, shape, text
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,10 @@ import torch
 from models.config import DenseUNetConfig, SparseUNetConfig
 from models.dense import DenseUNet
 from models.presets import TINY
+from models.shape import Voxels
 from models.sparse import SparseUNet
 from models.stages import CoarseStage, FineStage
+from models.state import DiffusionState
 from models.text import TextEmbedding
 from models.vae import Decoder
 
@@ -34,3 +36,19 @@ def fine_stage() -> FineStage:
     config = TINY["fine"]
     assert isinstance(config.unet, SparseUNetConfig)
     return FineStage(config, SparseUNet(config.unet), Decoder(config.vae), 0.8)
+
+
+def mixed_states() -> list[DiffusionState]:
+    """Samples of the coarse stage that differ in everything."""
+    stage = coarse_stage()
+    return [
+        stage.start(text(0), seed=1, steps=7),
+        stage.start(text(1, 6), seed=-5, steps=3, guidance_scale=1.0),
+        stage.start(text(2), seed=2**64 - 1, steps=20, guidance_scale=3.0, scheduler="dpm++"),
+    ]
+
+
+def shape() -> Voxels:
+    """A coarse shape, for the fine stage to refine."""
+    stage = coarse_stage()
+    return stage.decode(stage.denoise([stage.start(text(0), seed=1, steps=4)], 4))[0]

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from api.messages import Slice
 from api.sampler.engine import Engine
 from models.cache import LRUCache
 from models.errors import CheckpointError
+from models.graphed import Graphed
 from models.pipeline import NO_FINE_MODEL, Pipeline
 from models.shape import Voxels
 from models.stages import CoarseStage, DiffusionStage
@@ -120,7 +122,7 @@ def test_a_state_names_its_weights_and_means_nothing_to_others(engine: Engine, t
     save_models(tmp_path / "other", keep=-0.2)
     (tmp_path / "models.yaml").write_text("coarse: other/demo_coarse\n")
     other = loaded(engine.settings.checkpoint_dir, config=tmp_path / "models.yaml")
-    unnamed = replace(state, models="").to_bytes()
+    unnamed = replace(state, weights="").to_bytes()
     for outcome in (
         *other.denoise([Slice(state=begun.state), Slice(state=unnamed)]),
         other.decode(finish(engine, begun).state, refine=True),
@@ -229,12 +231,16 @@ def test_where_samples_share_batches_every_size_of_them_and_the_fine_stage_run_b
 ) -> None:
     ran = set()
 
-    def noting(stage: DiffusionStage, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
-        ran.add((stage.stage, sum(1 + (state.guidance_scale != 1.0) for state in states)))
-        return run(stage, states, steps)
+    def noting(graphed: Graphed[Any], states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
+        ran.add((states[0].stage, sum(1 + (state.guidance_scale != 1.0) for state in states)))
+        return advance(graphed, states, steps)
 
-    run = DiffusionStage._denoise
-    monkeypatch.setattr(DiffusionStage, "_denoise", noting)
-    monkeypatch.setattr(CoarseStage, "batched", property(lambda _: True, lambda *_: None), raising=False)
+    def together(stage: DiffusionStage, *arguments: Any) -> None:
+        make(stage, *arguments)
+        stage.run_together()
+
+    advance, make = Graphed.advance, DiffusionStage.__init__
+    monkeypatch.setattr(Graphed, "advance", noting)
+    monkeypatch.setattr(DiffusionStage, "__init__", together)
     loaded(tiny_models, max_running=4)
     assert ran == {("coarse", 1), ("coarse", 2), ("coarse", 4), ("coarse", 8), ("fine", 1)}
