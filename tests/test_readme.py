@@ -73,7 +73,6 @@ def test_every_script_is_named_and_every_named_script_exists() -> None:
     assert set(re.findall(r"scripts/(\w+)", README)) == set(SCRIPTS)
 
 
-@pytest.mark.costly
 def test_every_option_is_known_to_its_script() -> None:
     used = {(script, option) for script, option in re.findall(r"scripts/(\w+)[^`\n]*?(--[\w-]+)", README)}
     used |= {("generate", option) for option in ("--no-fine", "--steps", "--preview", "--url")}

@@ -64,7 +64,6 @@ def test_the_commands_for_a_bento_build_and_serve_one(tmp_path: Path) -> None:
         assert service.stop() == 0
 
 
-@pytest.mark.costly
 @pytest.mark.parametrize("command", [*IMAGE, "scripts/image --engine", "scripts/image --models"])
 def test_the_scripts_know_their_options(command: str) -> None:
     """`scripts/image --cpu` itself is run by test_image.py, `--lock` and `--audit` need package indexes."""

@@ -53,8 +53,6 @@ def test_the_service_answers_with_the_snapshot_of_its_api(service: Server) -> No
     assert list(changes(agreed, service.get("/openapi.json").json())) == []
 
 
-@pytest.mark.costly
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", LONG)
 def test_the_scripts_know_the_options_of_long_commands(page: str) -> None:
     for example in examples(page):

@@ -144,7 +144,7 @@ def test_a_job_that_meets_other_models_after_a_restart_begins_anew_with_them(
     assert before.stop() == 0
     assert list((tmp_path / "jobs").glob("*.state"))
 
-    save_models(tmp_path / "others", seed=8)
+    save_models(tmp_path / "others", seed=10)
     after = start_server(tmp_path / "others", **settings)
     after.wait_until("ready")
     wait(after, job, "completed")

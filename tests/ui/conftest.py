@@ -25,8 +25,9 @@ FLAGS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A Chromium. Its loop of events keeps others from running in this thread, so it ends with the module."""
     if CHROMIUM is None:
         # .ci/run sets this where it found or installed one.
         gone = pytest.fail if os.environ.get("XCUBE_TEST_BROWSER") == "required" else pytest.skip
