@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.paths import ROOT
+from tests.support.running import serve
 from tests.support.service import Server, StartServer, own_environment, started
 from tests.support.turns import turn
 
-COSTLY = {"start_server", "server", "service", "reader", "browser", "bento", "installed", "site", "executed"}
+SHARED = {"server", "single", "loading", "fast_demo"}
+"""Services for several modules."""
+COSTLY = SHARED | {"start_server", "service", "reader", "browser", "bento", "installed", "site", "executed"}
 """Fixtures that start a service or a browser, build an environment or the site, or run the notebook."""
 
 
@@ -46,9 +50,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if not _wanted(item, config)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
-    if hasattr(config, "workerinput"):  # the last of several processes shall not be left with a long file
-        costly = {item.path for item in items if _costly(item)}
-        items.sort(key=lambda item: 2 if _alone(item) else item.path not in costly)
+    if not hasattr(config, "workerinput"):
+        return
+    # Of several processes one runs a whole file, and all files that share a service; costly ones come first, so that
+    # none is left with one of them at the end.
+    groups = {item.path: str(item.path) for item in items}
+    groups |= {item.path: "shared" for item in items if item.get_closest_marker("shared")}
+    costly = {groups[item.path] for item in items if _costly(item)}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(groups[item.path]))
+    items.sort(key=lambda item: _rank(item, groups[item.path], costly))
 
 
 def _wanted(item: pytest.Item, config: pytest.Config) -> bool:
@@ -59,6 +70,12 @@ def _wanted(item: pytest.Item, config: pytest.Config) -> bool:
 
 def _costly(item: pytest.Item) -> bool:
     return not COSTLY.isdisjoint(getattr(item, "fixturenames", ())) or bool(item.get_closest_marker("costly"))
+
+
+def _rank(item: pytest.Item, group: str, costly: set[str]) -> int:
+    if _alone(item):
+        return 3
+    return 0 if group == "shared" else 1 if group in costly else 2
 
 
 def _alone(item: pytest.Item) -> bool:
@@ -119,17 +136,58 @@ def start_server(tmp_path_factory: pytest.TempPathFactory, model_store: Path) ->
         yield start
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, model_store: Path, tiny_models: Path) -> Iterator[Server]:
-    """A ready service with all models and settings as they are by default, for all modules that ask for nothing else.
+@contextlib.contextmanager
+def shared(start: StartServer, checkpoints: Path, **settings: str) -> Iterator[Server]:
+    """A ready service for all modules that ask for nothing else.
 
     After all that was sent to it, it still makes shapes and has logged no fault of its own.
     """
+    running = start(checkpoints, **settings)
+    running.wait_until("ready")
+    yield running
+    assert running.generate(ddim_steps=1).status_code == 200
+    log = running.log.read_text()
+    assert "Traceback" not in log
+    assert '"level":"ERROR"' not in log
+    assert running.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def start_shared(tmp_path_factory: pytest.TempPathFactory, model_store: Path) -> Iterator[StartServer]:
+    """Starts services that last as long as the tests do."""
     with starting(tmp_path_factory, model_store) as start:
-        running = start(tiny_models)
-        running.wait_until("ready")
+        yield start
+
+
+@pytest.fixture(scope="session")
+def server(start_shared: StartServer, tiny_models: Path) -> Iterator[Server]:
+    """A service with all models and settings as they are by default."""
+    with shared(start_shared, tiny_models) as running:
         yield running
-        assert running.generate(ddim_steps=1).status_code == 200
-        log = running.log.read_text()
-        assert "Traceback" not in log
-        assert '"level":"ERROR"' not in log
+
+
+@pytest.fixture(scope="session")
+def single(start_shared: StartServer, tiny_models: Path) -> Iterator[Server]:
+    """A service that runs one generation at a time, with room for two more."""
+    with shared(start_shared, tiny_models, XCUBE_MAX_RUNNING="1", XCUBE_MAX_QUEUE="2") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def loading(start_shared: StartServer, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A service that waits for models which will never answer."""
+    running = start_shared(tmp_path_factory.mktemp("nothing"), XCUBE_SAMPLER_URL="http://127.0.0.1:9")
+    running.wait_until("loading")
+    return running
+
+
+@pytest.fixture(scope="session")
+def fast_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """`scripts/serve` as a reader calls it, but the demo's place is taken by models as fast as they are random."""
+    from tests.support.saved_models import save_models
+
+    folder = tmp_path_factory.mktemp("demo")
+    save_models(folder / "checkpoints", keep_fine=1)
+    settings = {"XCUBE_CHECKPOINT_DIR": str(folder / "checkpoints"), "XCUBE_JOBS_DIR": str(folder / "jobs")}
+    with serve(ROOT, folder, **settings) as running:
+        yield running

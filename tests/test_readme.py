@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +17,10 @@ import pytest
 from api.schemas import GenerateRequest
 from cli.docs.tables import settings
 from tests.support.paths import ROOT
-from tests.support.running import serve
-from tests.support.saved_models import save_models
 from tests.support.scripts import help_of
 from tests.support.service import Server, own_environment
+
+pytestmark = pytest.mark.shared("demo")
 
 README = (ROOT / "README.md").read_text()
 SCRIPTS = sorted(path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and path.suffix == "")
@@ -153,19 +152,9 @@ def test_what_a_user_may_see_is_what_the_code_says(text: str) -> None:
 # Commands and programs
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The demo's place is taken by models that are as fast as they are random; tests/test_start.py takes the demo's."""
-    folder = tmp_path_factory.mktemp("service")
-    save_models(folder / "checkpoints", keep_fine=1)
-    settings = {"XCUBE_CHECKPOINT_DIR": str(folder / "checkpoints"), "XCUBE_JOBS_DIR": str(folder / "jobs")}
-    with serve(ROOT, folder, **settings) as running:
-        yield running
-
-
-def here(text: str, service: Server) -> str:
+def here(text: str, fast_demo: Server) -> str:
     """A command or program with the running service's address in place of the default one."""
-    return text.replace("http://localhost:8000", service.url)
+    return text.replace("http://localhost:8000", fast_demo.url)
 
 
 def shell(command: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -178,8 +167,8 @@ def shell(command: str, folder: Path, environment: dict[str, str]) -> subprocess
     return done
 
 
-def test_the_two_commands_give_a_shape(service: Server, tmp_path: Path) -> None:
-    done = shell(f"{GENERATE} --url {service.url} --preview chair.png", tmp_path, service.environment)
+def test_the_two_commands_give_a_shape(fast_demo: Server, tmp_path: Path) -> None:
+    done = shell(f"{GENERATE} --url {fast_demo.url} --preview chair.png", tmp_path, fast_demo.environment)
     assert re.match(r"chair\.ply: [\d,]+ fine points, [\d,]+ coarse points, seed \d+, ", done.stdout)
     header = (tmp_path / "chair.ply").read_bytes().split(b"end_header\n")[0].decode()
     count = re.search(r"element vertex (\d+)", header)
@@ -189,9 +178,9 @@ def test_the_two_commands_give_a_shape(service: Server, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_curl_gets_health_and_a_shape(service: Server, tmp_path: Path) -> None:
-    assert json.loads(shell(here(HEALTH, service), tmp_path, service.environment).stdout)["status"] == "ready"
-    shell(here(CURL, service), tmp_path, service.environment)
+def test_curl_gets_health_and_a_shape(fast_demo: Server, tmp_path: Path) -> None:
+    assert json.loads(shell(here(HEALTH, fast_demo), tmp_path, fast_demo.environment).stdout)["status"] == "ready"
+    shell(here(CURL, fast_demo), tmp_path, fast_demo.environment)
     table = json.loads((tmp_path / "table.json").read_text())
     assert sorted(table) == ["coarse_normal", "coarse_xyz", "fine_normal", "fine_xyz"]
     assert len(table["coarse_xyz"]) == len(table["coarse_normal"]) > 10
@@ -204,12 +193,12 @@ def test_curl_gets_health_and_a_shape(service: Server, tmp_path: Path) -> None:
     ("import bentoml", r"\d+ coarse points"),
     ("from models import Pipeline", r"\d+ coarse voxels"),
 ])  # fmt: skip
-def test_the_python_programs_run(service: Server, tmp_path: Path, first_line: str, output: str) -> None:
-    """After the service, whose first start has put the demo models into the store."""
+def test_the_python_programs_run(fast_demo: Server, tmp_path: Path, first_line: str, output: str) -> None:
+    """After the fast_demo, whose first start has put the demo models into the store."""
     file = tmp_path / "example.py"
-    file.write_text(here(program(first_line), service))
+    file.write_text(here(program(first_line), fast_demo))
     done = subprocess.run(
-        [sys.executable, file], cwd=tmp_path, env=service.environment, capture_output=True, text=True, check=False
+        [sys.executable, file], cwd=tmp_path, env=fast_demo.environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(output, done.stdout.strip())

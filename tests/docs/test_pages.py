@@ -16,6 +16,8 @@ from tests.support.paths import DOCS, ROOT
 from tests.support.scripts import help_of
 from tests.support.service import Server
 
+pytestmark = pytest.mark.shared("demo")
+
 NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 START = "scripts/serve\n"
 RUN = ("quickstart.md", "http.md", "configuration.md", "seeds.md", "python.md", "faq.md")
@@ -48,9 +50,9 @@ def test_the_files_that_the_examples_have_written_can_be_read(reader: Reader) ->
     assert len(trimesh.load(reader.folder / "table.ply").vertices) > 1000
 
 
-def test_the_service_answers_with_the_snapshot_of_its_api(service: Server) -> None:
+def test_the_service_answers_with_the_snapshot_of_its_api(fast_demo: Server) -> None:
     agreed = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
-    assert list(changes(agreed, service.get("/openapi.json").json())) == []
+    assert list(changes(agreed, fast_demo.get("/openapi.json").json())) == []
 
 
 @pytest.mark.parametrize("page", LONG)

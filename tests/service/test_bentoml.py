@@ -11,6 +11,8 @@ from api.settings import load_settings
 from service import Sampler, XCube
 from tests.support.service import Server
 
+pytestmark = pytest.mark.shared("server")
+
 sampler: Any = Sampler
 xcube: Any = XCube
 

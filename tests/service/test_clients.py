@@ -18,7 +18,7 @@ from api.schemas import GenerateRequest, Health
 from tests.support.paths import ROOT
 from tests.support.service import Server
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.shared("server"), pytest.mark.timeout(300)]
 
 CLIENTS = ROOT / "clients"
 README = (CLIENTS / "README.md").read_text()

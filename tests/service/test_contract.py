@@ -6,7 +6,6 @@ import io
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -16,16 +15,15 @@ import pytest
 from formats import FORMATS, Format
 from tests.support.errors import assert_error
 from tests.support.figures import wait_for
-from tests.support.service import Server, StartServer
+from tests.support.service import Server
 
-pytestmark = pytest.mark.quick
+pytestmark = [pytest.mark.quick, pytest.mark.shared("server")]
 FIELDS = ["coarse_xyz", "coarse_normal", "fine_xyz", "fine_normal"]
 
 
 def test_while_loading_health_is_200_and_generate_says_the_words_that_clients_retry_on(
-    start_server: StartServer, tmp_path: Path
+    loading: Server,
 ) -> None:
-    loading = start_server(tmp_path, XCUBE_SAMPLER_URL="http://127.0.0.1:9")  # where no models will ever answer
     assert loading.wait_until("loading", "ready", "error")["model_loaded"] is False
     answer = loading.generate()
     assert answer.status_code == 503

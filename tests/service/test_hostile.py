@@ -17,6 +17,8 @@ import pytest
 
 from tests.support.service import Server
 
+pytestmark = pytest.mark.shared("server")
+
 JSON = "application/json"
 EXAMPLES = 5
 

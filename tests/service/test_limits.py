@@ -19,6 +19,8 @@ from tests.support.idling import seconds_kept_alive, seconds_open
 from tests.support.paths import ROOT
 from tests.support.service import Server, StartServer
 
+pytestmark = pytest.mark.shared("server")
+
 REQUEST = {"prompt": "a chair", "ddim_steps": 1, "seed": 1}
 KEY = "correct horse"
 JSON = {"Content-Type": "application/json"}
@@ -37,6 +39,7 @@ def guarded(start_server: StartServer, tiny_models: Any) -> Server:
         XCUBE_CORS_ORIGINS="https://example.org",
         XCUBE_MAX_VOXELS="10",
         XCUBE_MAX_BODY_BYTES="2048",
+        XCUBE_SAMPLER_TOKEN="a secret between its own processes",
     )
     running.wait_until("ready")
     return running

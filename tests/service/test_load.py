@@ -19,13 +19,7 @@ from cli.load.users import Answer, Mix
 from tests.support.paths import DEMO, ROOT
 from tests.support.service import Server, StartServer, free_port
 
-
-@pytest.fixture(scope="module")
-def narrow(start_server: StartServer, tiny_models: Path) -> Server:
-    """A service that soon has enough."""
-    running = start_server(tiny_models, XCUBE_MAX_RUNNING="2", XCUBE_MAX_QUEUE="2")
-    running.wait_until("ready")
-    return running
+pytestmark = pytest.mark.shared("server")
 
 
 def load(server: Server, folder: Path, *arguments: object) -> dict[str, Any]:
@@ -66,9 +60,9 @@ def test_memory_that_grows_shows_and_the_first_minutes_do_not_count() -> None:
 
 
 def test_users_get_shapes_and_figures_are_printed(
-    narrow: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    single: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    figures = load(narrow, tmp_path, "--users", 3, "--requests", 12, "--steps", 1, 3)
+    figures = load(single, tmp_path, "--users", 3, "--requests", 12, "--steps", 1, 3)
     assert figures["outcomes"]["200"] + figures["outcomes"].get("429", 0) == 12
     assert figures["throughput"] > 0
     assert set(figures["latency"]) == {"all", "coarse only", "with fine"}
@@ -77,21 +71,21 @@ def test_users_get_shapes_and_figures_are_printed(
     assert "p99" in printed
 
 
-def test_four_times_the_load_that_is_possible_gives_no_error_but_429(narrow: Server, tmp_path: Path) -> None:
+def test_four_times_the_load_that_is_possible_gives_no_error_but_429(single: Server, tmp_path: Path) -> None:
     mix = ("--steps", 4, 8, "--fine", 0.5)
-    possible = load(narrow, tmp_path, "--users", 4, "--seconds", 8, *mix)["throughput"]
+    possible = load(single, tmp_path, "--users", 4, "--seconds", 8, *mix)["throughput"]
     rate = 4 * possible
-    while "429" not in (figures := load(narrow, tmp_path, "--rate", rate, "--seconds", 8, *mix))["outcomes"]:
+    while "429" not in (figures := load(single, tmp_path, "--rate", rate, "--seconds", 8, *mix))["outcomes"]:
         rate *= 4  # something else slowed the machine down while the possible load was measured
     assert figures["errors"] == 0
-    assert narrow.get("/health").json()["status"] == "ready"
-    assert "Traceback" not in narrow.log.read_text()
+    assert single.get("/health").json()["status"] == "ready"
+    assert "Traceback" not in single.log.read_text()
 
 
-def test_all_processes_of_the_service_are_watched(narrow: Server) -> None:
-    watched = {process.pid for process in processes(narrow.port)}
-    assert narrow.process.pid in watched
-    assert {sampler.pid for sampler in narrow.samplers()} <= watched
+def test_all_processes_of_the_service_are_watched(single: Server) -> None:
+    watched = {process.pid for process in processes(single.port)}
+    assert single.process.pid in watched
+    assert {sampler.pid for sampler in single.samplers()} <= watched
     assert os.getpid() not in watched
 
 

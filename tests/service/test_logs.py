@@ -14,6 +14,8 @@ import pytest
 from tests.support.figures import wait_for
 from tests.support.service import Server, StartServer
 
+pytestmark = pytest.mark.shared("server")
+
 
 def lines(server: Server) -> list[dict[str, Any]]:
     """All lines of the log, each of which has to be a JSON object with the common fields.

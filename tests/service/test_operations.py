@@ -23,6 +23,8 @@ from tests.support.figures import NAMES, wait_for
 from tests.support.paths import ROOT
 from tests.support.service import Server, StartServer
 
+pytestmark = pytest.mark.shared("server")
+
 TEXT = (ROOT / "docs" / "operations.md").read_text()
 
 

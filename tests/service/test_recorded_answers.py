@@ -18,7 +18,7 @@ from tests.support.paths import ROOT
 from tests.support.saved_models import save_models
 from tests.support.service import Server, StartServer
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.shared("server"), pytest.mark.timeout(300)]
 
 FOLDER = ROOT / "clients" / "rust" / "tests" / "answers"
 HEADERS = ("content-type", "content-length", "x-seed", "retry-after", "x-xcube-warning")
@@ -78,11 +78,7 @@ def test_a_recorded_answer_is_what_the_service_says(name: str, server: Server, r
     compare(name, answers[name](), request.config)
 
 
-def test_what_is_recorded_of_loading_is_what_the_service_says(
-    start_server: StartServer, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    loading = start_server(tmp_path, XCUBE_SAMPLER_URL="http://127.0.0.1:9")  # where no models will ever answer
-    loading.wait_until("loading")
+def test_what_is_recorded_of_loading_is_what_the_service_says(loading: Server, request: pytest.FixtureRequest) -> None:
     compare("loading", loading.generate(), request.config)
 
 

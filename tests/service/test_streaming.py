@@ -15,6 +15,8 @@ from tests.support.errors import assert_error
 from tests.support.figures import value, wait_for, wait_idle
 from tests.support.service import Server, StartServer
 
+pytestmark = pytest.mark.shared("server")
+
 Events = list[tuple[str, dict[str, Any]]]
 ACCEPT = {"Accept": "text/event-stream"}
 
@@ -87,14 +89,6 @@ def test_bentomls_client_streams_the_same_events(server: Server) -> None:
 
 def test_a_request_that_is_refused_gets_a_status_and_no_stream(server: Server) -> None:
     assert_error(server.post("/generate", json={"prompt": ""}, headers=ACCEPT), 400, "invalid_request")
-
-
-@pytest.fixture(scope="module")
-def single(start_server: StartServer, tiny_models: Any) -> Server:
-    """A service that runs one generation at a time, with room for two more."""
-    running = start_server(tiny_models, XCUBE_MAX_RUNNING="1", XCUBE_MAX_QUEUE="2")
-    running.wait_until("ready")
-    return running
 
 
 def test_who_waits_sees_the_queue_get_shorter(single: Server) -> None:

@@ -18,7 +18,7 @@ from tests.support.gpu_tier import TOKEN, Balancer, balancer, sampler
 from tests.support.idling import seconds_kept_alive
 from tests.support.service import Server, StartServer
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.shared("server"), pytest.mark.timeout(300)]
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 11}
 
 
@@ -63,13 +63,9 @@ def test_the_http_tier_starts_no_sampler_of_its_own(tiers: Tiers) -> None:
     assert tiers.server.samplers() == []
 
 
-def test_the_result_is_that_of_one_process_with_its_own_sampler(
-    tiers: Tiers, start_server: StartServer, tiny_models: Path
-) -> None:
-    alone = start_server(tiny_models, XCUBE_SAMPLER_TOKEN=TOKEN)
-    alone.wait_until("ready")
+def test_the_result_is_that_of_one_process_with_its_own_sampler(tiers: Tiers, server: Server) -> None:
     before = tiers.balancer.connections.copy()
-    answers = [server.post("/generate", json=REQUEST) for server in (alone, tiers.server)]
+    answers = [each.post("/generate", json=REQUEST) for each in (server, tiers.server)]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].json()["fine_xyz"]
     assert answers[0].content == answers[1].content

@@ -15,14 +15,9 @@ from models.shape import Shape
 from tests.support.page import Site, finished, new_page, settled
 from tests.support.pictures import difference, drawn, picture
 from tests.support.replay import Replay
-from tests.support.service import Server, StartServer
+from tests.support.service import Server
 
-
-@pytest.fixture(scope="module")
-def server(start_server: StartServer, tiny_models: Path) -> Server:
-    running = start_server(tiny_models)
-    running.wait_until("ready")
-    return running
+pytestmark = pytest.mark.shared("server")
 
 
 @pytest.fixture
