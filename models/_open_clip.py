@@ -6,12 +6,18 @@ with "operator torchvision::nms does not exist", because it describes the shapes
 there. The matching CPU wheel is only on PyTorch's own index, which not every machine can reach. So, where the compiled
 operators do not load, the two names are declared (without any implementation) before open_clip is imported;
 calling one of them still fails.
+
+open_clip also imports transformers and timm where they are installed, for towers that this project has none of. That
+is two of the five seconds that a start spends on imports, so they are hidden from it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -49,5 +55,18 @@ def _declare_missing_operators(folder: Path | None) -> torch.library.Library | N
     return declarations
 
 
+@contextlib.contextmanager
+def _hidden(*modules: str) -> Iterator[None]:
+    """A block in which modules that nobody has imported yet cannot be imported."""
+    absent = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None is what Python takes for "not there"
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
 _declarations = _declare_missing_operators(_torchvision_folder())
-open_clip = importlib.import_module("open_clip")
+with _hidden("transformers", "timm"):
+    open_clip = importlib.import_module("open_clip")

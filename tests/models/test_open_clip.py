@@ -45,7 +45,7 @@ torch.ops.torchvision.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
     assert "AssertionError" not in result.stderr
 
 
-@pytest.mark.parametrize("statement", ["import torchvision", "import open_clip"])
+@pytest.mark.parametrize("statement", ["import torchvision", "import open_clip", "import transformers, timm"])
 def test_other_imports_work_after_ours(statement: str) -> None:
     result = in_fresh_python(f"import models._open_clip\n{statement}")
     assert result.returncode == 0, result.stderr
