@@ -52,10 +52,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in left_out]
     if not hasattr(config, "workerinput"):
         return
-    # Of several processes one runs a whole file, and all files that share a service; costly ones come first, so that
-    # none is left with one of them at the end.
+    # One process runs a whole file, and all files that share services. Costly ones come first, so that no process is
+    # left with one of them at the end.
     groups = {item.path: str(item.path) for item in items}
-    groups |= {item.path: "shared" for item in items if item.get_closest_marker("shared")}
+    groups |= {item.path: mark.args[0] for item in items if (mark := item.get_closest_marker("shared"))}
     costly = {groups[item.path] for item in items if _costly(item)}
     for item in items:
         item.add_marker(pytest.mark.xdist_group(groups[item.path]))
@@ -75,7 +75,7 @@ def _costly(item: pytest.Item) -> bool:
 def _rank(item: pytest.Item, group: str, costly: set[str]) -> int:
     if _alone(item):
         return 3
-    return 0 if group == "shared" else 1 if group in costly else 2
+    return 0 if item.get_closest_marker("shared") else 1 if group in costly else 2
 
 
 def _alone(item: pytest.Item) -> bool:
@@ -168,8 +168,9 @@ def server(start_shared: StartServer, tiny_models: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def single(start_shared: StartServer, tiny_models: Path) -> Iterator[Server]:
-    """A service that runs one generation at a time, with room for two more."""
-    with shared(start_shared, tiny_models, XCUBE_MAX_RUNNING="1", XCUBE_MAX_QUEUE="2") as running:
+    """A service that runs one generation at a time, with room for two more, and logs prompts."""
+    settings = {"XCUBE_MAX_RUNNING": "1", "XCUBE_MAX_QUEUE": "2", "XCUBE_LOG_PROMPTS": "true"}
+    with shared(start_shared, tiny_models, **settings) as running:
         yield running
 
 

@@ -6,6 +6,7 @@ scripts/test_pythons runs this file on each version.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.support.figures import wait_for
+from tests.support.log_lines import lines
 from tests.support.paths import ROOT
 from tests.support.running import serve
 from tests.support.service import Server
@@ -59,3 +62,17 @@ def test_bentoml_s_client_gets_arrays(service: Server, shape: dict[str, Any]) ->
 def test_page_documentation_and_metrics_are_there(service: Server) -> None:
     for path in ("/ui/", "/ui/style.css", "/docs", "/openapi.json", "/metrics", "/readyz"):
         assert httpx.get(service.url + path, timeout=30).status_code == 200, path
+
+
+def test_a_start_tells_what_it_does_and_at_the_end_the_address(
+    service: Server,
+) -> None:
+    """With a model store that is still empty, as at the first start."""
+    end = "ready after "
+    wait_for(lambda: end in service.log.read_text())
+    told = [line["message"] for line in lines(service)]
+    told = told[: next(index for index, message in enumerate(told) if message.startswith(end)) + 1]
+    steps = ("loading PyTorch", "imported ", "loading the text model", "loading the coarse model", "warming up", end)
+    found = [next(index for index, message in enumerate(told) if message.startswith(step)) for step in steps]
+    assert found == sorted(found)
+    assert re.search(rf"ready after \d+ s: open {service.url}/ in a browser", told[-1])

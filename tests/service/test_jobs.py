@@ -16,7 +16,7 @@ from tests.support.saved_models import save_models
 from tests.support.service import Server, StartServer
 
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
-RESUMED = {**LONG, "ddim_steps": 300}
+RESUMED = {**LONG, "ddim_steps": 200}
 """Takes long enough for a service to end in its midst, and is computed to its end, twice."""
 
 
@@ -106,29 +106,28 @@ def test_a_wrong_job_is_refused(server: Server, body: Any, status: int, code: st
 
 @pytest.mark.timeout(900)
 def test_a_job_outlives_the_service_and_has_the_same_result(
-    start_server: StartServer, tiny_models: Path, tmp_path: Path
+    server: Server, start_server: StartServer, tiny_models: Path
 ) -> None:
-    settings = {"XCUBE_JOBS_DIR": str(tmp_path), **ONE_STEP_SLICES}
-    killed = start_server(tiny_models, **settings)
-    killed.wait_until("ready")
-    job = add(killed, **RESUMED)
-    saved = wait(killed, job, "in_progress", step=10)
-    killed.kill()
+    """After all others that use the server, which is killed."""
+    jobs = Path(server.environment["XCUBE_JOBS_DIR"])
+    job = add(server, **RESUMED)
+    saved = wait(server, job, "in_progress", step=10)
+    server.kill()
 
-    stopped = start_server(tiny_models, **settings)
+    stopped = start_server(tiny_models, XCUBE_JOBS_DIR=str(jobs), **ONE_STEP_SLICES)
     stopped.wait_until("ready")
     later = wait(stopped, job, "in_progress", step=saved["step"] + 1)
     assert stopped.stop() == 0
-    assert list(tmp_path.glob("*.state")), "nothing was saved for the next service"
+    assert list(jobs.glob("*.state")), "nothing was saved for the next service"
 
-    last = start_server(tiny_models, XCUBE_JOBS_DIR=str(tmp_path))
+    last = start_server(tiny_models, XCUBE_JOBS_DIR=str(jobs))
     last.wait_until("ready")
     resumed = wait(last, job, "in_progress", "completed", step=1)
     assert (resumed["stage"], resumed["step"]) >= (later["stage"], later["step"])
     wait(last, job, "completed")
     result = last.get(f"/jobs/{job['id']}/result")
     assert result.content == last.generate(**RESUMED).content
-    assert not list(tmp_path.glob("*.state"))
+    assert not list(jobs.glob("*.state"))
 
 
 @pytest.mark.timeout(900)

@@ -2,53 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
 import socket
-import uuid
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.figures import wait_for
-from tests.support.service import Server, StartServer
+from tests.support.log_lines import lines
+from tests.support.service import Server
 
 pytestmark = pytest.mark.shared("server")
 
 
-def lines(server: Server) -> list[dict[str, Any]]:
-    """All lines of the log, each of which has to be a JSON object with the common fields.
-
-    A request of its own, whose line is left out, shows that the lines of those before it are there.
-    """
-    mark = f"mark-{uuid.uuid4()}"
-    server.get("/nothing", headers={"X-Request-ID": mark})
-    wait_for(lambda: mark in server.log.read_text())
-    parsed = [json.loads(line) for line in server.log.read_text().splitlines()]
-    for line in parsed:
-        assert {"time", "level", "logger", "message"} <= set(line)
-    return [line for line in parsed if not line.get("request_id", "").startswith("mark-")]
-
-
 def of_request(server: Server, request_id: str) -> list[dict[str, Any]]:
     return [line for line in lines(server) if line.get("request_id") == request_id]
-
-
-def test_a_start_tells_what_it_does_and_at_the_end_the_address(
-    start_server: StartServer, tiny_models: Path, tmp_path: Path
-) -> None:
-    """With a model store that is still empty, as at the first start."""
-    server = start_server(tiny_models, BENTOML_HOME=str(tmp_path / "bentoml"))
-    server.wait_until("ready")
-    end = "ready after "
-    wait_for(lambda: end in server.log.read_text())
-    told = [line["message"] for line in lines(server)]
-    told = told[: next(index for index, message in enumerate(told) if message.startswith(end)) + 1]
-    steps = ("loading PyTorch", "imported ", "loading the text model", "loading the coarse model", "warming up", end)
-    found = [next(index for index, message in enumerate(told) if message.startswith(step)) for step in steps]
-    assert found == sorted(found)
-    assert re.search(rf"ready after \d+ s: open {server.url}/ in a browser", told[-1])
 
 
 def test_a_request_is_one_line_with_its_id_and_parameters_but_without_its_prompt(server: Server) -> None:
@@ -65,17 +31,14 @@ def test_a_request_is_one_line_with_its_id_and_parameters_but_without_its_prompt
     assert "secret" not in server.log.read_text()
 
 
-def test_prompts_are_logged_where_the_settings_ask_for_them(start_server: StartServer, tiny_models: Path) -> None:
-    server = start_server(tiny_models, XCUBE_LOG_PROMPTS="true")
-    server.wait_until("ready")
-    server.post(
+def test_prompts_are_logged_where_the_settings_ask_for_them(single: Server) -> None:
+    single.post(
         "/generate",
         json={"prompt": "a chair\nwith a break", "ddim_steps": 1, "use_fine": False},
         headers={"X-Request-ID": "log-2"},
     )
-    (line,) = of_request(server, "log-2")
+    (line,) = of_request(single, "log-2")
     assert line["parameters"]["prompt"] == "a chair\nwith a break"
-    assert server.stop() == 0
 
 
 @pytest.mark.parametrize(

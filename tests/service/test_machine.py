@@ -33,6 +33,23 @@ def service(start_server: StartServer, tiny_models: Path) -> Server:
     return running
 
 
+@pytest.fixture(scope="module")
+def killed(service: Server) -> tuple[Server, list[psutil.Process]]:
+    """The service after its first process was killed, and those of the others that were still there 5 s later."""
+    others = service.processes()
+    assert len(others) == 2
+    service.process.kill()
+    return service, psutil.wait_procs(others, timeout=5)[1]
+
+
+@pytest.fixture(scope="module")
+def again(killed: tuple[Server, list[psutil.Process]], start_server: StartServer, tiny_models: Path) -> Server:
+    """A new service on the port of the one that was killed."""
+    running = start_server(tiny_models, XCUBE_PORT=str(killed[0].port))
+    running.wait_until("ready")
+    return running
+
+
 def variable(server: Server, name: str) -> str:
     """What a process of the service finds in its environment."""
     return server.processes()[0].environ()[name]
@@ -64,26 +81,18 @@ def test_a_metrics_folder_that_is_removed_is_made_again_with_its_figures_and_pro
 
 
 def test_when_the_first_process_is_killed_the_others_end_at_once_and_the_port_is_free(
-    service: Server, start_server: StartServer, tiny_models: Path
+    killed: tuple[Server, list[psutil.Process]], again: Server
 ) -> None:
-    others = service.processes()
-    assert len(others) == 2
-    service.process.kill()
-    assert psutil.wait_procs(others, timeout=5)[1] == []
-    again = start_server(tiny_models, XCUBE_PORT=str(service.port))
-    again.wait_until("ready")
-    assert again.stop() == 0
+    service, left = killed
+    assert left == []
+    assert again.port == service.port
 
 
-def test_a_service_whose_sockets_are_removed_says_so_and_ends_to_be_started_anew(
-    start_server: StartServer, tiny_models: Path
-) -> None:
-    service = start_server(tiny_models)
-    service.wait_until("ready")
-    places = json.loads(variable(service, "BENTOML_RUNNER_MAP"))
+def test_a_service_whose_sockets_are_removed_says_so_and_ends_to_be_started_anew(again: Server) -> None:
+    places = json.loads(variable(again, "BENTOML_RUNNER_MAP"))
     shutil.rmtree(Path(places["Sampler"].removeprefix("file://")).parent)
-    service.process.wait(60)
-    assert re.search(r"somebody removed the socket \S+: the service stops", service.log.read_text())
+    again.process.wait(60)
+    assert re.search(r"somebody removed the socket \S+: the service stops", again.log.read_text())
 
 
 # A user without a home, in group 0

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.errors import assert_error
 from tests.support.figures import value, wait_for
 from tests.support.kustomize import build
 from tests.support.paths import ROOT
@@ -112,18 +113,33 @@ def test_a_pod_starts_serves_and_ends_without_losing_a_request(
     assert not kubelet.probe("readiness")
 
 
-def test_a_pod_without_models_lives_but_gets_no_traffic(
-    container: dict[str, Any], start_server: StartServer, tmp_path: Path
-) -> None:
-    server = start_server(tmp_path, BENTOML_HOME=str(tmp_path / "home"))
-    kubelet = Kubelet(container, server)
+@pytest.fixture(scope="module")
+def incomplete(start_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A service that has just been started, and will find no text tower."""
+    return start_server(ROOT / "tests" / "golden", BENTOML_HOME=str(tmp_path_factory.mktemp("home")))
+
+
+def test_a_pod_without_all_models_lives_but_gets_no_traffic(container: dict[str, Any], incomplete: Server) -> None:
+    kubelet = Kubelet(container, incomplete)
     kubelet.wait("startup")
-    server.wait_until("error")
+    incomplete.wait_until("error")
     for _ in range(container["livenessProbe"]["failureThreshold"] + 1):
         assert kubelet.probe("liveness"), "a restart would not bring the models"
         assert not kubelet.probe("readiness")
     assert kubelet.gave_up("readiness")
-    assert server.stop() == 0
+
+
+def test_a_service_without_a_text_tower_names_it_and_stays_up(incomplete: Server) -> None:
+    health = incomplete.wait_until("error", "ready")
+    assert health["status"] == "error"
+    assert health["model_loaded"] is False
+    assert "text" in health["error"]
+    assert "\n" not in health["error"]
+    assert incomplete.get("/livez").status_code == 200
+    assert_error(incomplete.get("/readyz"), 503)
+    assert assert_error(incomplete.generate(), 503, "models_unavailable") == health["error"]
+    assert "Traceback" not in incomplete.log.read_text()
+    assert incomplete.stop() == 0
 
 
 def test_a_pod_that_ends_while_it_loads_ends_at_once(
