@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--record", action="store_true", help="record anew what the Rust client is tested with")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One process for each core, or only this one for named files: it starts sooner, and a debugger can be used."""
     named = config.getoption("file_or_dir", [])
@@ -50,16 +53,33 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if not _wanted(item, config)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
-    if not hasattr(config, "workerinput"):
-        return
-    # One process runs a whole file, and all files that share services. Costly ones come first, so that no process is
-    # left with one of them at the end.
-    groups = {item.path: str(item.path) for item in items}
-    groups |= {item.path: mark.args[0] for item in items if (mark := item.get_closest_marker("shared"))}
-    costly = {groups[item.path] for item in items if _costly(item)}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(groups[item.path]))
-    items.sort(key=lambda item: _rank(item, groups[item.path], costly))
+    if hasattr(config, "workerinput"):
+        _costly_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Has one process run a whole file, and all files that share services."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Files(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(config.rootpath / nodeid.partition("::")[0])
+
+    return Files(config, log)
+
+
+@cache
+def group_of(path: Path) -> str:
+    """The services that a file shares with others, or the file itself, read from its source: xdist collects nothing."""
+    shared = re.search(r'mark\.shared\("(\w+)"\)', path.read_text(encoding="utf-8"))
+    return shared[1] if shared else str(path)
+
+
+def _costly_first(items: list[pytest.Item]) -> None:
+    """So that no process is left with a costly file at the end."""
+    costly = {group_of(item.path) for item in items if _costly(item)}
+    items.sort(key=lambda item: _rank(item, costly))
 
 
 def _wanted(item: pytest.Item, config: pytest.Config) -> bool:
@@ -72,10 +92,10 @@ def _costly(item: pytest.Item) -> bool:
     return not COSTLY.isdisjoint(getattr(item, "fixturenames", ())) or bool(item.get_closest_marker("costly"))
 
 
-def _rank(item: pytest.Item, group: str, costly: set[str]) -> int:
+def _rank(item: pytest.Item, costly: set[str]) -> int:
     if _alone(item):
         return 3
-    return 0 if item.get_closest_marker("shared") else 1 if group in costly else 2
+    return 0 if item.get_closest_marker("shared") else 1 if group_of(item.path) in costly else 2
 
 
 def _alone(item: pytest.Item) -> bool:

@@ -80,6 +80,15 @@ def wide(start_server: StartServer, tiny_models: Any) -> Server:
     return server
 
 
+def test_a_short_request_ends_long_before_a_long_one_that_came_first(wide: Server) -> None:
+    before = steps(wide)
+    with sent(wide):
+        wait_for(lambda: steps(wide) > before)
+        assert wide.generate(ddim_steps=20).status_code == 200
+        assert running(wide) == 1
+    wait_for(lambda: running(wide) == 0)
+
+
 def test_samplers_killed_in_the_middle_of_eight_generations_cost_none_and_change_no_bit(wide: Server) -> None:
     requests = [{"seed": seed, "ddim_steps": 50, "prompt": f"chair {seed}", "use_fine": seed < 2} for seed in range(8)]
     with ThreadPoolExecutor(8) as pool:
@@ -96,15 +105,6 @@ def test_samplers_killed_in_the_middle_of_eight_generations_cost_none_and_change
     assert [answer.status_code for answer in disturbed] == [200] * 8
     assert [answer.content for answer in disturbed] == undisturbed
     wide.wait_until("ready")
-
-
-def test_a_short_request_ends_long_before_a_long_one_that_came_first(wide: Server) -> None:
-    before = steps(wide)
-    with sent(wide):
-        wait_for(lambda: steps(wide) > before)
-        assert wide.generate(ddim_steps=20).status_code == 200
-        assert running(wide) == 1
-    wait_for(lambda: running(wide) == 0)
 
 
 def test_who_meets_the_deadline_against_all_estimates_gets_504_and_its_work_stops(
