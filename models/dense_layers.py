@@ -61,6 +61,7 @@ class DenseConv(nn.Conv3d):
         self.weight.data = self.weight.contiguous(memory_format=torch.channels_last_3d)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, C, X, Y, Z] -> [B, C', X, Y, Z]."""
         if self.kernel_size[0] == 1:
             rows = Rows((x[0, 0].numel(),) * len(x))
             return to_cube(product(to_rows(x), self.weight.flatten(1), self.bias, rows), x)

@@ -73,6 +73,7 @@ class Graph:
         graphs.keep(self)
 
     def __call__(self) -> None:
+        """Replays the recorded step on what is in its fixed memory now."""
         self._graph.replay()
 
 

@@ -39,6 +39,7 @@ class Linear(nn.Linear):
     """A linear layer on rows; told whose they are, it gives a sample the same bits in any batch on a GPU."""
 
     def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
+        """[N, C] -> [N, C']."""
         return product(x, self.weight, self.bias, rows)
 
 
@@ -70,6 +71,7 @@ class TimestepEmbedding(nn.ModuleList):
         self.channels = channels
 
     def forward(self, timesteps: Tensor) -> Tensor:
+        """[B] -> [B, 4 * channels]."""
         x = timestep_embedding(timesteps, self.channels)
         for layer in self:
             x = layer(x)
@@ -237,6 +239,7 @@ class FeedForward(nn.Module):
         self.proj_out = Linear(4 * dim, dim)
 
     def forward(self, x: Tensor, rows: Rows) -> Tensor:
+        """[N, C] -> [N, C]."""
         h = self.proj_in(x, rows)
         if kernels.usable("activation", h):
             from models.kernels.activation import geglu
@@ -253,6 +256,7 @@ class LayerNorm(nn.LayerNorm):
     """Normalises rows [N, C] in float32 whatever their type."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """[N, C] -> [N, C]."""
         if kernels.usable("normalisation", x):
             from models.kernels.normalisation import layer_norm
 

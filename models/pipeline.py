@@ -55,7 +55,9 @@ class Pipeline:
         """Loads models from folders in our own format: `config.yaml` and `model.safetensors`.
 
         Args:
-            text, coarse, fine: The folders, for instance `checkpoints/demo_text`; without `fine` shapes stay coarse.
+            text: Folder of the text tower, for instance `checkpoints/demo_text`.
+            coarse: Folder of the coarse model.
+            fine: Folder of the fine model; without it shapes stay coarse.
             device: "cpu", "cuda", "cuda:1", …; None means a GPU if there is one.
             dtype: Number format of the denoisers: "bf16", "fp32", or "auto" for bf16 on a GPU.
             backend: Library of sparse grids: "torch", "fvdb", or "auto" for fvdb on a GPU where it is faster.
@@ -87,7 +89,9 @@ class Pipeline:
 
         Args:
             model_set: "demo", "official", or "auto" for the official ones if they are in the store.
-            device, dtype, backend: See :meth:`from_dirs`.
+            device: "cpu", "cuda", "cuda:1", …; None means a GPU if there is one.
+            dtype: Number format of the denoisers, see :meth:`from_dirs`.
+            backend: Library of sparse grids, see :meth:`from_dirs`.
 
         Raises:
             CheckpointError: a model is missing or unreadable; one sentence that says what to run.

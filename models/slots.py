@@ -64,8 +64,13 @@ class Slot(Generic[Layout]):
                 latest[: len(clean)] = clean
 
     def guide(self, source: Tensor, partner: Tensor, guidance: Tensor) -> None:
-        """source: int64 [S], whose latent each row computes. partner: int64 [S], the row without the text of each
-        sample, or its own; guidance: float32 [S], by how much the difference counts."""
+        """Says how rows belong together.
+
+        Args:
+            source: int64 [S], whose latent each row computes.
+            partner: int64 [S], the row without the text of each sample, or its own.
+            guidance: float32 [S], by how much the difference between both counts.
+        """
         self.source.copy_(source, non_blocking=True)
         self._partner.copy_(partner, non_blocking=True)
         self._guidance.view(-1).copy_(guidance, non_blocking=True)

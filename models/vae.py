@@ -28,6 +28,7 @@ class ConvBlock(nn.Module):
         self.conv = SparseConv3(channels, out_channels, bias=False)
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
+        """[N, C] on the grid -> [N, C']."""
         return functional.relu(self.conv(self.norm(x, grid), grid), inplace=not torch.is_grad_enabled())
 
 
@@ -40,6 +41,7 @@ class DoubleConv(nn.Module):
         self.conv2 = ConvBlock(middle, out_channels, groups)
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
+        """[N, C] on the grid -> [N, C']."""
         return self.conv2(self.conv1(x, grid), grid)  # type: ignore[no-any-return]
 
 
@@ -52,6 +54,7 @@ class Head(nn.Module):
         self.out = nn.Linear(channels, out_channels)
 
     def forward(self, x: Tensor, grid: Grid) -> Tensor:
+        """[N, C] on the grid -> [N, C']."""
         return self.out(self.conv(x, grid))  # type: ignore[no-any-return]
 
 

@@ -53,6 +53,7 @@ class ShapeClassifier(nn.Module):
         self.attributes = nn.Linear(HIDDEN, sum(self.sizes))
 
     def forward(self, volumes: Tensor) -> Verdict:
+        """[B, C, X, Y, Z] -> logits of category and attributes of B shapes."""
         features = self.features(volumes)
         return Verdict(self.category(features), list(self.attributes(features).split(self.sizes, dim=1)))
 

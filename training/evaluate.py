@@ -49,6 +49,7 @@ class Job:
 
     @property
     def key(self) -> str:
+        """The job's name in the report."""
         return f"{self.prompt.prompt} #{self.seed}"
 
 

@@ -57,27 +57,32 @@ class Run:
         return load_shapes(self.data, range(self.recipe.shapes), "train", fine)
 
     def make_data(self) -> None:
+        """Makes the shapes of all splits, or what is missing of them."""
         recipe = self.recipe
         make_shapes(self.data, range(recipe.shapes), recipe.captions, "train", self.workers, self.device)
         for numbers in (recipe.classifier_numbers, recipe.test_numbers):
             make_shapes(self.data, numbers, 1, "heldout", self.workers, self.device)
 
     def train_text(self) -> None:
+        """Trains the text tower and exports it."""
         encoder = train_text(self.recipe, self.shapes(), self.folder, self.minutes, self.generator("text"))
         export_text(encoder, self.recipe.text, self.out / "demo_text")
 
     def train_coarse_vae(self) -> None:
+        """Trains the coarse VAE."""
         recipe, generator = self.recipe, self.generator("coarse-vae")
         coarse = self.shapes().coarse.to(self.device)
         train_vae(recipe.coarse, recipe.coarse_vae_plan, coarse, self.folder, self.minutes, generator)
 
     def train_fine_vae(self) -> None:
+        """Trains the fine VAE."""
         recipe, generator = self.recipe, self.generator("fine-vae")
         fine = self.shapes(recipe.fine_shapes).fine
         assert fine is not None
         train_vae(recipe.fine, recipe.fine_vae_plan, fine.to(self.device), self.folder, self.minutes, generator)
 
     def train_coarse(self) -> None:
+        """Trains the coarse denoiser on the coarse VAE's latents and exports the stage."""
         recipe, shapes = self.recipe, self.shapes()
         coarse = shapes.coarse.to(self.device)
         encoder = train_text(recipe, shapes, self.folder, None, self.generator("text"))
@@ -88,6 +93,7 @@ class Run:
         export_stage(stage, self.out / "demo_coarse")
 
     def train_fine(self) -> None:
+        """Trains the fine denoiser on the fine VAE's latents and exports the stage."""
         recipe, shapes = self.recipe, self.shapes(self.recipe.fine_shapes)
         assert shapes.fine is not None
         encoder = train_text(recipe, shapes, self.folder, None, self.generator("text"))
@@ -105,6 +111,7 @@ class Run:
         export_stage(stage, self.out / "demo_fine")
 
     def train_classifier(self) -> None:
+        """Trains the classifier that evaluates shapes, on held-out ones, and prints its accuracy."""
         recipe = self.recipe
         shapes = load_shapes(self.data, recipe.classifier_numbers, "heldout")
         model = train_classifier(recipe, shapes, self.folder, self.minutes, self.generator("classifier"))

@@ -50,6 +50,7 @@ class Placeholder:
         self.state: Any = None
 
     def __new__(cls, *arguments: Any, **keywords: Any) -> Placeholder:
+        """Takes any arguments, since unpickling has some for each class."""
         made = super().__new__(cls)
         made.__init__()  # type: ignore[misc]  # unpickling may skip it
         return made
@@ -61,12 +62,15 @@ class Placeholder:
         self.entries[key] = value
 
     def append(self, value: Any) -> None:
+        """Keeps an item, as of a list."""
         self.items.append(value)
 
     def extend(self, values: Iterable[Any]) -> None:
+        """Keeps items, as of a list."""
         self.items.extend(values)
 
     def add(self, value: Any) -> None:
+        """Keeps an item, as of a set."""
         self.items.append(value)
 
 

@@ -19,6 +19,7 @@ class Variation:
         self._rng = np.random.default_rng(seed)
 
     def __call__(self, low: float, high: float) -> float:
+        """Draws a number from `low` to `high`."""
         return float(self._rng.uniform(low, high))
 
 

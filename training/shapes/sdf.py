@@ -31,6 +31,7 @@ class Sdf:
     distance: Callable[[Points], Tensor]
 
     def __call__(self, points: Points) -> Tensor:
+        """Signed distances of points, negative inside."""
         return self.distance(points)
 
     def __or__(self, other: Sdf) -> Sdf:
@@ -102,10 +103,12 @@ class Sdf:
 
 
 def union(*parts: Sdf) -> Sdf:
+    """All the solids together."""
     return reduce(lambda a, b: a | b, parts)
 
 
 def sphere(radius: float) -> Sdf:
+    """A ball around the origin."""
     return Sdf(lambda p: _length(*p) - radius)
 
 
