@@ -92,7 +92,8 @@ def test_a_short_request_ends_long_before_a_long_one_that_came_first(wide: Serve
 def test_samplers_killed_in_the_middle_of_eight_generations_cost_none_and_change_no_bit(wide: Server) -> None:
     requests = [{"seed": seed, "ddim_steps": 50, "prompt": f"chair {seed}", "use_fine": seed < 2} for seed in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        undisturbed = list(pool.map(lambda request: wide.generate(**request).content, requests))
+        undisturbed = list(pool.map(lambda request: wide.generate(**request), requests))
+    assert [answer.status_code for answer in undisturbed] == [200] * 8
     assert len(wide.samplers()) == 2
     before = steps(wide)
     with ThreadPoolExecutor(8) as pool:
@@ -103,7 +104,7 @@ def test_samplers_killed_in_the_middle_of_eight_generations_cost_none_and_change
         assert running(wide) == 8, "the generations ended before their Samplers did"
         disturbed = [answer.result() for answer in answers]
     assert [answer.status_code for answer in disturbed] == [200] * 8
-    assert [answer.content for answer in disturbed] == undisturbed
+    assert [answer.content for answer in disturbed] == [answer.content for answer in undisturbed]
     wide.wait_until("ready")
 
 
