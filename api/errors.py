@@ -87,6 +87,10 @@ class QueueFull(ApiError):
     """Too many requests wait already."""
 
 
+class TooManyConnections(ApiError):
+    """All places for connections are taken; only probes are answered."""
+
+
 class StillLoading(ApiError):
     """The models are on their way. The only error whose text has the words ``still loading``."""
 
@@ -155,6 +159,7 @@ TABLE = (
     Rule(ModelsChanged, 503, "models_changed", True),
     Rule(JobsUnavailable, 503, "jobs_unavailable", False),
     Rule(OutOfMemory, 503, "out_of_memory", True),
+    Rule(TooManyConnections, 503, "too_many_connections", True),
     Rule(Draining, 503, "draining", True),
     Rule(WorkerLost, 503, "worker_lost", True),
     Rule(DeadlinePassed, 504, "deadline_passed", True),

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import bentoml
 
-from api.process import connections, supervisor, temporary
+from api.process import connections, descriptors, supervisor, temporary
+from api.process.places import Places
 from api.settings import Settings
-from api.telemetry import logs, metrics_page
+from api.telemetry import logs, metrics, metrics_page
 from api.telemetry.bentoml_internals import path_of
 
 log = logging.getLogger("xcube.lifecycle")
@@ -35,7 +36,11 @@ def begin(settings: Settings) -> None:
         _begin_supervisor()
     else:
         supervisor.end_with_it()
-    connections.use(settings.keep_alive_seconds)
+    most = descriptors.room_for(settings.max_connections)
+    connections.use(
+        settings.keep_alive_seconds,
+        Places(most, opened=metrics.connections, refused=metrics.connection_refused),
+    )
     logs.configure()
 
 

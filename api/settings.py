@@ -62,6 +62,12 @@ class Settings(BaseSettings):
         default=300, ge=1, le=86_400, description="how long running requests may go on after SIGTERM"
     )
     keep_alive_seconds: int = Field(default=75, ge=1, le=86_400, description="how long an idle connection stays open")
+    max_connections: int = Field(
+        default=4096,
+        ge=16,
+        le=1_000_000,
+        description="connections that an HTTP process holds at the same time; fewer if its limit of open files is low",
+    )
     max_running: int = Field(default=8, ge=1, le=1024, description="generations that run at the same time")
     max_queue: int = Field(default=32, ge=0, le=100_000, description="generations that may wait in the queue")
     max_batch: int = Field(default=8, ge=1, le=1024, description="most prompts in one batch")

@@ -1,4 +1,4 @@
-"""How long a connection may keep its process waiting: uvicorn's protocol on h11, with a limit for each phase.
+"""How many connections a process has, and how long one may keep it waiting: uvicorn's protocol on h11, with limits.
 
 uvicorn by itself closes a connection only after an answer, and only if not a single byte follows. It has no option for
 anything else, and BentoML passes it no protocol: hence `use`, which replaces the one that uvicorn takes by default.
@@ -14,11 +14,15 @@ from enum import Enum
 from typing import Any, ClassVar
 
 import h11
-from uvicorn.config import HTTP_PROTOCOLS
+from uvicorn.config import HTTP_PROTOCOLS, LOOP_FACTORIES
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.errors import InvalidRequest, problem_of
+from api.process import accepting
+from api.process.crowd import probes_alone
+from api.process.places import Places
 
+_NETWORK = (socket.AF_INET, socket.AF_INET6)
 OPTION = "--timeout-keep-alive"
 """BentoML's option, which wins over our setting where it is given."""
 
@@ -48,13 +52,14 @@ class Phase(Enum):
 
 
 class Connection(H11Protocol):
-    """One connection to uvicorn; `limits` are for all of this class.
+    """One connection to uvicorn; `limits` and `places` are for all of this class.
 
     A connection that is late is closed without an answer. A 408 would come before there is a request, and a proxy that
     sends the next request at that moment would take it for the answer to that.
     """
 
     limits: ClassVar[Limits] = Limits()
+    places: ClassVar[Places] = Places()
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -62,9 +67,12 @@ class Connection(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        """Starts the time for the first header."""
+        """Takes a place and starts the time for the first header."""
         super().connection_made(transport)
-        _abort_when_stalled(transport, self.limits.stalled)
+        if transport.get_extra_info("socket").family in _NETWORK:  # processes of one service have no need to be counted
+            _abort_when_stalled(transport, self.limits.stalled)
+            if not self.places.take(self):
+                self.app = probes_alone(self.app, self.places.refused)
         self._await(Phase.HEADER)
 
     def data_received(self, data: bytes) -> None:
@@ -80,9 +88,19 @@ class Connection(H11Protocol):
         self._await(self._phase())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stops the clock."""
+        """Gives the place back and stops the clock."""
         super().connection_lost(exc)
+        self.places.give_back(self)
         self._await(None)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no request has come yet."""
+        return self.cycle is None
+
+    def leave(self) -> None:
+        """Closes the connection without an answer."""
+        self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Answers what is no HTTP with an error like any other. Once an answer has begun there is no place for one."""
@@ -130,14 +148,17 @@ class Connection(H11Protocol):
                 return self.timeout_keep_alive if self.limits.keep_alive is None else self.limits.keep_alive
 
 
-def use(keep_alive: float) -> None:
+def use(keep_alive: float, places: Places) -> None:
     """Makes every server that uvicorn starts later in this process take `Connection`.
 
     Args:
         keep_alive: seconds that a connection may be idle, unless `OPTION` is in this process's command line.
+        places: how many connections there may be.
     """
     Connection.limits = Limits(keep_alive=None if OPTION in sys.argv else keep_alive)
+    Connection.places = places
     HTTP_PROTOCOLS["auto"] = f"{__name__}:{Connection.__name__}"
+    LOOP_FACTORIES["auto"] = f"{accepting.__name__}:{accepting.loop_factory.__name__}"
 
 
 def _abort_when_stalled(transport: asyncio.Transport, seconds: float) -> None:
@@ -147,5 +168,5 @@ def _abort_when_stalled(transport: asyncio.Transport, seconds: float) -> None:
     """
     connection = transport.get_extra_info("socket")
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
-    if option is not None and connection.family in (socket.AF_INET, socket.AF_INET6):
+    if option is not None:
         connection.setsockopt(socket.IPPROTO_TCP, option, int(1000 * seconds))

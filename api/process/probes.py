@@ -3,3 +3,5 @@
 from __future__ import annotations
 
 PROBES = ("/livez", "/readyz", "/healthz", "/metrics")
+ALWAYS_ANSWERED = frozenset({*PROBES, "/health"})
+"""The paths that are answered even if there are too many connections for anything else."""

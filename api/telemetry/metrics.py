@@ -43,6 +43,8 @@ _batch = Histogram("xcube_batch_size", "Samples that share a slice of denoising 
 _rejected = Counter("xcube_requests_rejected_total", "Requests refused before any work, by error code", ["reason"])
 _failed = Counter("xcube_requests_failed_total", "Requests that failed after work had begun", ["reason"])
 _cancelled = Counter("xcube_requests_cancelled_total", "Requests whose client left before the end of the answer")
+_connections = Gauge("xcube_connections", "Connections over the network", multiprocess_mode="livesum")
+_refused = Counter("xcube_connections_refused_total", "Connections that found no place")
 _oom = Counter("xcube_gpu_oom_total", "How often the GPU ran out of memory")
 _points = Histogram("xcube_output_points", "Points of a shape", ["stage"], buckets=_POINTS)
 _memory = {
@@ -80,6 +82,8 @@ def start_http() -> None:
     """The same for a process that speaks HTTP."""
     _ready.set(0)
     _cancelled.inc(0)
+    connections(0)
+    _refused.inc(0)
     queue(0, 0)
     for part in PARTS:
         _part_time.labels(part)
@@ -95,6 +99,18 @@ def queue(running: int, waiting: int) -> None:
     """How many generations this process has under way and in its queue."""
     _running.set(running)
     _waiting.set(waiting)
+
+
+def connections(count: int) -> None:
+    """How many connections this process has."""
+    _connections.set(count)
+
+
+def connection_refused(answered: bool) -> None:
+    """A connection found no place and was closed, or answered with `too_many_connections`."""
+    _refused.inc()
+    if answered:
+        problem("too_many_connections")
 
 
 def queued(seconds: float) -> None:

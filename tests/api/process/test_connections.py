@@ -19,11 +19,14 @@ from typing import Any
 
 import pytest
 import uvicorn
-from uvicorn.config import HTTP_PROTOCOLS
+from uvicorn.config import HTTP_PROTOCOLS, LOOP_FACTORIES
 
 from api.call import BODY_SECONDS
 from api.process import connections
+from api.process.accepting import Loop
 from api.process.connections import OPTION, Connection, Limits
+from api.process.places import Places
+from api.process.probes import ALWAYS_ANSWERED
 from api.settings import Settings
 
 SHORT = 0.3
@@ -79,10 +82,10 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(**limits: float | None) -> Iterator[Served]:
+def served(places: Places | None = None, **limits: float | None) -> Iterator[Served]:
     """A server whose connections have these limits; those that are not named are long, and uvicorn's own is none."""
     every = dict.fromkeys(("keep_alive", "header", "body", "stalled"), LONG) | limits
-    protocol = type("Limited", (Connection,), {"limits": Limits(**every)})
+    protocol = type("Limited", (Connection,), {"limits": Limits(**every), "places": places or Places()})
     config = uvicorn.Config(app, http=protocol, lifespan="off", log_level="error", timeout_keep_alive=0)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -277,6 +280,48 @@ def test_a_client_that_reads_slowly_gets_the_whole_answer() -> None:
         assert time.monotonic() - start > PAUSE
 
 
+# A crowd
+
+
+def test_in_a_crowd_probes_are_answered_and_all_else_gets_an_error_and_its_end() -> None:
+    opened: list[int] = []
+    refused: list[bool] = []
+    with served(Places(2, 2, opened.append, refused.append)) as server:
+        idle = [server.connect() for _ in range(2)]
+        time.sleep(AT_ONCE)
+        for path in ALWAYS_ANSWERED:
+            with server.connect(GET.replace(b"/", path.encode(), 1)) as connection:
+                answer = connection.makefile("rb").read()
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert b"connection: close" in answer
+        with server.connect(GET) as connection:
+            head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: " in head
+        assert json.loads(body)["code"] == "too_many_connections"
+        assert refused == [True]
+        for connection in idle:
+            connection.close()
+        server.wait_until_alone()
+        with server.connect(GET) as connection:
+            read_answer(connection)
+        assert max(opened) == 3
+        server.wait_until_alone()
+        assert opened[-1] == 0
+
+
+def test_a_probe_has_its_turn_however_many_connections_hold_their_places() -> None:
+    refused: list[bool] = []
+    with served(Places(4, 3, refused=refused.append)) as server:
+        idle = [server.connect() for _ in range(50)]
+        with server.connect(GET.replace(b"/", b"/livez", 1)) as connection:
+            assert connection.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
+        assert refused == [False] * (50 - 4 - 3 + 1)
+        assert len(server.server.server_state.connections) <= 4 + 3
+        for connection in idle:
+            connection.close()
+
+
 # In place of uvicorn's own
 
 
@@ -292,9 +337,14 @@ def test_uvicorn_takes_our_protocol_and_bentoml_s_option_wins(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["service.py", "--fd", "3", *words])
     monkeypatch.setattr(Connection, "limits", Limits())
+    monkeypatch.setattr(Connection, "places", Places())
     monkeypatch.setitem(HTTP_PROTOCOLS, "auto", "uvicorn.protocols.http.h11_impl:H11Protocol")
-    connections.use(75)
+    monkeypatch.setitem(LOOP_FACTORIES, "auto", "uvicorn.loops.auto:auto_loop_factory")
+    places = Places(5)
+    connections.use(75, places)
     config = uvicorn.Config(app)
     config.load()
     assert config.http_protocol_class is Connection
+    assert config.get_loop_factory() is Loop
     assert Connection.limits == Limits(keep_alive=seconds)
+    assert Connection.places is places

@@ -1,0 +1,38 @@
+"""What a connection gets that came when all places were taken: an answer to a probe, or else an error; then its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from api.errors import TooManyConnections, problem_of
+from api.process.probes import ALWAYS_ANSWERED
+
+App = Any
+_CLOSE = (b"connection", b"close")
+_RETRY_SECONDS = 5.0
+
+
+def probes_alone(app: App, refused: Callable[[bool], None]) -> App:
+    """An application that lets probes through to `app` and calls `refused` for everything else."""
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        async def send_and_close(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", []), _CLOSE]}
+            await send(message)
+
+        if scope["path"] in ALWAYS_ANSWERED:
+            await app(scope, receive, send_and_close)
+            return
+        refused(True)
+        problem = problem_of(
+            TooManyConnections("The service has too many connections: try again later.", retry_after=_RETRY_SECONDS)
+        )
+        body = problem.body()
+        headers = {"content-type": "application/json", "content-length": str(len(body)), **problem.headers()}
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await send_and_close({"type": "http.response.start", "status": problem.status, "headers": raw})
+        await send({"type": "http.response.body", "body": body})
+
+    return answer
