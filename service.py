@@ -22,8 +22,8 @@ from api.generation.startup import StartUp
 from api.http import gate
 from api.http.batch import BatchResults, answer_batch
 from api.http.pages import Pages
-from api.http.responses import GeneratedArrays, answer
-from api.http.streaming import EVENTS, EventStream
+from api.http.responses import GeneratedArrays, answer, stream
+from api.http.streaming import EVENTS
 from api.jobs.service import Jobs
 from api.messages import Decoded, Finished, Order, Progress, Slice, Status
 from api.process.drain import before_end, end_when_idle
@@ -130,8 +130,8 @@ class XCube:
     @bentoml.api(input_spec=GenerateRequest)
     async def generate_stream(self, **fields: Any) -> AsyncGenerator[Annotated[str, ContentType(EVENTS)], None]:
         """The same as server-sent events: queued, progress, coarse, then completed or failed."""
-        async for event in EventStream(self.generator, GenerateRequest(**fields), calls.current()):
-            yield event.decode()
+        async for event in stream(self.generator, GenerateRequest(**fields), calls.current()):
+            yield event
 
     @bentoml.api(input_spec=BatchRequest, output_spec=BatchResults)
     async def batch_generate(self, **fields: Any) -> Response:

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from api.errors import BodyTimeout, BodyTooLarge, ClientGone
+from models.errors import XCubeError
 
 Receive = Any
 Message = MutableMapping[str, Any]
@@ -32,6 +33,8 @@ class Call:
         """Set when the client has closed its connection."""
         self.headers: dict[str, str] = {}
         """Headers for the answer."""
+        self.refused: XCubeError | None = None
+        """Why there is an error instead of the stream that the service's framework has begun."""
         self.parameters: dict[str, Any] | None = None
         """What the request's line in the log says about its body."""
 

@@ -110,6 +110,10 @@ class _Answer:
         self.code: str | None = None
 
     async def send(self, message: Message) -> None:
+        if self._call.refused is not None:
+            if message["type"] == "http.response.start":
+                await self.problem(problem_of(self._call.refused))
+            return
         if message["type"] == "http.response.start":
             headers = MutableHeaders(raw=message.setdefault("headers", []))
             headers["X-Request-ID"] = self._call.id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Annotated, Any
 
 import bentoml
@@ -14,7 +15,7 @@ from api.call import Call
 from api.errors import problem_of
 from api.generation.generator import Generator, Timings
 from api.http.negotiation import negotiate
-from api.http.streaming import EVENTS, EventStream, wants_events
+from api.http.streaming import EVENTS, HEADERS, EventStream, wants_events
 from api.schemas import GenerateRequest
 from api.telemetry import metrics
 from formats import FORMATS, Format
@@ -53,8 +54,18 @@ async def _events(generator: Generator, request: GenerateRequest, call: Call) ->
     stream = EventStream(generator, request, call)
     if error := await stream.refusal():
         raise error
-    call.headers |= {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    call.headers |= HEADERS
     return StreamingResponse(stream, media_type=EVENTS)
+
+
+async def stream(generator: Generator, request: GenerateRequest, call: Call) -> AsyncGenerator[str, None]:
+    """The answer to POST /generate_stream. BentoML has begun its answer by then: the gate tells what was refused."""
+    events = EventStream(generator, request, call)
+    call.refused = await events.refusal()
+    if call.refused is None:
+        call.headers |= HEADERS
+        async for event in events:
+            yield event.decode()
 
 
 async def _file(generator: Generator, request: GenerateRequest, call: Call, format_: Format) -> Response:

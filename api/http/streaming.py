@@ -1,13 +1,14 @@
 """A generation as server-sent events: `queued`, `progress`, `coarse`, `warning`, then `completed` or `failed`.
 
-https://html.spec.whatwg.org/multipage/server-sent-events.html; every event's data is one JSON object on one line.
+https://html.spec.whatwg.org/multipage/server-sent-events.html; every event's data is one JSON object. A long one has
+several `data:` lines, which readers join with line breaks: many readers of lines refuse those of 64 KB and more.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import orjson
 
@@ -22,6 +23,11 @@ from models.errors import XCubeError
 from models.shape import Voxels
 
 EVENTS = "text/event-stream"
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""They keep proxies from collecting events before they pass them on."""
+LONGEST_LINE = 32 * 1024
+"""Bytes of a line with its field's name, without the line break."""
+_DATA = b"data: "
 HEARTBEAT_SECONDS = 10.0
 HEARTBEAT = b": alive\n\n"
 
@@ -76,22 +82,22 @@ class EventStream:
         except Exception as error:
             problem = problem_of(error)
             metrics.problem(problem.code)
-            return _event("failed", problem.body())
+            return event_text("failed", problem.body())
         # Headers have left long ago, and `completed` has the body of POST /generate, which has no place for them.
-        warning = _event("warning", orjson.dumps({"warnings": result.warnings})) if result.warnings else b""
-        return warning + _event("completed", body)
+        warning = event_text("warning", orjson.dumps({"warnings": result.warnings})) if result.warnings else b""
+        return warning + event_text("completed", body)
 
     async def _encode(self, event: Event) -> bytes:
         match event:
             case Queued():
-                return _event("queued", orjson.dumps({"position": event.position}))
+                return event_text("queued", orjson.dumps({"position": event.position}))
             case Stepped():
                 left = None if event.seconds_left is None else round(event.seconds_left, 3)
                 values = {"stage": event.progress.stage, "step": event.progress.step, "steps": event.progress.steps}
-                return _event("progress", orjson.dumps({**values, "seconds_left": left}))
+                return event_text("progress", orjson.dumps({**values, "seconds_left": left}))
             case CoarseMade():
                 seed = int(self._call.headers["X-Seed"])
-                return _event(
+                return event_text(
                     "coarse", await asyncio.to_thread(write_coarse_json, Voxels.from_bytes(event.voxels), seed)
                 )
 
@@ -102,5 +108,19 @@ def wants_events(call: Call) -> bool:
     return call.format is None and EVENTS in kinds
 
 
-def _event(name: str, data: bytes) -> bytes:
-    return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
+def event_text(name: str, data: bytes) -> bytes:
+    """One event as it is sent: its name, and its data, JSON text without a line break."""
+    lines = [b"event: " + name.encode(), *(_DATA + line for line in _lines(data))]
+    return b"\n".join(lines) + b"\n\n"
+
+
+def _lines(data: bytes) -> Iterator[bytes]:
+    """JSON text in lines of limited length. They end between two points, where JSON allows white space.
+
+    Only shapes are so long, and a shape's text has no strings that could hold what looks like two points.
+    """
+    longest, start = LONGEST_LINE - len(_DATA), 0
+    while len(data) - start > longest and (gap := data.rfind(b"],[", start, start + longest)) >= 0:
+        yield data[start : gap + 2]
+        start = gap + 2
+    yield data[start:]

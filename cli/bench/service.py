@@ -136,7 +136,7 @@ def _long(url: str) -> Iterator[None]:
         ) as answer:
             answer.raise_for_status()
             for line in answer.iter_lines():
-                if line.startswith("data:") and json.loads(line[5:]).get("step"):
+                if line.startswith('data: {"stage"') and json.loads(line[5:])["step"]:
                     begun.set()
                 if over.is_set():
                     return

@@ -154,7 +154,7 @@ class Service:
         warnings: tuple[str, ...] = ()
         for name, data in read_events(self._in_time(answer.iter_bytes(), end)):
             if name == "completed":
-                return Shape(data, int(answer.headers["X-Seed"]), warnings)
+                return Shape(data.replace(b"\n", b""), int(answer.headers["X-Seed"]), warnings)
             content = json.loads(data)
             if name == "failed":
                 raise GenerateError(content["error"], content["code"])
@@ -204,9 +204,10 @@ def read_events(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
             lines = bytes(buffer[:end]).split(b"\n")
             del buffer[: end + 2]
             start = 0
-            fields = dict(line.split(b": ", 1) for line in lines if line and not line.startswith(b":"))
-            if b"event" in fields:
-                yield fields[b"event"].decode(), fields[b"data"]
+            fields = [line.split(b": ", 1) for line in lines if line and not line.startswith(b":")]
+            data = b"\n".join(text for name, text in fields if name == b"data")
+            for event in (text.decode() for name, text in fields if name == b"event"):
+                yield event, data
 
 
 def _authorization(key: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.shared("server")
 
 Events = list[tuple[str, dict[str, Any]]]
 ACCEPT = {"Accept": "text/event-stream"}
+STREAMS = [("/generate", ACCEPT), ("/generate_stream", {})]
 
 
 def parse(text: str) -> Events:
@@ -27,8 +28,8 @@ def parse(text: str) -> Events:
     for block in text.split("\n\n"):
         lines = [line.split(": ", 1) for line in block.splitlines() if not line.startswith(":")]
         if lines:
-            fields = dict(lines)
-            events.append((fields["event"], json.loads(fields["data"])))
+            data = "\n".join(text for name, text in lines if name == "data")
+            events.append((dict(lines)["event"], json.loads(data)))
     return events
 
 
@@ -87,8 +88,18 @@ def test_bentomls_client_streams_the_same_events(server: Server) -> None:
     assert dict(events)["completed"] == server.generate().json()
 
 
-def test_a_request_that_is_refused_gets_a_status_and_no_stream(server: Server) -> None:
-    assert_error(server.post("/generate", json={"prompt": ""}, headers=ACCEPT), 400, "invalid_request")
+@pytest.mark.parametrize(("path", "headers"), STREAMS)
+def test_a_request_that_is_refused_gets_a_status_and_no_stream(
+    server: Server, path: str, headers: dict[str, str]
+) -> None:
+    assert_error(server.post(path, json={"prompt": ""}, headers=headers), 400, "invalid_request")
+
+
+@pytest.mark.parametrize(("path", "headers"), STREAMS)
+def test_no_proxy_and_no_cache_keeps_a_stream_back(server: Server, path: str, headers: dict[str, str]) -> None:
+    answer = server.post(path, json={"prompt": "a chair", "ddim_steps": 1, "seed": 1}, headers=headers)
+    assert answer.headers["x-accel-buffering"] == "no"
+    assert answer.headers["cache-control"] == "no-store"
 
 
 def test_who_waits_sees_the_queue_get_shorter(single: Server) -> None:
@@ -101,8 +112,10 @@ def test_who_waits_sees_the_queue_get_shorter(single: Server) -> None:
             wait_for(lambda: value(single, "xcube_requests_waiting") == 1)
             third = pool.submit(stream, single)
             wait_for(lambda: value(single, "xcube_requests_waiting") == 2)
-            full = single.post("/generate", json={"prompt": "x"}, headers=ACCEPT)
-            assert_error(full, 429, "queue_full")
+            for path, headers in STREAMS:
+                full = single.post(path, json={"prompt": "x"}, headers=headers)
+                assert_error(full, 429, "queue_full")
+                assert int(full.headers["retry-after"]) > 0
         positions = [event["position"] for name, event in third.result() if name == "queued"]
         assert positions == [2, 1, 0]
         assert second.result().status_code == 200

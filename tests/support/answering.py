@@ -96,5 +96,6 @@ def answering() -> Iterator[Server]:
 
 
 def stream(events: list[tuple[str, Any]]) -> bytes:
-    texts = [f"event: {name}\ndata: {json.dumps(data)}\n\n" for name, data in events]
+    lines = [(name, json.dumps(data, indent=1).split("\n")) for name, data in events]
+    texts = [f"event: {name}\n" + "".join(f"data: {line}\n" for line in data) + "\n" for name, data in lines]
     return ": alive\n\n".join(texts).encode()

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from api.http.negotiation import negotiate
+from api.http.streaming import event_text
 from api.http.web_page import page_or, ui_routes
 from formats.json_text import write_json
 from models.shape import Shape
@@ -85,7 +86,7 @@ class Replay:
                         await asyncio.sleep(self.pause)
             if self.result.warnings:
                 yield event("warning", {"warnings": self.result.warnings})
-            yield b"event: completed\ndata: " + write_json(self.result) + b"\n\n"
+            yield event_text("completed", write_json(self.result))
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
