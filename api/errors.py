@@ -212,20 +212,21 @@ def error_of_code(code: str, text: str) -> XCubeError:
     return rule.exception(text) if rule else XCubeError(text)
 
 
-def problem_of_status(status: int, path: str) -> Problem:
+def problem_of_status(status: int, path: str, prefix: str = "") -> Problem:
     """The problem for an error that the framework answered.
 
     Args:
         status: HTTP status of that answer, 400 or above.
         path: Path that was asked for.
+        prefix: Under which a proxy serves the service.
     """
-    shown = path[:80]
+    shown = f"{prefix}{path}"[:80]
     match status:
         case 404:
-            return problem_of(NotFound(f"There is nothing at {shown}: see / for the paths that exist."))
+            return problem_of(NotFound(f"There is nothing at {shown}: see {prefix}/ for the paths that exist."))
         case 405:
             return problem_of(
-                MethodNotAllowed(f"{shown} does not support this method: see /docs for those it supports.")
+                MethodNotAllowed(f"{shown} does not support this method: see {prefix}/docs for those it supports.")
             )
         case 415:
             return problem_of(UnsupportedMediaType("Send the body as application/json."))
@@ -234,6 +235,6 @@ def problem_of_status(status: int, path: str) -> Problem:
         case 504:
             return problem_of(DeadlinePassed("The request took too long and was stopped: ask for fewer steps."))
         case _ if status < 500:
-            return problem_of(InvalidRequest("The request is not what this path expects: see /docs."))
+            return problem_of(InvalidRequest(f"The request is not what this path expects: see {prefix}/docs."))
         case _:
             return problem_of(RuntimeError())

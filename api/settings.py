@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.model_set import read_model_set
+from api.networks import networks_of
 from api.process.cores import usable_cores
 from models.errors import ConfigError
 
@@ -32,6 +33,15 @@ class Settings(BaseSettings):
 
     host: str = Field(default="0.0.0.0", description="address to listen on")
     port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
+    root_path: str = Field(
+        default="",
+        pattern=r"^((/[A-Za-z0-9._~-]+)+/?)?$",
+        description="path under which a proxy serves the service, such as `/xcube`",
+    )
+    trusted_proxies: str = Field(
+        default="",
+        description="addresses or networks of proxies whose `X-Forwarded-*` headers are believed, separated by commas",
+    )
     workers: int = Field(default=1, ge=1, le=64, description="number of HTTP processes")
 
     checkpoint_dir: Path = Field(default=Path("checkpoints"), description="folder that checkpoints are imported from")
@@ -115,6 +125,20 @@ class Settings(BaseSettings):
             ip_address(value)
         except ValueError:
             raise ValueError("must be an IP address such as 0.0.0.0 or ::") from None
+        return value
+
+    @field_validator("root_path")
+    @classmethod
+    def _path_without_a_last_slash(cls, value: str) -> str:
+        return value.rstrip("/")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _proxies_are_networks(cls, value: str) -> str:
+        try:
+            networks_of(value)
+        except ValueError:
+            raise ValueError("should name addresses or networks such as 10.0.0.0/8, separated by commas") from None
         return value
 
     @field_validator("config")

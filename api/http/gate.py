@@ -14,8 +14,10 @@ from starlette.middleware.cors import CORSMiddleware
 from api.call import Call, Message, Receive, read_body, replay, set_current, watch_connection
 from api.errors import BodyTooLarge, ClientGone, Problem, UnsupportedMediaType, problem_of, problem_of_status
 from api.http.auth import ApiKey
+from api.http.forwarded import Forwarded, location, prefix_of
 from api.http.headers import cors, secure
 from api.http.routes import body_of, route_of
+from api.networks import networks_of
 from api.schemas import parse
 from api.settings import Settings
 from api.telemetry import logs, metrics
@@ -51,7 +53,7 @@ class Gate:
         query = QueryParams(scope["query_string"])
         call = Call(headers.get("x-request-id"), headers.get("accept"), query.get("format"))
         set_current(call)
-        answer = _Answer(send, call, scope["path"])
+        answer = _Answer(send, call, scope)
         watcher: asyncio.Task[None] | None = None
         try:
             self.key.check(scope["method"], scope["path"], headers)
@@ -98,10 +100,10 @@ class Gate:
 class _Answer:
     """The way back: adds the call's headers, and replaces the body of an error that is not in our form yet."""
 
-    def __init__(self, send: Send, call: Call, path: str) -> None:
+    def __init__(self, send: Send, call: Call, scope: Scope) -> None:
         self._send = send
         self._call = call
-        self._path = path
+        self._scope = scope
         self._held: Message | None = None
         self._body = bytearray()
         self.started = False
@@ -140,7 +142,7 @@ class _Answer:
     async def _send_error(self, held: Message) -> None:
         body = bytes(self._body)
         if not _is_ours(body):
-            body = problem_of_status(held["status"], self._path).body()
+            body = problem_of_status(held["status"], self._scope["path"], prefix_of(self._scope)).body()
         await self._write(held["status"], MutableHeaders(raw=held["headers"]), body)
 
     async def _write(self, status: int, headers: MutableHeaders, body: bytes) -> None:
@@ -155,7 +157,10 @@ class _Answer:
             await self._forward_body(message.get("body", b""), more=message.get("more_body", False))
             return
         if message["type"] == "http.response.start":
-            secure(MutableHeaders(raw=message["headers"]))
+            headers = MutableHeaders(raw=message["headers"])
+            secure(headers)
+            if "location" in headers:
+                headers["Location"] = location(self._scope, headers["location"])
             self.status = message["status"]
         await self._send(message)
 
@@ -185,6 +190,8 @@ def _with_length(scope: Scope, length: int) -> Scope:
 
 def guard(service: Any, settings: Settings) -> None:
     """Puts the gate in front of the HTTP service, and the answers to browsers' questions about other origins."""
+    proxies = networks_of(settings.trusted_proxies)
+    service.add_asgi_middleware(Forwarded, prefix=settings.root_path, proxies=proxies)
     if settings.cors_origins:  # first: it answers preflights, which have no key, and adds to errors what browsers need
         service.add_asgi_middleware(CORSMiddleware, **cors(settings.cors_origins))
     key = ApiKey(settings.api_key, everywhere=settings.api_key_everywhere)

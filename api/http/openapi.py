@@ -57,12 +57,13 @@ _KEY = {
 }
 
 
-def document(version: str, infrastructure: Mapping[str, Any]) -> dict[str, Any]:
+def document(version: str, infrastructure: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The document, OpenAPI 3.1.
 
     Args:
         version: Version of the service.
         infrastructure: Paths that BentoML documents by itself; only its GET routes (probes, metrics) are taken over.
+        prefix: Under which a proxy serves the service. Where none is known, the paths begin where the document lies.
     """
     kinds: list[type[BaseModel]] = [GenerateRequest, BatchRequest, Health, ErrorBody]
     _, schemas = models_json_schema([(kind, "validation") for kind in kinds], ref_template=_REF.format(name="{model}"))
@@ -70,6 +71,7 @@ def document(version: str, infrastructure: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "XCube", "version": version, "description": "Text to 3-D voxels."},
+        "servers": [{"url": prefix or "."}],
         "paths": paths | _generating() | _jobs() | _pages(),
         "components": {"schemas": {**schemas["$defs"], **ANSWERS}},
     }

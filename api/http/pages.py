@@ -14,6 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from api.errors import problem_of
+from api.http.forwarded import prefix_of
 from api.http.job_routes import JobRoutes
 from api.http.openapi import document
 from api.http.web_page import page_or, ui_routes
@@ -24,6 +25,14 @@ from models.errors import XCubeError
 from models.version import service_version
 
 STATIC = Path(__file__).parent / "static"
+_LINKS = {
+    "generate": "/generate",
+    "ui": "/ui/",
+    "docs": "/docs",
+    "redoc": "/redoc",
+    "openapi": "/openapi.json",
+    "health": "/health",
+}
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
     "worker-src 'self' blob:; frame-ancestors 'none'"
@@ -62,16 +71,15 @@ class Pages:
         """
         self._status, self._jobs.jobs, self._infrastructure = status, jobs, infrastructure
 
-    async def _index(self, _: Request) -> Response:
-        links = {"ui": "/ui/", "docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json", "health": "/health"}
+    async def _index(self, request: Request) -> Response:
         about = {"name": "xcube", "version": service_version(), "models": self._status().model_set or None}
-        return _json({**about, "generate": "/generate", **links})
+        return _json({**about, **{name: prefix_of(request.scope) + path for name, path in _LINKS.items()}})
 
     async def _health(self, _: Request) -> Response:
         return _json(self._status().health.model_dump())
 
-    async def _openapi(self, _: Request) -> Response:
-        return _json(document(service_version(), self._infrastructure()))
+    async def _openapi(self, request: Request) -> Response:
+        return _json(document(service_version(), self._infrastructure(), prefix_of(request.scope)))
 
     def _page(self, name: str) -> Callable[[Request], Any]:
         async def page(_: Request) -> Response:

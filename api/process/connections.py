@@ -7,6 +7,7 @@ anything else, and BentoML passes it no protocol: hence `use`, which replaces th
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from api.process.crowd import probes_alone
 from api.process.places import Places
 
 _NETWORK = (socket.AF_INET, socket.AF_INET6)
+_UVICORN_S_PROXIES = "FORWARDED_ALLOW_IPS"
+"""uvicorn believes the proxies in this variable, and without it every process of this machine; we look after them."""
 OPTION = "--timeout-keep-alive"
 """BentoML's option, which wins over our setting where it is given."""
 
@@ -158,6 +161,7 @@ def use(keep_alive: float, places: Places) -> None:
     Connection.limits = Limits(keep_alive=None if OPTION in sys.argv else keep_alive)
     Connection.places = places
     HTTP_PROTOCOLS["auto"] = f"{__name__}:{Connection.__name__}"
+    os.environ[_UVICORN_S_PROXIES] = ""
     LOOP_FACTORIES["auto"] = f"{accepting.__name__}:{accepting.loop_factory.__name__}"
 
 

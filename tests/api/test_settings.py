@@ -46,6 +46,10 @@ def test_variables_are_read_and_empty_ones_count_as_unset(monkeypatch: pytest.Mo
         ("XCUBE_THREADS", "-1"),
         ("XCUBE_MAX_QUEUE", "many"),
         ("XCUBE_MAX_VOXELS", "0"),
+        ("XCUBE_TRUSTED_PROXIES", "10.0.0.0/8, proxy.example"),
+        ("XCUBE_ROOT_PATH", "xcube"),
+        ("XCUBE_ROOT_PATH", "//evil.example"),
+        ("XCUBE_ROOT_PATH", "/a b"),
     ],
 )
 def test_a_bad_value_is_one_sentence_that_names_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:

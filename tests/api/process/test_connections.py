@@ -340,11 +340,13 @@ def test_uvicorn_takes_our_protocol_and_bentoml_s_option_wins(
     monkeypatch.setattr(Connection, "places", Places())
     monkeypatch.setitem(HTTP_PROTOCOLS, "auto", "uvicorn.protocols.http.h11_impl:H11Protocol")
     monkeypatch.setitem(LOOP_FACTORIES, "auto", "uvicorn.loops.auto:auto_loop_factory")
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
     places = Places(5)
     connections.use(75, places)
     config = uvicorn.Config(app)
     config.load()
     assert config.http_protocol_class is Connection
     assert config.get_loop_factory() is Loop
+    assert config.forwarded_allow_ips == "", "uvicorn believes no proxy"
     assert Connection.limits == Limits(keep_alive=seconds)
     assert Connection.places is places
