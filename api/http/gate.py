@@ -13,10 +13,11 @@ from starlette.middleware.cors import CORSMiddleware
 
 from api.call import Call, Message, Receive, read_body, replay, set_current, watch_connection
 from api.errors import BodyTooLarge, ClientGone, Problem, UnsupportedMediaType, problem_of, problem_of_status
+from api.http.accept import accept_of
 from api.http.auth import ApiKey
 from api.http.forwarded import Forwarded, location, prefix_of
 from api.http.headers import cors, secure
-from api.http.routes import body_of, route_of
+from api.http.routes import body_of, methods_of, route_of
 from api.networks import networks_of
 from api.schemas import parse
 from api.settings import Settings
@@ -51,7 +52,7 @@ class Gate:
             return
         headers = Headers(scope=scope)
         query = QueryParams(scope["query_string"])
-        call = Call(headers.get("x-request-id"), headers.get("accept"), query.get("format"))
+        call = Call(headers.get("x-request-id"), accept_of(headers), query.get("format"))
         set_current(call)
         answer = _Answer(send, call, scope)
         watcher: asyncio.Task[None] | None = None
@@ -140,10 +141,12 @@ class _Answer:
         await self._write(problem.status, headers, problem.body())
 
     async def _send_error(self, held: Message) -> None:
-        body = bytes(self._body)
+        headers, body = MutableHeaders(raw=held["headers"]), bytes(self._body)
+        if held["status"] == 405:
+            headers["Allow"] = ", ".join(methods_of(self._scope["path"]))
         if not _is_ours(body):
             body = problem_of_status(held["status"], self._scope["path"], prefix_of(self._scope)).body()
-        await self._write(held["status"], MutableHeaders(raw=held["headers"]), body)
+        await self._write(held["status"], headers, body)
 
     async def _write(self, status: int, headers: MutableHeaders, body: bytes) -> None:
         headers["Content-Type"] = "application/json"

@@ -11,6 +11,7 @@ from api.process.probes import PROBES
 from api.schemas import BatchRequest, GenerateRequest, NoParameters
 
 Access = Literal["key", "open", "page"]
+READ = ("GET", "HEAD")
 OTHER = "other"
 """The label in metrics of all paths that the service does not have."""
 
@@ -25,12 +26,14 @@ class Route:
             behind the gate reads the body, if there is one.
         access: `key` asks for the API key wherever one is set, `open` only with XCUBE_API_KEY_EVERYWHERE. `page` lets
             everybody read: a browser cannot send a key when it opens a page, and these files hold no secret.
+        methods: Those of the path itself.
         quiet: Whether machines call it every few seconds, so that the log tells of failures alone.
     """
 
     path: str
     body: type[BaseModel] | None = None
     access: Access = "key"
+    methods: tuple[str, ...] = READ
     quiet: bool = False
 
     def is_open(self, method: str, path: str, *, everywhere: bool) -> bool:
@@ -47,11 +50,11 @@ class Route:
 
 
 ROUTES = (
-    Route("/generate", GenerateRequest),
-    Route("/generate_stream", GenerateRequest),
-    Route("/batch_generate", BatchRequest),
-    Route("/jobs", GenerateRequest),
-    Route("/health", NoParameters, access="open", quiet=True),
+    Route("/generate", GenerateRequest, methods=("POST",)),
+    Route("/generate_stream", GenerateRequest, methods=("POST",)),
+    Route("/batch_generate", BatchRequest, methods=("POST",)),
+    Route("/jobs", GenerateRequest, methods=("POST",)),
+    Route("/health", NoParameters, access="open", methods=(*READ, "POST"), quiet=True),
     *(Route(path, access="open", quiet=True) for path in PROBES),
     Route("/ui", access="page"),
     *(Route(path) for path in ("/", "/docs", "/redoc", "/static", "/openapi.json", "/docs.json", "/schema.json")),
@@ -70,3 +73,12 @@ def body_of(method: str, path: str) -> type[BaseModel] | None:
     """What the body of a request has to be; None where the gate does not read it."""
     route = route_of(path)
     return route.body if method == "POST" and path == route.path else None
+
+
+def methods_of(path: str) -> tuple[str, ...]:
+    """The methods that a path has, for the header Allow: GET and POST of one path are answered in different places."""
+    route = route_of(path)
+    if path == route.path:
+        return route.methods
+    is_job = route.path == "/jobs" and path.count("/") == 2
+    return (*READ, "DELETE") if is_job else READ

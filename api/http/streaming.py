@@ -16,8 +16,10 @@ from api.call import Call
 from api.errors import problem_of
 from api.generation.events import CoarseMade, Event, Queued, Stepped
 from api.generation.generator import Generator, Timings
+from api.http.accept import prefers
 from api.schemas import GenerateRequest
 from api.telemetry import metrics
+from formats import FORMATS
 from formats.json_text import write_coarse_json, write_json
 from models.errors import XCubeError
 from models.shape import Voxels
@@ -103,9 +105,8 @@ class EventStream:
 
 
 def wants_events(call: Call) -> bool:
-    """Whether a client asked for events instead of a result."""
-    kinds = [part.partition(";")[0].strip().lower() for part in (call.accept or "").split(",")]
-    return call.format is None and EVENTS in kinds
+    """Whether a client asked for events rather than for a result."""
+    return call.format is None and prefers(call.accept, EVENTS, (format_.media_type for format_ in FORMATS))
 
 
 def event_text(name: str, data: bytes) -> bytes:

@@ -12,6 +12,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from api.http.accept import accept_of, prefers
+
 FILES = Path(__file__).parent / "ui"
 # Systems disagree about these, and a browser runs no module of another type.
 _MEDIA_TYPES = {
@@ -26,6 +28,7 @@ _POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _DAY = 86_400
+_HTML = "text/html"
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -56,7 +59,7 @@ def page_or(index: Endpoint) -> Endpoint:
     """An endpoint for `/`: browsers, which ask for HTML, are sent to the page; all others get `index`."""
 
     async def endpoint(request: Request) -> Response:
-        if "text/html" in request.headers.get("accept", ""):
+        if prefers(accept_of(request.headers), _HTML, ["application/json"]):
             response = await _to_page(request)
         else:
             response = await index(request)

@@ -21,6 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from api.errors import InvalidRequest, problem_of
 from api.process import accepting
 from api.process.crowd import probes_alone
+from api.process.http11 import ServerConnection
 from api.process.places import Places
 
 _NETWORK = (socket.AF_INET, socket.AF_INET6)
@@ -66,6 +67,7 @@ class Connection(H11Protocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.conn = ServerConnection(h11.SERVER)
         self._awaited: tuple[Phase | None, object] = (None, None)
         self._timer: asyncio.TimerHandle | None = None
 

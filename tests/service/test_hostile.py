@@ -140,6 +140,20 @@ def test_a_type_that_is_not_json_is_415(server: Server, path: str, kind: str) ->
     assert_object(answer)
 
 
+def test_a_wrong_method_is_told_all_right_ones_wherever_they_are_answered(server: Server) -> None:
+    paths = {path.replace("{id}", "x"): item for path, item in server.get("/openapi.json").json()["paths"].items()}
+    for path, item in {**paths, "/ui/": {"get": {}}, "/static/docs.js": {"get": {}}}.items():
+        answer = httpx.request("PATCH", server.url + path, timeout=60)
+        assert answer.status_code == 405, path
+        documented = {method.upper() for method in item if method != "parameters"}
+        allowed = set(answer.headers["allow"].split(", "))
+        assert allowed == documented | ({"HEAD"} if "GET" in documented else set()), path
+        for method in {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"} - allowed:
+            assert httpx.request(method, server.url + path, timeout=60).headers["allow"] == answer.headers["allow"], (
+                path
+            )
+
+
 def test_a_pickle_is_never_opened(server: Server, tmp_path: Path) -> None:
     witness = tmp_path / "opened"
     pickle = f"cposix\nsystem\n(S'touch {witness}'\ntR.".encode()

@@ -233,6 +233,31 @@ def test_a_body_that_breaks_after_the_answer_ends_the_connection_without_a_fault
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_a_body_whose_length_could_be_read_in_two_ways_is_refused_with_its_connection(head: bytes) -> None:
+    with served() as server, server.connect(head + b"0\r\n\r\n" + GET) as connection:
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [(b"http://host/livez", b"/livez"), (b"HTTPS://host:1/a/b?c=d", b"/a/b"), (b"http://host", b"/"),
+     (b"http://host?c=d", b"/"), (b"/http://host/x", b"/http://host/x")],
+)  # fmt: skip
+def test_a_url_in_absolute_form_means_its_path(target: bytes, path: bytes) -> None:
+    with served() as server, server.connect(GET.replace(b"/", target, 1)) as connection:
+        assert b"x-path: " + path + b"\r\n" in read_answer(connection)
+
+
 # What must stay open
 
 
