@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from api.model_set import read_model_set
 from api.networks import networks_of
+from api.origins import origins_of
 from api.process.cores import usable_cores
 from models.errors import ConfigError
 
@@ -140,6 +141,14 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("should name addresses or networks such as 10.0.0.0/8, separated by commas") from None
         return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_as_browsers_write_them(cls, value: str) -> str:
+        try:
+            return ",".join(origins_of(value))
+        except ValueError:
+            raise ValueError("should name origins such as https://example.org, separated by commas") from None
 
     @field_validator("config")
     @classmethod

@@ -9,14 +9,14 @@ from typing import Any
 import orjson
 from pydantic import BaseModel
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
-from starlette.middleware.cors import CORSMiddleware
 
 from api.call import Call, Message, Receive, read_body, replay, set_current, watch_connection
 from api.errors import BodyTooLarge, ClientGone, Problem, UnsupportedMediaType, problem_of, problem_of_status
 from api.http.accept import accept_of
 from api.http.auth import ApiKey
+from api.http.cors import Origins
 from api.http.forwarded import Forwarded, location, prefix_of
-from api.http.headers import cors, secure
+from api.http.headers import secure
 from api.http.routes import body_of, methods_of, route_of
 from api.networks import networks_of
 from api.schemas import parse
@@ -196,6 +196,6 @@ def guard(service: Any, settings: Settings) -> None:
     proxies = networks_of(settings.trusted_proxies)
     service.add_asgi_middleware(Forwarded, prefix=settings.root_path, proxies=proxies)
     if settings.cors_origins:  # first: it answers preflights, which have no key, and adds to errors what browsers need
-        service.add_asgi_middleware(CORSMiddleware, **cors(settings.cors_origins))
+        service.add_asgi_middleware(Origins, origins=settings.cors_origins)
     key = ApiKey(settings.api_key, everywhere=settings.api_key_everywhere)
     service.add_asgi_middleware(Gate, max_body_bytes=settings.max_body_bytes, key=key)

@@ -47,6 +47,12 @@ def test_variables_are_read_and_empty_ones_count_as_unset(monkeypatch: pytest.Mo
         ("XCUBE_MAX_QUEUE", "many"),
         ("XCUBE_MAX_VOXELS", "0"),
         ("XCUBE_TRUSTED_PROXIES", "10.0.0.0/8, proxy.example"),
+        ("XCUBE_CORS_ORIGINS", "example.org"),
+        ("XCUBE_CORS_ORIGINS", "https://one.example, https://two.example/app"),
+        ("XCUBE_CORS_ORIGINS", "https://*.example.org"),
+        ("XCUBE_CORS_ORIGINS", "https://user@example.org"),
+        ("XCUBE_CORS_ORIGINS", "https://example.org:port"),
+        ("XCUBE_CORS_ORIGINS", "null"),
         ("XCUBE_ROOT_PATH", "xcube"),
         ("XCUBE_ROOT_PATH", "//evil.example"),
         ("XCUBE_ROOT_PATH", "/a b"),
@@ -132,3 +138,19 @@ def test_every_setting_is_read_without_the_blanks_around_it(
 ) -> None:
     monkeypatch.setenv(name, value)
     assert getattr(read_settings(), name.removeprefix("XCUBE_").lower()) == expected
+
+
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [
+        ("https://example.org/", "https://example.org"),
+        ("HTTPS://Example.ORG:443", "https://example.org"),
+        ("http://localhost:3000/, https://[::1]:8443", "http://localhost:3000,https://[::1]:8443"),
+        ("http://example.org:443", "http://example.org:443"),
+        ("capacitor://localhost", "capacitor://localhost"),
+        ("*", "*"),
+    ],
+)
+def test_an_origin_is_what_browsers_send(monkeypatch: pytest.MonkeyPatch, named: str, meant: str) -> None:
+    monkeypatch.setenv("XCUBE_CORS_ORIGINS", named)
+    assert read_settings().cors_origins == meant
