@@ -49,6 +49,12 @@ _FORMAT = {
     "description": "file format; takes precedence over the header Accept",
 }
 _JOB_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+_SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "the service's API key"},
+    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "the same key"},
+}
+_SECURITY: list[dict[str, list[str]]] = [{}, {"bearer": []}, {"header": []}]
+"""Either of them, or none where the service has no key."""
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -72,8 +78,9 @@ def document(version: str, infrastructure: Mapping[str, Any], prefix: str = "") 
         "openapi": "3.1.0",
         "info": {"title": "XCube", "version": version, "description": "Text to 3-D voxels."},
         "servers": [{"url": prefix or "."}],
+        "security": _SECURITY,
         "paths": paths | _generating() | _jobs() | _pages(),
-        "components": {"schemas": {**schemas["$defs"], **ANSWERS}},
+        "components": {"securitySchemes": _SECURITY_SCHEMES, "schemas": {**schemas["$defs"], **ANSWERS}},
     }
 
 

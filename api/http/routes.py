@@ -56,8 +56,8 @@ ROUTES = (
     Route("/jobs", GenerateRequest, methods=("POST",)),
     Route("/health", NoParameters, access="open", methods=(*READ, "POST"), quiet=True),
     *(Route(path, access="open", quiet=True) for path in PROBES),
-    Route("/ui", access="page"),
-    *(Route(path) for path in ("/", "/docs", "/redoc", "/static", "/openapi.json", "/docs.json", "/schema.json")),
+    *(Route(path, access="page") for path in ("/ui", "/docs", "/redoc", "/static", "/openapi.json")),
+    *(Route(path) for path in ("/", "/docs.json", "/schema.json")),
 )
 _BY_PATH = {route.path: route for route in ROUTES}
 _UNKNOWN = Route(OTHER)

@@ -122,6 +122,10 @@ class Connection(H11Protocol):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
+    def _should_upgrade(self) -> bool:
+        """Never: there is no WebSocket here, and a request that offers one is a request like any other."""
+        return False
+
     def _phase(self) -> Phase | None:
         """What is awaited of the client; None while the service has its turn, or another protocol the connection."""
         if self.transport.is_closing() or self.transport.get_protocol() is not self:

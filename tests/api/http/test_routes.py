@@ -10,6 +10,7 @@ from api.http.routes import OTHER, ROUTES, body_of, route_of
 from api.process.probes import PROBES
 
 DOCUMENTED = document("0", {})["paths"]
+PAGES = {"/ui", "/docs", "/redoc", "/static", "/openapi.json"}
 PATHS = {route.path for route in ROUTES}
 
 
@@ -59,11 +60,11 @@ def test_machines_ask_without_the_key_unless_it_is_wanted_everywhere(path: str) 
 
 
 def test_the_pages_files_can_be_read_by_everybody_and_written_by_nobody_without_the_key() -> None:
-    for path in ("/ui", "/ui/", "/ui/app.js"):
+    for path in ("/ui", "/ui/", "/ui/app.js", "/docs", "/redoc", "/static/docs.js", "/openapi.json"):
         assert route_of(path).is_open("GET", path, everywhere=True)
         assert not route_of(path).is_open("POST", path, everywhere=False)
 
 
-@pytest.mark.parametrize("path", [*sorted(PATHS - {"/ui", "/health", *PROBES}), "/nothing", "/uix"])
+@pytest.mark.parametrize("path", [*sorted(PATHS - PAGES - {"/health", *PROBES}), "/nothing", "/uix"])
 def test_all_else_is_closed(path: str) -> None:
     assert not route_of(path).is_open("GET", path, everywhere=False)

@@ -233,6 +233,14 @@ def test_a_body_that_breaks_after_the_answer_ends_the_connection_without_a_fault
     assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
+def test_a_websocket_is_not_offered_and_its_request_is_one_like_any_other() -> None:
+    upgrade = (
+        b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n\r\n"
+    )
+    with served() as server, server.connect(GET.removesuffix(b"\r\n\r\n") + upgrade) as connection:
+        assert b"x-path: /\r\n" in read_answer(connection)
+
+
 @pytest.mark.parametrize(
     "head",
     [

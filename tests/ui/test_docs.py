@@ -1,0 +1,54 @@
+"""`/docs` in a browser: with a key, and under a prefix that only the proxy knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+from pydantic import SecretStr
+
+from api.http.auth import ApiKey
+from api.http.forwarded import Forwarded
+from api.http.gate import Gate
+from api.http.pages import Pages
+from tests.ui.conftest import serving
+
+KEY = "correct horse"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """The pages of a service with a key, behind a proxy that serves it under /xcube and does not say so."""
+    pages = Pages()
+    pages.connect(lambda: SimpleNamespace(model_set="demo"), SimpleNamespace(), dict)  # type: ignore[arg-type, return-value]
+    inner: Any = Forwarded(Gate(pages.app, 1000, ApiKey(SecretStr(KEY), everywhere=False)), "", ())
+
+    async def proxy(scope: Any, receive: Any, send: Any) -> None:
+        await inner({**scope, "path": scope["path"].removeprefix("/xcube")}, receive, send)
+
+    with serving(proxy) as address:
+        yield f"{address}xcube/docs"
+
+
+@pytest.mark.parametrize("field", ["#auth-bearer-value", "#api_key_value"], ids=["bearer", "header"])
+def test_a_reader_of_the_documentation_can_try_it_with_the_key(browser: Browser, url: str, field: str) -> None:
+    page = browser.new_page()
+    page.set_default_timeout(10_000)
+    page.goto(url)
+    index = page.locator("#operations-default-index")
+    index.locator(".opblock-summary-control").click()
+    index.get_by_role("button", name="Try it out").click()
+    index.get_by_role("button", name="Execute").click()
+    status = index.locator(".live-responses-table tbody .response-col_status").first
+    expect(status).to_contain_text("401")
+
+    page.locator(".auth-wrapper .authorize").first.click()
+    page.locator(field).fill(KEY)
+    page.locator("form", has=page.locator(field)).locator("button.authorize").click()
+    page.get_by_role("button", name="Close").first.click()
+    index.get_by_role("button", name="Execute").click()
+    expect(status).to_contain_text("200")
+    page.close()
