@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from api.errors import InvalidRequest
 
@@ -14,6 +27,7 @@ MAX_PROMPT = 1000
 MAX_STEPS = 1000
 MAX_ITEMS = 1024
 _NAMED_FIELDS = 20
+_PYDANTIC_S_WORDS = re.compile(r"^(Value error, |Input |String |List )| after validation, not \d+$")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -24,29 +38,55 @@ def _not_blank(value: str) -> str:
     return value
 
 
+def _whole(value: object) -> object:
+    """An integer that is written with a fraction or an exponent, as JSON and JSON Schema allow: ``5.0``, ``1e2``.
+
+    Beyond 2**53 such a number may be another one than the client wrote, and is left as it is.
+    """
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53 else value
+
+
+class _OrNull:
+    """Adds null to a field's published schema: the field means its default then."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"anyOf": [handler(schema), {"type": "null"}]}
+
+
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), AfterValidator(_not_blank)]
-Steps = Annotated[int, Field(ge=1, le=MAX_STEPS)]
+Steps = Annotated[int, Field(ge=1, le=MAX_STEPS), BeforeValidator(_whole)]
 GuidanceScale = Annotated[float, Field(ge=1.0, le=20.0)]
-Seed = Annotated[int, Field(ge=-(2**63), le=2**64 - 1)]
+Seed = Annotated[int, Field(ge=-(2**63), le=2**64 - 1), BeforeValidator(_whole)]
 
 
 class _Strict(BaseModel):
-    """Types are strict: ``"5"``, ``5.0`` and ``true`` are no integers. Fields that nobody knows are refused."""
+    """Types are strict: ``"5"``, ``5.5`` and ``true`` are no integers. Fields that nobody knows are refused."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class Parameters(_Strict):
-    """How a shape is generated, whatever it shows."""
+    """How a shape is generated, whatever it shows. A field that is null means the same as one that is left out."""
 
-    ddim_steps: Steps = Field(default=100, description="denoising steps in each stage")
-    guidance_scale: GuidanceScale = Field(
+    ddim_steps: Annotated[Steps, _OrNull()] = Field(default=100, description="denoising steps in each stage")
+    guidance_scale: Annotated[GuidanceScale, _OrNull()] = Field(
         default=7.5, description="s in pred + s * (pred - null), coarse stage only; 1.0 switches guidance off"
     )
     seed: Seed | None = Field(
         default=None, description="any signed or unsigned 64-bit integer; null draws one, and X-Seed tells which"
     )
-    use_fine: bool = Field(default=True, description="refine the coarse shape with the fine model")
+    use_fine: Annotated[bool, _OrNull()] = Field(
+        default=True, description="refine the coarse shape with the fine model"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_left_out(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {
+            name: value for name, value in values.items() if value is not None or name not in Parameters.model_fields
+        }
 
 
 class _OnePrompt(_Strict):
@@ -54,11 +94,11 @@ class _OnePrompt(_Strict):
 
 
 class GenerateRequest(Parameters, _OnePrompt):  # pydantic puts the fields of the last base first
-    """One shape to generate. Types are strict: ``"5"``, ``5.0`` and ``true`` are no integers."""
+    """One shape to generate. Types are strict: ``"5"``, ``5.5`` and ``true`` are no integers."""
 
 
 class BatchItem(_Strict):
-    """A prompt with parameters of its own; what it leaves out is shared with the others."""
+    """A prompt with parameters of its own; what it leaves out, or is null, is shared with the others."""
 
     prompt: Prompt
     ddim_steps: Steps | None = None
@@ -137,10 +177,29 @@ def parse(model: type[Model], body: bytes) -> Model:
     try:
         return TypeAdapter(model).validate_python(value)
     except ValidationError as error:
-        faults = [_fault(one["loc"], one["type"], one["msg"]) for one in error.errors(include_url=False)]
+        told = (_of_item(value, one["loc"], one["type"], one["msg"]) for one in error.errors(include_url=False))
+        faults = list(dict.fromkeys(_fault(*one) for one in told if one is not None))
     shown = "; ".join(faults[:_NAMED_FIELDS])
     more = f"; and {len(faults) - _NAMED_FIELDS} more" if len(faults) > _NAMED_FIELDS else ""
     raise InvalidRequest(f"{shown}{more}: correct the request; /docs lists every field.")
+
+
+Fault = tuple[tuple[int | str, ...], str, str]
+
+
+def _of_item(value: dict[str, Any], location: tuple[int | str, ...], kind: str, message: str) -> Fault | None:
+    """A fault as it is told; None for one in the other of the two forms that an item of a batch may have.
+
+    pydantic tells the faults of both, under names of its own.
+    """
+    match location:
+        case ("prompts", int(index), form, *rest):
+            item, place = value["prompts"][index], ("prompts", index, *rest)
+            if not isinstance(item, str | dict):
+                return place[:2], "neither", "should be a string, or an object with a prompt"
+            return (place, kind, message) if isinstance(item, dict) == (form == BatchItem.__name__) else None
+        case _:
+            return location, kind, message
 
 
 def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:
@@ -151,4 +210,4 @@ def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:
         case "extra_forbidden":
             return f"{name} is not a known field"
         case _:
-            return f"{name} {message.removeprefix('Value error, ').removeprefix('Input ').removeprefix('String ')}"
+            return f"{name} {_PYDANTIC_S_WORDS.sub('', message)}"

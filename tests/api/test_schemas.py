@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api.errors import InvalidRequest
-from api.schemas import GenerateRequest, NoParameters, parse, random_seed
+from api.schemas import BatchRequest, GenerateRequest, NoParameters, parse, random_seed
 
 
 def faults(body: bytes) -> str:
@@ -27,7 +27,9 @@ def test_any_i64_or_u64_is_a_seed(seed: int) -> None:
     assert parse(GenerateRequest, b'{"prompt": "x", "seed": %d}' % seed).seed == seed
 
 
-@pytest.mark.parametrize("seed", [b"-9223372036854775809", b"18446744073709551616", b"1e400", b"1.5", b"true", b'"1"'])
+@pytest.mark.parametrize(
+    "seed", [b"-9223372036854775809", b"18446744073709551616", b"1e400", b"1.5", b"1e19", b"true", b'"1"']
+)
 def test_other_seeds_are_refused(seed: bytes) -> None:
     faults(b'{"prompt": "x", "seed": ' + seed + b"}")
 
@@ -36,9 +38,9 @@ def test_other_seeds_are_refused(seed: bytes) -> None:
     ("field", "values"),
     [
         ("prompt", [b'""', b'" \\t\\n"', b"null", b"5", b'["a"]', b'"' + b"x" * 1001 + b'"']),
-        ("ddim_steps", [b"0", b"1001", b"true", b'"5"', b"5.0", b"null"]),
-        ("guidance_scale", [b"0.99", b"20.01", b"true", b'"2"', b"null", b"[2]"]),
-        ("use_fine", [b"1", b'"true"', b"null"]),
+        ("ddim_steps", [b"0", b"1001", b"true", b'"5"', b"5.5", b"1e4", b"0.0"]),
+        ("guidance_scale", [b"0.99", b"20.01", b"true", b'"2"', b"[2]"]),
+        ("use_fine", [b"1", b'"true"']),
     ],
 )
 def test_a_value_of_a_wrong_type_or_range_is_refused_by_name(field: str, values: list[bytes]) -> None:
@@ -97,3 +99,60 @@ def test_a_call_without_parameters_takes_an_empty_object_only() -> None:
     parse(NoParameters, b"")
     with pytest.raises(InvalidRequest):
         parse(NoParameters, b'{"x": 1}')
+
+
+# What a client may write in several ways
+
+NULLS = b'"ddim_steps": null, "guidance_scale": null, "seed": null, "use_fine": null'
+
+
+def test_null_means_the_default_in_every_request() -> None:
+    default = GenerateRequest(prompt="x")
+    assert parse(GenerateRequest, b'{"prompt": "x", ' + NULLS + b"}") == default
+    assert parse(BatchRequest, b'{"prompts": ["x", {"prompt": "x", ' + NULLS + b"}], " + NULLS + b"}").requests() == [
+        default,
+        default,
+    ]
+    shared = parse(BatchRequest, b'{"prompts": [{"prompt": "x", ' + NULLS + b'}], "ddim_steps": 7}')
+    assert shared.requests() == [GenerateRequest(prompt="x", ddim_steps=7)], "null leaves out, so the shared one counts"
+
+
+def test_the_published_schema_allows_null_wherever_a_default_is() -> None:
+    for model in (GenerateRequest, BatchRequest):
+        for name, field in model.model_json_schema()["properties"].items():
+            assert ("default" in field) == ({"type": "null"} in field.get("anyOf", [])), name
+
+
+@pytest.mark.parametrize("steps", [b"5", b"5.0", b"0.5e1", b"50E-1"])
+def test_an_integer_may_be_written_in_every_way_that_json_schema_calls_one(steps: bytes) -> None:
+    assert parse(GenerateRequest, b'{"prompt": "x", "ddim_steps": ' + steps + b', "seed": 3.0}').ddim_steps == 5
+    assert (
+        parse(BatchRequest, b'{"prompts": [{"prompt": "x", "ddim_steps": ' + steps + b"}]}").requests()[0].ddim_steps
+        == 5
+    )
+
+
+def test_integers_are_published_with_their_range() -> None:
+    steps, _ = GenerateRequest.model_json_schema()["properties"]["ddim_steps"]["anyOf"]
+    assert steps == {"type": "integer", "minimum": 1, "maximum": 1000}
+
+
+@pytest.mark.parametrize(
+    ("prompts", "fault"),
+    [
+        (b'[""]', "prompts.0 should have at least 1 character"),
+        (b'["x", " "]', "prompts.1 should not be blank"),
+        (b'[{"prompt": ""}]', "prompts.0.prompt should have at least 1 character"),
+        (b"[{}]", "prompts.0.prompt is missing"),
+        (b'[{"prompt": "x", "ddim_steps": 0}]', "prompts.0.ddim_steps should be greater than or equal to 1"),
+        (b'[{"prompt": "x", "text": 1}]', "prompts.0.text is not a known field"),
+        (b"[5]", "prompts.0 should be a string, or an object with a prompt"),
+        (b"[null]", "prompts.0 should be a string, or an object with a prompt"),
+        (b"[]", "prompts should have at least 1 item"),
+        (b'"x"', "prompts should be a valid list"),
+    ],
+)
+def test_a_fault_in_a_batch_is_told_once_and_as_in_a_request_of_its_own(prompts: bytes, fault: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        parse(BatchRequest, b'{"prompts": ' + prompts + b"}")
+    assert str(caught.value) == f"{fault}: correct the request; /docs lists every field."

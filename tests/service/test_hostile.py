@@ -60,26 +60,24 @@ REFUSED = {
     "-1e400": body_with(guidance_scale="-1e400"),
     "NaN": body_with(guidance_scale="NaN"),
     "Infinity": body_with(guidance_scale="Infinity"),
-    "guidance null": body_with(guidance_scale="null"),
     "guidance true": body_with(guidance_scale="true"),
     "guidance as text": body_with(guidance_scale='"7.5"'),
     "guidance below its range": body_with(guidance_scale="0.9999999"),
     "steps true": body_with(ddim_steps="true"),
     "steps as text": body_with(ddim_steps='"5"'),
-    "steps 5.0": body_with(ddim_steps="5.0"),
-    "steps 1e2": body_with(ddim_steps="1e2"),
     "steps 0": body_with(ddim_steps="0"),
+    "steps 5.5": body_with(ddim_steps="5.5"),
     "steps -0": body_with(ddim_steps="-0"),
     "steps of 400 digits": body_with(ddim_steps="9" * 400),
     "steps of 100,000 digits": body_with(ddim_steps="9" * 100_000),
     "seed beyond 64 bits": body_with(seed=str(2**64)),
     "seed below 64 bits": body_with(seed=str(-(2**63) - 1)),
+    "seed beyond 64 bits as 1e20": body_with(seed="1e20"),
     "seed true": body_with(seed="true"),
     "seed 1.5": body_with(seed="1.5"),
     "seed in a list": body_with(seed="[1]"),
     "fine 1": body_with(use_fine="1"),
     "fine as text": body_with(use_fine='"true"'),
-    "fine null": body_with(use_fine="null"),
     "prompt null": body_with(prompt="null"),
     "prompt a number": body_with(prompt="5"),
     "prompt an object": body_with(prompt='{"$ne": 1}'),
@@ -105,6 +103,9 @@ ACCEPTED = {
     "the token that ends a text": body_with(prompt='"<end_of_text> <start_of_text>"'),
     "SQL, shell and a template": body_with(prompt='"\'; DROP TABLE jobs;-- $(reboot) {{7*7}} %s %n"'),
     "a key twice": body_with()[:-1] + b',"prompt":"y"}',
+    "null for every default": body_with(guidance_scale="null", seed="null", use_fine="null"),
+    "steps 2.0": body_with(ddim_steps="2.0"),
+    "seed 1e2": body_with(seed="1e2"),
     "guidance 1": body_with(guidance_scale="1"),
     "guidance with many digits": body_with(guidance_scale="7." + "3" * 500),
     "the smallest and the largest seed": body_with(seed=str(2**64 - 1)),
@@ -296,10 +297,9 @@ def few_steps(document: dict[str, Any]) -> dict[str, Any]:
     """The document with short runs as the only right ones, or generated requests would compute for hours."""
     for schema in document["components"]["schemas"].values():
         fields = schema.get("properties", {})
-        for choice in [fields.get("ddim_steps", {}), *fields.get("ddim_steps", {}).get("anyOf", [])]:
-            if "maximum" in choice:
-                choice["maximum"] = 2
-                schema["required"] = [*schema["required"], "ddim_steps"]
+        if "ddim_steps" in fields:  # null would be the default, which is many
+            fields["ddim_steps"] = {"type": "integer", "minimum": 1, "maximum": 2}
+            schema["required"] = [*schema["required"], "ddim_steps"]
         if "maxItems" in fields.get("prompts", {}):
             fields["prompts"]["maxItems"] = 2
     return document

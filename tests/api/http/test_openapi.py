@@ -26,7 +26,7 @@ def test_the_api_is_what_the_snapshot_says(agreed: dict[str, Any]) -> None:
 def test_a_change_is_told_by_its_place_and_what_it_was(agreed: dict[str, Any]) -> None:
     changed = copy.deepcopy(agreed)
     request = changed["components"]["schemas"]["GenerateRequest"]
-    request["properties"]["ddim_steps"]["maximum"] = 500
+    request["properties"]["prompt"]["maxLength"] = 500
     request["properties"]["colour"] = {"type": "string"}
     del changed["paths"]["/generate"]["post"]["responses"]["429"]
     request["required"] = ["prompt", "seed"]
@@ -34,7 +34,7 @@ def test_a_change_is_told_by_its_place_and_what_it_was(agreed: dict[str, Any]) -
     assert len(told) == 4
     assert told[0].startswith("- paths./generate.post.responses.429: {")
     schema = "components.schemas.GenerateRequest"
-    assert f"! {schema}.properties.ddim_steps.maximum: 1000 -> 500" in told
+    assert f"! {schema}.properties.prompt.maxLength: 1000 -> 500" in told
     assert f'+ {schema}.properties.colour: {{"type": "string"}}' in told
     assert f'! {schema}.required: ["prompt"] -> ["prompt", "seed"]' in told
 
