@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from cli.load.memory import MEGABYTE, Memory, NoServiceError, processes
+from cli.load.probes import probing
 from cli.load.report import Report, report
 from cli.load.users import Load, Mix, NotReadyError, wait_until_ready
 
@@ -49,18 +50,19 @@ async def _run(options: argparse.Namespace, seconds: float, port: int | None) ->
     load = Load(options.url, mix, seconds=seconds, requests=options.requests)
     start = time.monotonic()
     work = load.closed(options.users) if options.rate is None else load.open(options.rate)
-    if port is None:
-        await work
-        return report(load.answers, time.monotonic() - start)
-    memory = Memory(port)
-    watching = asyncio.create_task(memory.watch())
-    try:
-        await work
-    finally:
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
-    result = report(load.answers, time.monotonic() - start)
+    with probing(options.url) as times:
+        if port is None:
+            await work
+            return report(load.answers, time.monotonic() - start, times())
+        memory = Memory(port)
+        watching = asyncio.create_task(memory.watch())
+        try:
+            await work
+        finally:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+        result = report(load.answers, time.monotonic() - start, times())
     return replace(result, memory_growth=memory.growth(), memory_megabytes=memory.largest() / MEGABYTE)
 
 

@@ -49,12 +49,14 @@ class Answer:
         seconds: Time from the request to the end of its answer.
         fine: Whether the request asked for the fine stage.
         bytes: Size of the answer's body.
+        user: Number of the user who asked; None where requests come at a rate, from nobody in particular.
     """
 
     outcome: str
     seconds: float
     fine: bool
     bytes: int
+    user: int | None = None
 
 
 class NotReadyError(Exception):
@@ -96,7 +98,7 @@ class Load:
     async def closed(self, users: int) -> None:
         """Each user sends the next request after the last answer, or when the service told it to try again."""
         async with self._client() as client:
-            await asyncio.gather(*(self._user(client) for _ in range(users)))
+            await asyncio.gather(*(self._user(client, user) for user in range(users)))
 
     async def open(self, rate: float) -> None:
         """Sends `rate` requests per second, whatever the service does."""
@@ -107,9 +109,9 @@ class Load:
                 sent += 1
                 await asyncio.sleep(max(0.0, start + sent / rate - time.monotonic()))
 
-    async def _user(self, client: httpx.AsyncClient) -> None:
+    async def _user(self, client: httpx.AsyncClient, user: int) -> None:
         while self._take():
-            pause = await self._send(client, next(self._requests))
+            pause = await self._send(client, next(self._requests), user)
             await asyncio.sleep(pause)
 
     def _take(self) -> bool:
@@ -119,7 +121,7 @@ class Load:
                 return False
         return time.monotonic() < self._end
 
-    async def _send(self, client: httpx.AsyncClient, request: dict[str, object]) -> float:
+    async def _send(self, client: httpx.AsyncClient, request: dict[str, object], user: int | None = None) -> float:
         start, size, pause = time.monotonic(), 0, 0.0
         try:
             answer = await client.post("/generate", json=request)
@@ -129,7 +131,7 @@ class Load:
             pause = min(float(answer.headers.get("Retry-After", 0)), LONGEST_PAUSE)
         except httpx.TransportError as error:
             outcome = type(error).__name__
-        self.answers.append(Answer(outcome, time.monotonic() - start, bool(request["use_fine"]), size))
+        self.answers.append(Answer(outcome, time.monotonic() - start, bool(request["use_fine"]), size, user))
         return pause
 
     def _client(self) -> httpx.AsyncClient:

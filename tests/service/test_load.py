@@ -14,7 +14,7 @@ import pytest
 
 from cli.load.__main__ import main
 from cli.load.memory import Memory, processes
-from cli.load.report import report
+from cli.load.report import Fairness, report
 from cli.load.users import Answer, Mix
 from tests.support.paths import DEMO, ROOT
 from tests.support.service import Server, StartServer, free_port
@@ -51,6 +51,18 @@ def test_a_report_tells_errors_from_full_queues() -> None:
     assert any("500: 1" in line for line in made.lines())
 
 
+def test_a_report_shows_how_alike_users_were_treated() -> None:
+    def made(*shapes: tuple[int, float]) -> Fairness | None:
+        return report([Answer("200", seconds, False, 1, user) for user, seconds in shapes], 1.0).fairness
+
+    assert made((0, 1.0), (1, 1.0), (0, 3.0), (1, 3.0)) == Fairness(2, 1.0, 1.0)
+    assert made((0, 1.0), (0, 1.0), (0, 1.0), (1, 3.0)) == Fairness(2, 0.8, 3.0)
+    hungry = report([Answer("200", 1.0, False, 1, 0), Answer("429", 0.1, False, 1, 1)], 1.0)
+    assert hungry.fairness == Fairness(2, 0.5, 1.0), "a user who got nothing counts"
+    assert any("Jain's index 0.500" in line for line in hungry.lines())
+    assert report([Answer("200", 1.0, False, 1)], 1.0).fairness is None, "nobody in particular asked"
+
+
 def test_memory_that_grows_shows_and_the_first_minutes_do_not_count() -> None:
     memory = Memory(1)
     memory.samples = [(t, 100 + min(t, 150) + np.sin(t)) for t in range(0, 600, 2)]
@@ -66,8 +78,16 @@ def test_users_get_shapes_and_figures_are_printed(
     assert figures["outcomes"]["200"] + figures["outcomes"].get("429", 0) == 12
     assert figures["throughput"] > 0
     assert set(figures["latency"]) == {"all", "coarse only", "with fine"}
+    assert figures["fairness"]["users"] == 3
+    assert 1 / 3 <= figures["fairness"]["jain"] <= 1
+    assert {path: set(values) >= {"p50", "p95", "max"} for path, values in figures["probes"].items()} == {
+        "/livez": True,
+        "/health": True,
+    }
     printed = capsys.readouterr().out
     assert "throughput" in printed
+    assert "fairness" in printed
+    assert "/livez" in printed
     assert "p99" in printed
 
 
