@@ -1,4 +1,4 @@
-"""`/docs` in a browser: with a key, and under a prefix that only the proxy knows."""
+"""`/docs` and the page in a browser: with a key, and under a prefix that only the proxy knows."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from api.http.auth import ApiKey
 from api.http.forwarded import Forwarded
 from api.http.gate import Gate
 from api.http.pages import Pages
+from models.shape import Shape
+from tests.support.page import Site, make, new_page
+from tests.support.replay import Replay
 from tests.ui.conftest import serving
 
 KEY = "correct horse"
@@ -26,11 +29,19 @@ def url() -> Iterator[str]:
     pages.connect(lambda: SimpleNamespace(model_set="demo"), SimpleNamespace(), dict)  # type: ignore[arg-type, return-value]
     inner: Any = Forwarded(Gate(pages.app, 1000, ApiKey(SecretStr(KEY), everywhere=False)), "", ())
 
-    async def proxy(scope: Any, receive: Any, send: Any) -> None:
-        await inner({**scope, "path": scope["path"].removeprefix("/xcube")}, receive, send)
-
-    with serving(proxy) as address:
+    with serving(behind_proxy(inner)) as address:
         yield f"{address}xcube/docs"
+
+
+def behind_proxy(app: Any) -> Any:
+    """An application under /xcube, with nothing beside it."""
+
+    async def proxy(scope: Any, receive: Any, send: Any) -> None:
+        below = scope["path"].startswith("/xcube/")
+        path = scope["path"].removeprefix("/xcube") if below else "/nothing"
+        await app({**scope, "path": path}, receive, send)
+
+    return proxy
 
 
 @pytest.mark.parametrize("field", ["#auth-bearer-value", "#api_key_value"], ids=["bearer", "header"])
@@ -52,3 +63,17 @@ def test_a_reader_of_the_documentation_can_try_it_with_the_key(browser: Browser,
     index.get_by_role("button", name="Execute").click()
     expect(status).to_contain_text("200")
     page.close()
+
+
+def test_the_page_makes_a_shape_under_any_prefix(browser: Browser, result: Shape) -> None:
+    replay = Replay(result)
+    with serving(behind_proxy(replay.app)) as address:
+        site = Site(f"{address}xcube/", replay)
+        context = browser.new_context()
+        page = new_page(context, site)
+        make(page, site)
+        assert page.url.startswith(f"{site.url}ui/")
+        expect(page.locator("#health")).to_have_text("Ready")
+        context.close()
+    assert site.complaints == [], "no request leaves the prefix"
+    assert len(replay.requests) == 1
