@@ -10,8 +10,9 @@ What the file does not name comes from the store as usual.
 from __future__ import annotations
 
 from pathlib import Path
+from reprlib import repr as short
 
-import yaml
+from models.files import NotYamlError, read_yaml
 
 KINDS = ("text", "coarse", "fine")
 FILES = ("config.yaml", "model.safetensors")
@@ -24,15 +25,15 @@ def read_model_set(path: Path) -> dict[str, Path | None]:
         ValueError: what is wrong with the file, as the end of a sentence.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"is not a readable YAML file ({type(error).__name__})") from None
+        values = read_yaml(path)
+    except NotYamlError as error:
+        raise ValueError(f"is {error}") from None
     if not isinstance(values, dict) or not values:
         raise ValueError("does not hold a mapping with text, coarse or fine")
     folders: dict[str, Path | None] = {}
     for kind, folder in values.items():
         if kind not in KINDS:
-            raise ValueError(f"names {kind!r}, which is not one of {', '.join(KINDS)}")
+            raise ValueError(f"names {short(kind)}, which is not one of {', '.join(KINDS)}")
         if folder is None and kind == "fine":
             folders[kind] = None
             continue

@@ -34,9 +34,9 @@ def main(arguments: list[str] | None = None, program: str = "scripts/import") ->
             return _Bar(bars, candidate.folder.name)
 
         if options.clip:
-            results.append(import_clip(options.clip, _Bar(bars, options.clip)))
+            results.append(import_clip(options.clip, _Bar(bars, options.clip), force=options.force))
             _report(results[-1], console)
-        for result in import_models(options.checkpoint_dir, progress):
+        for result in import_models(options.checkpoint_dir, progress, force=options.force):
             results.append(result)
             _report(result, console)
     if not results:
@@ -82,6 +82,9 @@ def _arguments(arguments: list[str] | None, program: str) -> argparse.Namespace:
         help="also import the official models' text tower, from a file or folder with the weights of open_clip's "
         f"ViT-H-14, or from the Hugging Face hub by name ({OFFICIAL_NAME})",
     )  # fmt: skip
+    parser.add_argument(
+        "--force", action="store_true", help="import models again that are in the store, in case those are damaged"
+    )
     return parser.parse_args(arguments)
 
 

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any, Literal, TypeVar, cast
 
 import yaml
 
 from models.errors import ConfigError
+from models.files import NotYamlError, read_yaml
 
 FORMAT_VERSION = 1
 Stage = Literal["coarse", "fine"]
+_WIDEST = 2**16
+"""The largest number that any setting may have, if it is in no row of the next table."""
+_LIMITS = {
+    "vocab_size": 2**24, "layers": 256, "num_blocks": 12, "num_res_blocks": 64, "channel_mult": 64,
+    "num_train_timesteps": 100_000,
+}  # fmt: skip
+_MOST_LEVELS = 16
 T = TypeVar("T")
 
 
@@ -28,6 +37,12 @@ class TextConfig:
     layers: int
     context_length: int = 77
     vocab_size: int = 49408
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads:
+            raise ConfigError(
+                f"heads is {self.heads}, which does not divide the width {self.width}; correct or replace this file"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +123,14 @@ class StageConfig:
         wanted = DenseUNetConfig if self.stage == "coarse" else SparseUNetConfig
         if not isinstance(self.unet, wanted):
             raise ConfigError(f"stage {self.stage!r} needs a {wanted.__name__}, not a {type(self.unet).__name__}")
+        unet = self.unet
+        for level, factor in enumerate(unet.channel_mult):
+            last = level == len(unet.channel_mult) - 1
+            if (last or 2**level in unet.attention_resolutions) and unet.model_channels * factor % unet.num_heads:
+                raise ConfigError(
+                    f"num_heads is {unet.num_heads}, which does not divide the {unet.model_channels * factor} channels "
+                    f"of level {level}; correct or replace this file"
+                )
 
 
 def to_dict(config: TextConfig | StageConfig) -> dict[str, Any]:
@@ -123,13 +146,14 @@ def from_dict(values: dict[str, Any], source: str = "configuration") -> TextConf
     version = values.pop("format_version", None)
     if version != FORMAT_VERSION:
         raise ConfigError(
-            f"{source}: format_version is {version!r} but this version reads {FORMAT_VERSION}; import the model again"
+            f"{source}: format_version is {short(version)} but this version reads {FORMAT_VERSION}; "
+            "correct or replace this file"
         )
     kind = values.pop("kind", None)
     if kind == "text":
         return _build(TextConfig, values, source)
     if kind not in ("coarse", "fine"):
-        raise ConfigError(f"{source}: kind is {kind!r} but must be one of text, coarse, fine")
+        raise ConfigError(f"{source}: kind is {short(kind)} but must be one of text, coarse, fine")
     unet = DenseUNetConfig if kind == "coarse" else SparseUNetConfig
     for key, cls in (("unet", unet), ("vae", VAEConfig), ("schedule", ScheduleConfig)):
         if key in values:
@@ -145,14 +169,36 @@ def save_config(config: TextConfig | StageConfig, path: Path) -> None:
 def load_config(path: Path) -> TextConfig | StageConfig:
     """Reads what `save_config` wrote. Raises ConfigError with one sentence for anything else."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"{path}: not a readable YAML file ({type(error).__name__}); import the model again"
-        ) from error
+        values = read_yaml(path)
+    except NotYamlError as error:
+        raise ConfigError(f"{path}: {error}; correct or replace this file") from error
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: must hold a mapping of settings; import the model again")
+        raise ConfigError(f"{path}: must hold a mapping of settings; correct or replace this file")
     return from_dict(values, str(path))
+
+
+def _check(source: str, name: str, value: Any, kind: str) -> Any:
+    """A value as its field wants it, a list as a tuple. Raises ConfigError if its type or size cannot be right."""
+    limit = _LIMITS.get(name, _WIDEST)
+    if kind == "int" and _whole(value, limit):
+        return value
+    if kind == "float" and isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _WIDEST:
+        return float(value)
+    if kind == "bool" and isinstance(value, bool):
+        return value
+    listed = kind.startswith("tuple") and isinstance(value, list | tuple) and len(value) <= _MOST_LEVELS
+    if listed and all(_whole(item, limit) for item in value):
+        return tuple(value)
+    wanted = {
+        "int": f"a whole number from 1 to {limit}",
+        "float": f"a number above 0 and below {_WIDEST}",
+        "bool": "true or false",
+    }.get(kind, f"a list of at most {_MOST_LEVELS} whole numbers from 1 to {limit}")
+    raise ConfigError(f"{source}: {name} is {short(value)} but must be {wanted}; correct or replace this file")
+
+
+def _whole(value: Any, limit: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= limit
 
 
 def _plain(value: Any) -> Any:
@@ -165,9 +211,17 @@ def _build(cls: type[T], values: Any, source: str) -> T:
     if not isinstance(values, dict):
         raise ConfigError(f"{source}: must be a mapping of settings")
     known = {item.name: item for item in fields(cast(Any, cls))}
-    if unknown := sorted(set(values) - set(known)):
-        raise ConfigError(f"{source}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(known))}")
+    if unknown := sorted(map(str, set(values) - set(known))):
+        raise ConfigError(f"{source}: unknown setting {short(unknown[0])}; known are {', '.join(sorted(known))}")
     for name, item in known.items():
         if name not in values and item.default is MISSING and item.default_factory is MISSING:
-            raise ConfigError(f"{source}: {name} is missing; import the model again")
-    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+            raise ConfigError(f"{source}: {name} is missing; correct or replace this file")
+    simple = ("int", "float", "bool", "tuple[int, ...]")
+    checked = {
+        name: _check(source, name, value, kind) if (kind := str(known[name].type)) in simple else value
+        for name, value in values.items()
+    }
+    try:
+        return cls(**checked)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None

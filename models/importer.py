@@ -16,6 +16,7 @@ from models.checkpoint.own import open_own
 from models.checkpoint.source import Source
 from models.config import Stage
 from models.errors import XCubeError
+from models.files import is_there
 from models.loading import WEIGHTS_FILE
 from models.store import SetName, Stored, put
 
@@ -53,34 +54,45 @@ def candidates(checkpoint_dir: Path) -> Iterator[Candidate]:
     format are any folders with `config.yaml` and `model.safetensors`, demo models if the name begins with `demo_`.
     """
     for folder in sorted(path for path in checkpoint_dir.glob("*/") if path.is_dir()):
-        if (folder / WEIGHTS_FILE).is_file():
+        if is_there(folder / WEIGHTS_FILE):
             model_set: SetName = "demo" if folder.name.startswith(DEMO_PREFIX) else "official"
             yield Candidate(folder, model_set, partial(open_own, folder))
-        elif folder.name in OFFICIAL and any((folder / name).exists() for name in (CHECKPOINT_FILE, "config.yaml")):
+        elif folder.name in OFFICIAL and any(is_there(folder / name) for name in (CHECKPOINT_FILE, "config.yaml")):
             yield Candidate(folder, "official", partial(open_official, folder, OFFICIAL[folder.name]))
 
 
 def import_models(
-    checkpoint_dir: Path, progress: Callable[[Candidate], ImportProgress | None] = lambda _: None
+    checkpoint_dir: Path,
+    progress: Callable[[Candidate], ImportProgress | None] = lambda _: None,
+    *,
+    force: bool = False,
 ) -> Iterator[Imported]:
-    """Imports every model found, one after the other. A model that cannot be imported stops no other one."""
+    """Imports every model found, one after the other. A model that cannot be imported stops no other one.
+
+    Args:
+        checkpoint_dir: Where to look for models.
+        progress: Gives what is told of one model's progress.
+        force: Whether models that are in the store already are read and written again.
+    """
     for candidate in candidates(checkpoint_dir):
-        try:
-            source = candidate.open()
-            stored = put(source, candidate.model_set, progress(candidate))
-        except XCubeError as error:
-            yield Imported(candidate.folder, error=str(error))
-        else:
-            yield Imported(candidate.folder, stored, source.warnings)
+        yield _imported(candidate, progress(candidate), force)
 
 
-def import_clip(place: str, progress: ImportProgress | None = None) -> Imported:
+def import_clip(place: str, progress: ImportProgress | None = None, *, force: bool = False) -> Imported:
     """Imports the official models' text tower from a CLIP checkpoint: a file, a folder, or a name on the hub."""
+    return _imported(Candidate(Path(place), "official", partial(open_clip_tower, place)), progress, force)
+
+
+def _imported(candidate: Candidate, progress: ImportProgress | None, force: bool) -> Imported:
     try:
-        source = open_clip_tower(place)
-        return Imported(Path(place), put(source, "official", progress), source.warnings)
+        source = candidate.open()
+        return Imported(candidate.folder, put(source, candidate.model_set, progress, force=force), source.warnings)
     except XCubeError as error:
-        return Imported(Path(place), error=str(error))
+        return Imported(candidate.folder, error=str(error))
+    except Exception as error:  # no file, whatever it holds, may keep the other models from being served
+        log.exception("%s cannot be imported", candidate.folder)
+        text = f"{candidate.folder}: cannot be imported because of a bug ({type(error).__name__}); please report it"
+        return Imported(candidate.folder, error=text)
 
 
 def import_demo(checkpoint_dir: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig, TextConfig, load_config
 from models.dense import DenseUNet
 from models.errors import CheckpointError, ConfigError
+from models.files import check_regular
 from models.runtime import REFERENCE, Runtime
 from models.sparse import SparseUNet
 from models.sparse_layers import SparseConv3
@@ -35,7 +38,7 @@ def load_text(folder: Path) -> TextEncoder:
     if not isinstance(config, TextConfig):
         raise ConfigError(f"{folder / CONFIG_FILE}: describes a {config.stage} model, not a text tower")
     weights = _read(folder / WEIGHTS_FILE)
-    with torch.device("meta"):
+    with building(folder / CONFIG_FILE):
         encoder = TextEncoder(config)
     return _fill(encoder, weights, folder).eval().requires_grad_(False)
 
@@ -59,7 +62,7 @@ def load_coarse(folder: Path, null: TextEmbedding, runtime: Runtime = REFERENCE)
             f"{folder}: expects text embeddings of width {config.unet.context_dim}, but the text tower makes "
             f"{null.tokens.shape[1]}; import the text tower that belongs to it"
         )
-    with torch.device("meta"):
+    with building(folder / CONFIG_FILE):
         unet, decoder = DenseUNet(config.unet), Decoder(config.vae)
     _fill(unet, _under(weights, "unet."), folder)
     _fill(decoder, _under(weights, "vae."), folder)
@@ -79,11 +82,27 @@ def load_fine(folder: Path, runtime: Runtime = REFERENCE) -> FineStage:
     """
     config, weights = _stage(folder, "fine")
     assert isinstance(config.unet, SparseUNetConfig)
-    with torch.device("meta"):
+    with building(folder / CONFIG_FILE):
         unet, decoder = SparseUNet(config.unet), Decoder(config.vae)
     _fill(unet, _under(weights, "unet."), folder)
     _fill(decoder, _under(weights, "vae."), folder)
     return FineStage(config, unet, decoder, _scale_factor(weights, folder), runtime)
+
+
+@contextmanager
+def building(config: Path | str) -> Iterator[None]:
+    """Modules that are made inside have no memory yet.
+
+    Raises:
+        ConfigError: One cannot be made; the text names `config`, the file whose values do not go together.
+    """
+    try:
+        with torch.device("meta"):
+            yield
+    except Exception as error:  # layers notice such values in many ways
+        raise ConfigError(
+            f"{config}: no model can be built from these values ({type(error).__name__}); use the published file"
+        ) from error
 
 
 def _stage(folder: Path, stage: Stage) -> tuple[StageConfig, dict[str, Tensor]]:
@@ -96,10 +115,13 @@ def _stage(folder: Path, stage: Stage) -> tuple[StageConfig, dict[str, Tensor]]:
 def _read(path: Path) -> dict[str, Tensor]:
     """All tensors of a file as float32; those stored so are memory-mapped."""
     try:
+        check_regular(path)
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error}); import the model again") from error
+        raise CheckpointError(
+            f"{path}: not a readable safetensors file ({error}); import the model again with scripts/import --force"
+        ) from error
 
 
 def _under(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -108,7 +130,9 @@ def _under(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _scale_factor(weights: dict[str, Tensor], folder: Path) -> float:
     if "scale_factor" not in weights:
-        raise CheckpointError(f"{folder / WEIGHTS_FILE}: scale_factor is missing; import the model again")
+        raise CheckpointError(
+            f"{folder / WEIGHTS_FILE}: scale_factor is missing; import the model again with scripts/import --force"
+        )
     return weights["scale_factor"].item()
 
 
@@ -118,14 +142,17 @@ def _fill(module: Module, weights: dict[str, Tensor], folder: Path) -> Module:
     wanted = module.state_dict()
     for name, tensor in wanted.items():
         if name not in weights:
-            raise CheckpointError(f"{path}: {name} is missing; import the model again")
+            raise CheckpointError(f"{path}: {name} is missing; import the model again with scripts/import --force")
         if weights[name].shape != tensor.shape:
             raise CheckpointError(
                 f"{path}: {name} has shape {list(weights[name].shape)}, the configuration asks for "
-                f"{list(tensor.shape)}; import the model again"
+                f"{list(tensor.shape)}; import the model again with scripts/import --force"
             )
     if unknown := sorted(set(weights) - set(wanted)):
-        raise CheckpointError(f"{path}: {unknown[0]} belongs to no layer of the configuration; import the model again")
+        raise CheckpointError(
+            f"{path}: {unknown[0]} belongs to no layer of the configuration; "
+            "import the model again with scripts/import --force"
+        )
     module.load_state_dict(weights, assign=True)
     for layer in module.modules():
         if isinstance(layer, SparseConv3):

@@ -67,13 +67,20 @@ def find(model_set: str = "auto") -> ModelSet:
     return ModelSet(name, **{kind: next(iter(_versions(kind, name)), None) for kind in KINDS})
 
 
-def put(source: Source, model_set: SetName, progress: ImportProgress | None = None) -> Stored:
+def put(source: Source, model_set: SetName, progress: ImportProgress | None = None, *, force: bool = False) -> Stored:
     """Converts a model into the store, unless it is there already; either way it becomes the one that `find` gives.
 
-    Raises CheckpointError if the weights are unusable or the disk is full; the store is then as it was.
+    Args:
+        source: The model.
+        model_set: The set that it belongs to.
+        progress: Is told how far the conversion is.
+        force: Whether a model that is there is converted again, because it may be damaged.
+
+    Raises:
+        CheckpointError: The weights are unusable or the disk is full; the store is then as it was.
     """
     for folder in _versions(source.kind, model_set):
-        if _stamped(folder)[1] == source.fingerprint:
+        if _stamped(folder)[1] == source.fingerprint and not force:
             _stamp(folder, model_set, source.fingerprint)
             return Stored(_tag(folder), folder, added=False)
     root = _root()
@@ -83,14 +90,15 @@ def put(source: Source, model_set: SetName, progress: ImportProgress | None = No
             weights.mkdir()
             version = convert(source, weights, salt=model_set, progress=progress)
             folder = root / f"xcube-{source.kind}" / version
-            if folder.exists():
+            if folder.exists() and not force:
                 _stamp(folder, model_set, source.fingerprint)
                 return Stored(_tag(folder), folder, added=False)
             made = _describe(source.kind, version, model_set, workplace)
             for file in weights.iterdir():
                 file.rename(made / file.name)
             _stamp(made, model_set, source.fingerprint)
-            _publish(made, folder)
+            with _out_of_the_way(folder, workplace):
+                _publish(made, folder)
     except OSError as error:
         raise CheckpointError(
             f"{source.path}: the model store in {root} cannot be written to ({error.strerror or error}); "
@@ -118,6 +126,20 @@ def _publish(made: Path, folder: Path) -> None:
         if not folder.exists():
             raise
     (folder.parent / "latest").unlink(missing_ok=True)  # BentoML finds the newest version again by itself
+
+
+@contextmanager
+def _out_of_the_way(folder: Path, workplace: Path) -> Iterator[None]:
+    """Makes room for a model that is written again; the old one comes back if that fails."""
+    old = workplace / "old"
+    if folder.exists():
+        folder.rename(old)
+    try:
+        yield
+    except BaseException:
+        if old.exists():
+            old.rename(folder)
+        raise
 
 
 @contextmanager

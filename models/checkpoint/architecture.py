@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from reprlib import repr as short
 
 from models.checkpoint.training_config import TrainingConfig
 from models.config import DenseUNetConfig, ScheduleConfig, SparseUNetConfig, Stage, StageConfig, VAEConfig
-from models.errors import CheckpointError
+from models.errors import CheckpointError, ConfigError
 
 ASSUMED_HEADS = 8
 _UNET = "network.diffuser."
@@ -33,7 +34,7 @@ class Shapes:
         shape = self._find(name)
         if shape is None:
             raise CheckpointError(f"{self._path}: {name} is missing; download the file again or use the published one")
-        if dimension >= len(shape):
+        if dimension >= len(shape) or not shape[dimension]:
             raise CheckpointError(f"{self._path}: {name} has shape {list(shape)}; use the file of a text-to-3D model")
         return shape[dimension]
 
@@ -50,8 +51,11 @@ def stage_config(
     if isinstance(unet, DenseUNetConfig):
         latent_resolution = unet.image_size
     vae = VAEConfig(**vae_values, latent_resolution=latent_resolution, dense_latent=stage == "coarse")
-    config = StageConfig(stage=stage, unet=unet, vae=vae, voxel_size=voxel_size, schedule=_schedule(training))
-    return config, warnings
+    schedule = _schedule(training)
+    try:
+        return StageConfig(stage=stage, unet=unet, vae=vae, voxel_size=voxel_size, schedule=schedule), warnings
+    except ConfigError as error:
+        raise ConfigError(f"{training.source}: {error}") from None
 
 
 def _resolution(training: TrainingConfig, factor: int) -> tuple[float, int]:
@@ -154,7 +158,8 @@ def _schedule(training: TrainingConfig) -> ScheduleConfig:
         value = training.get(name, _SCHEDULER + name)
         if value is not None and value != served:
             raise CheckpointError(
-                f"{training.source}: {name} is {value!r}, but only {served!r} is supported; use a model that has it"
+                f"{training.source}: {name} is {short(value)}, but only {served!r} is supported; "
+                "use a model that has it"
             )
     default = ScheduleConfig()
     count = training.integer("num_train_timesteps", _SCHEDULER + "num_train_timesteps")

@@ -13,9 +13,10 @@ from torch import Tensor
 from models._open_clip import open_clip
 from models.checkpoint.archive import TorchArchive
 from models.checkpoint.source import Source
-from models.checkpoint.unpickle import TensorRecord
+from models.checkpoint.unpickle import TensorRecord, is_name
 from models.config import FORMAT_VERSION
 from models.errors import CheckpointError
+from models.files import check_regular
 from models.text import VIT_H_14, TextEmbedding, TextEncoder
 
 OFFICIAL_NAME = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
@@ -37,19 +38,20 @@ def open_clip_tower(place: str) -> Source:
     if it does not, and for files that are damaged or hold something else.
     """
     path = _find(place)
-    state, content = _read(path)
+    state, content, warnings = _read(path)
     try:
         encoder = TextEncoder.from_open_clip(state)
         if encoder.config == VIT_H_14:
             check_null(encoder.null)
-            warnings: tuple[str, ...] = ()
         else:
-            warnings = (f"{path}: not ViT-H-14, which the official models expect; it was not compared with theirs",)
+            warnings += [f"{path}: not ViT-H-14, which the official models expect; it was not compared with theirs"]
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     weights = encoder.state_dict()
     fingerprint = hashlib.blake2b(f"{FORMAT_VERSION} {content}".encode(), digest_size=20).hexdigest()
-    return Source(path, encoder.config, {name: name for name in weights}, weights.__getitem__, fingerprint, warnings)
+    return Source(
+        path, encoder.config, {name: name for name in weights}, weights.__getitem__, fingerprint, tuple(warnings)
+    )
 
 
 def check_null(null: TextEmbedding) -> None:
@@ -84,21 +86,26 @@ def _find(place: str) -> Path:
         ) from error
 
 
-def _read(path: Path) -> tuple[Mapping[str, Tensor], str]:
-    """The tensors of a file, memory-mapped, and a digest of its content."""
+def _read(path: Path) -> tuple[Mapping[str, Tensor], str, list[str]]:
+    """The tensors of a file, memory-mapped, a digest of its content, and warnings."""
     if path.suffix != ".safetensors":
         archive = TorchArchive(path)
         contents = archive.contents.get("state_dict", archive.contents) if isinstance(archive.contents, dict) else {}
         records = contents.items() if isinstance(contents, dict) else ()
-        return {
-            key.removeprefix("module."): archive.tensor(value)
-            for key, value in records
-            if isinstance(value, TensorRecord) and "visual." not in key
-        }, archive.fingerprint
+        return (
+            {
+                key.removeprefix("module."): archive.tensor(value)
+                for key, value in records
+                if isinstance(value, TensorRecord) and is_name(key) and "visual." not in key
+            },
+            archive.fingerprint,
+            archive.warnings,
+        )
     try:
+        check_regular(path)
         file: Any = safe_open(path, framework="pt")
         names = [name for name in file.keys() if not name.startswith("visual.")]  # noqa: SIM118
         status = path.stat()
-        return {name: file.get_tensor(name) for name in names}, f"{names} {status.st_size} {status.st_mtime_ns}"
+        return {name: file.get_tensor(name) for name in names}, f"{names} {status.st_size} {status.st_mtime_ns}", []
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error}); download it again") from error

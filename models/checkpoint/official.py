@@ -20,9 +20,10 @@ from models.checkpoint.archive import TorchArchive
 from models.checkpoint.rename import DECODER, ENCODER, relayout, unet_table
 from models.checkpoint.source import SCALE_FACTOR, Source, check_shapes, expected_shapes
 from models.checkpoint.training_config import TrainingConfig, read_training_config
-from models.checkpoint.unpickle import TensorRecord, plain
-from models.config import FORMAT_VERSION, Stage, StageConfig
+from models.checkpoint.unpickle import TensorRecord, is_name, plain
+from models.config import FORMAT_VERSION, Stage, StageConfig, from_dict, to_dict
 from models.errors import CheckpointError
+from models.files import is_there
 
 CONFIG_FILE = "config.yaml"
 CHECKPOINT_FILE = "last.ckpt"
@@ -87,9 +88,11 @@ def open_official(folder: Path, stage: Stage) -> Source:
     _check_stage(path, state, stage)
     training, vae_training, missing = _training_configs(folder, archive)
     config, warnings = stage_config(stage, training, vae_training, Shapes(path, _finder(state)))
+    from_dict(to_dict(config), training.source)  # checks types and sizes
+    warnings += archive.warnings
     warnings += [f"{training.source}: {name}, which it includes, is not there and was left out" for name in missing]
     sparse = stage == "fine"
-    expected = expected_shapes(config)
+    expected = expected_shapes(config, training.source)
     assigned = plan(state, sparse, expected)
     _check(path, state, assigned, expected, sparse)
 
@@ -104,7 +107,7 @@ def _state_dict(archive: TorchArchive) -> dict[str, TensorRecord]:
     contents = archive.contents
     state = contents.get("state_dict", contents) if isinstance(contents, dict) else None
     tensors = (
-        {key: value for key, value in state.items() if isinstance(value, TensorRecord)}
+        {key: value for key, value in state.items() if isinstance(value, TensorRecord) and is_name(key)}
         if isinstance(state, dict)
         else {}
     )
@@ -136,7 +139,7 @@ def _training_configs(folder: Path, archive: TorchArchive) -> tuple[TrainingConf
     What the files leave open is looked up in the hyper-parameters that Lightning keeps in the checkpoint.
     """
     path = folder / CONFIG_FILE
-    if not path.is_file():
+    if not is_there(path):
         raise CheckpointError(
             f"{path}: is missing; put the config.yaml that was published with {CHECKPOINT_FILE} there"
         )
@@ -147,7 +150,7 @@ def _training_configs(folder: Path, archive: TorchArchive) -> tuple[TrainingConf
     name = training.get("vae_config")
     places = [folder / str(name), folder.parent / str(name), folder / Path(str(name)).name] if name else []
     for place in [*places, folder / "vae_config.yaml"]:
-        if place.is_file():
+        if is_there(place):
             vae, vae_missing = read_training_config(place)
             return training, vae, missing + vae_missing
     return training, TrainingConfig({}, str(path)), missing

@@ -14,6 +14,7 @@ from torch import Tensor
 from models.checkpoint.source import Source, check_shapes, expected_shapes
 from models.config import StageConfig, TextConfig, load_config, save_config
 from models.errors import CheckpointError
+from models.files import check_regular
 from models.loading import CONFIG_FILE, WEIGHTS_FILE
 
 
@@ -25,13 +26,14 @@ def open_own(folder: Path) -> Source:
     config = load_config(folder / CONFIG_FILE)
     path = folder / WEIGHTS_FILE
     try:
+        check_regular(path)
         file: Any = safe_open(path, framework="pt")
         shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{path}: not a readable safetensors file ({error}); download or train it again"
         ) from error
-    check_shapes(path, shapes, expected_shapes(config))
+    check_shapes(path, shapes, expected_shapes(config, folder / CONFIG_FILE))
 
     def read(name: str) -> Tensor:
         tensor: Tensor = file.get_tensor(name)

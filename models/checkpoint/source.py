@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from models.config import DenseUNetConfig, StageConfig, TextConfig
 from models.dense import DenseUNet
 from models.errors import CheckpointError
+from models.loading import building
 from models.sparse import SparseUNet
 from models.text import TextEncoder
 from models.vae import Decoder
@@ -52,9 +53,15 @@ class Source:
         return tensor
 
 
-def expected_shapes(config: TextConfig | StageConfig) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of all tensors that a model of this configuration has in our format."""
-    with torch.device("meta"):
+def expected_shapes(
+    config: TextConfig | StageConfig, source: Path | str = "configuration"
+) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all tensors that a model of this configuration has in our format.
+
+    Raises:
+        ConfigError: There is no such model; the text names the file `source` of the configuration.
+    """
+    with building(source):
         if isinstance(config, TextConfig):
             return _shapes(TextEncoder(config), "")
         unet = DenseUNet(config.unet) if isinstance(config.unet, DenseUNetConfig) else SparseUNet(config.unet)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
-import yaml
-
 from models.errors import CheckpointError
+from models.files import NotYamlError, is_there, read_yaml
 
 INCLUDES = "include_configs"
 _REFERENCE = re.compile(r"\$\{([^${}:]+)\}")
 _DEEPEST = 16
+_LARGEST = 2**24
+_MOST_FILES = 64
+_MOST_RESOLVED = 100_000
+"""Values and characters that references may come to: a few that name each other could make billions."""
 
 
 class TrainingConfig:
@@ -38,8 +43,11 @@ class TrainingConfig:
         """Like `get`, as an int. Raises CheckpointError for anything else."""
         value = self.get(*names)
         number = _number(value)
-        if value is not None and (number is None or number != int(number)):
-            raise CheckpointError(f"{self.source}: {names[0]} is {value!r} but must be a whole number; correct it")
+        if value is not None and (number is None or number != int(number) or not 0 <= number <= _LARGEST):
+            raise CheckpointError(
+                f"{self.source}: {names[0]} is {short(value)} but must be a whole number from 0 to {_LARGEST}; "
+                "correct it"
+            )
         return None if number is None else int(number)
 
     def number(self, *names: str) -> float | None:
@@ -49,7 +57,7 @@ class TrainingConfig:
             value = value[0]
         number = _number(value)
         if value is not None and number is None:
-            raise CheckpointError(f"{self.source}: {names[0]} is {value!r} but must be a number; correct it")
+            raise CheckpointError(f"{self.source}: {names[0]} is {short(value)} but must be a number; correct it")
         return number
 
     def integers(self, *names: str) -> tuple[int, ...] | None:
@@ -59,7 +67,7 @@ class TrainingConfig:
             return None
         if not isinstance(value, list) or not all(isinstance(item, int) for item in value):
             raise CheckpointError(
-                f"{self.source}: {names[0]} is {value!r} but must be a list of whole numbers; correct it"
+                f"{self.source}: {names[0]} is {short(value)} but must be a list of whole numbers; correct it"
             )
         return tuple(value)
 
@@ -67,30 +75,37 @@ class TrainingConfig:
 def read_training_config(path: Path) -> tuple[TrainingConfig, list[str]]:
     """An official configuration and the files that it includes but that are not there.
 
-    Included files are merged in order, the file's own keys last. Raises CheckpointError for a file that is no YAML.
+    Included files are merged in order, the file's own keys last.
+
+    Raises:
+        CheckpointError: A file is no YAML, or includes and references are too many.
     """
     missing: list[str] = []
-    merged = _read(path, missing, depth=0)
-    return TrainingConfig(_resolve(merged, merged, depth=0), str(path)), missing
+    merged = _read(path, missing, [], depth=0)
+    return TrainingConfig(_Resolver(merged, path).resolve(merged, depth=0), str(path)), missing
 
 
-def _read(path: Path, missing: list[str], depth: int) -> dict[str, Any]:
-    if depth > _DEEPEST:
-        raise CheckpointError(f"{path}: its {INCLUDES} include each other in a circle; remove one of them")
+def _read(path: Path, missing: list[str], read: list[Path], depth: int) -> dict[str, Any]:
+    if depth > _DEEPEST or len(read) >= _MOST_FILES:
+        fault = "include each other in a circle" if depth > _DEEPEST else f"lead to more than {_MOST_FILES} files"
+        raise CheckpointError(f"{path}: its {INCLUDES} {fault}; remove one of them")
+    read.append(path)
     try:
-        own = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not a readable YAML file ({type(error).__name__}); get it again") from error
+        own = read_yaml(path)
+    except NotYamlError as error:
+        raise CheckpointError(f"{path}: {error}; get it again") from error
     if not isinstance(own, dict):
         raise CheckpointError(f"{path}: must hold a mapping of settings; get the file again")
     merged: dict[str, Any] = {}
     includes = own.pop(INCLUDES, None) or []
-    for name in [includes] if isinstance(includes, str) else includes:
-        included = path.parent / str(name)
-        if included.is_file():
-            merged = _merge(merged, _read(included, missing, depth + 1))
+    for name in includes if isinstance(includes, list) else [includes]:
+        if not isinstance(name, str):
+            raise CheckpointError(f"{path}: {INCLUDES} is {short(includes)} but must be a list of files; correct it")
+        included = path.parent / name
+        if is_there(included):
+            merged = _merge(merged, _read(included, missing, read, depth + 1))
         else:
-            missing.append(str(name))
+            missing.append(name)
     return _merge(merged, own)
 
 
@@ -110,24 +125,39 @@ def _resolved_only(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _resolve(value: Any, root: Mapping[str, Any], depth: int) -> Any:
-    """`value` with its references replaced; one that leads nowhere, or in a circle, stays as it is written."""
-    if isinstance(value, dict):
-        return {key: _resolve(item, root, depth) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_resolve(item, root, depth) for item in value]
-    if not isinstance(value, str) or depth > _DEEPEST:
-        return value
-    whole = _REFERENCE.fullmatch(value.strip())
-    if whole is not None:
-        found = _look_up(root, whole[1].strip())
-        return value if found is None else _resolve(found, root, depth + 1)
+class _Resolver:
+    """Replaces references by what they lead to in `root`, the values of `source`."""
 
-    def text(reference: re.Match[str]) -> str:
-        found = _look_up(root, reference[1].strip())
-        return reference[0] if found is None else str(_resolve(found, root, depth + 1))
+    def __init__(self, root: Mapping[str, Any], source: Path) -> None:
+        self._root, self._source = root, source
+        self._left = _MOST_RESOLVED
 
-    return _REFERENCE.sub(text, value)
+    def resolve(self, value: Any, depth: int) -> Any:
+        """`value` with its references replaced; one that leads nowhere, or in a circle, stays as it is written."""
+        self._spend(len(value) if isinstance(value, str) else 1)
+        if isinstance(value, dict):
+            return {key: self.resolve(item, depth) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.resolve(item, depth) for item in value]
+        if not isinstance(value, str) or depth > _DEEPEST:
+            return value
+        whole = _REFERENCE.fullmatch(value.strip())
+        if whole is not None:
+            found = _look_up(self._root, whole[1].strip())
+            return value if found is None else self.resolve(found, depth + 1)
+
+        def text(reference: re.Match[str]) -> str:
+            found = _look_up(self._root, reference[1].strip())
+            made = reference[0] if found is None else str(self.resolve(found, depth + 1))
+            self._spend(len(made))
+            return made
+
+        return _REFERENCE.sub(text, value)
+
+    def _spend(self, amount: int) -> None:
+        self._left -= amount
+        if self._left < 0:
+            raise CheckpointError(f"{self._source}: its references come to too many values; get the file again")
 
 
 def _look_up(values: Mapping[str, Any], name: str) -> Any:
@@ -138,11 +168,10 @@ def _look_up(values: Mapping[str, Any], name: str) -> Any:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    if isinstance(value, int | float):
-        return float(value)
     try:  # YAML 1.1 reads 1e-4 as a string
-        return float(value) if isinstance(value, str) else None
-    except ValueError:
+        number = float(value)
+    except (ValueError, OverflowError):
         return None
+    return number if math.isfinite(number) else None

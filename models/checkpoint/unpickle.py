@@ -4,24 +4,30 @@ A pickle is a program that may call any function it can name. Here every name is
 program starts, and again when it asks for one: plain containers and torch's own rebuild functions are let through,
 the last as stand-ins that only write down where a tensor lies; objects of omegaconf, Lightning and pathlib become
 inert placeholders; any other name ends the reading.
+
+A pickle may also ask for work without end: tuples and frozensets that hold each other many times over take for ever to
+hash or compare. So the interpreter is Python's own in Python, which lets us count what they come to.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import pickletools
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from reprlib import repr as short
+from typing import Any, ClassVar
 
 import torch
 
 from models.errors import CheckpointError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Storage:
     """A block of `numel` numbers under the name `key` in the archive; `dtype` is None for untyped bytes."""
 
@@ -30,7 +36,7 @@ class Storage:
     numel: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TensorRecord:
     """Where a tensor lies: offset and strides are counted in elements of `storage`."""
 
@@ -80,10 +86,16 @@ _CONTAINERS: dict[str, Any] = {
     **{
         f"{module}.{kind.__name__}": kind
         for module in ("builtins", "__builtin__")
-        for kind in (dict, list, set, frozenset, tuple, int, float, complex, bool)
+        for kind in (dict, list, set, int, float, complex, bool)
     },
     "__builtin__.long": int,
+}
+_HASHED: dict[str, type[tuple[Any, ...]] | type[frozenset[Any]]] = {
+    "builtins.tuple": tuple,
+    "__builtin__.tuple": tuple,
     "torch.Size": tuple,
+    "builtins.frozenset": frozenset,
+    "__builtin__.frozenset": frozenset,
 }
 _DTYPES = {
     "Double": torch.float64,
@@ -113,7 +125,14 @@ _REBUILDERS = frozenset(
         "_rebuild_parameter_with_state",
     )
 )
-_KNOWN: frozenset[str] = frozenset({*_CONTAINERS, *_STORAGES, *_DTYPE_NAMES, *_REBUILDERS})
+_KNOWN: frozenset[str] = frozenset({*_CONTAINERS, *_HASHED, *_STORAGES, *_DTYPE_NAMES, *_REBUILDERS})
+_MOST_INSTRUCTIONS = 2_000_000
+_MOST_VALUES = 100_000
+"""Values in one tuple, or in all hyper-parameters, each counted as often as it is reached."""
+_DEEPEST = 64
+_LONGEST_NAME = 200
+_MOST_DIMENSIONS = 8
+_MOST_NUMBERS = 2**48
 _INERT_PACKAGES = ("omegaconf", "pytorch_lightning", "lightning", "lightning_fabric", "pathlib")
 _INERT_NAMES = frozenset({"typing.Any", "torch.device"})
 _STRINGS = frozenset(
@@ -137,33 +156,52 @@ def unpickle(data: bytes, source: str) -> Any:
         raise CheckpointError(_damage(source, error)) from error
 
 
-def plain(value: Any, depth: int = 0) -> Any:
-    """Placeholders of omegaconf as the plain dicts, lists and values they carry; other placeholders become None."""
-    if depth > 64:
+def is_name(key: object) -> bool:
+    """Whether a key may be that of a tensor, and may stand in a message."""
+    return isinstance(key, str) and len(key) <= _LONGEST_NAME and key.isprintable()
+
+
+def plain(value: Any) -> Any:
+    """Placeholders of omegaconf as the plain dicts, lists and values they carry; other placeholders become None.
+
+    What lies deeper than 64 levels, or behind the first 100,000 values, becomes None too.
+    """
+    return _plain(value, 0, iter(range(_MOST_VALUES)))
+
+
+def _plain(value: Any, depth: int, budget: Iterator[int]) -> Any:
+    if depth > _DEEPEST or next(budget, None) is None:
         return None
     if isinstance(value, Placeholder):
         state = value.state if isinstance(value.state, dict) else {}
         content = state.get("_content", state.get("_val"))
-        return plain(content, depth + 1)
+        return _plain(content, depth + 1, budget)
     if isinstance(value, dict):
-        return {key: plain(item, depth + 1) for key, item in value.items() if isinstance(key, str | int)}
+        return {key: _plain(item, depth + 1, budget) for key, item in value.items() if isinstance(key, str | int)}
     if isinstance(value, list | tuple):
-        return [plain(item, depth + 1) for item in value]
+        return [_plain(item, depth + 1, budget) for item in value]
     return value if isinstance(value, str | int | float | bool) else None
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):
     """Looks names up in this module's lists alone, and makes everything it hands out anew for each file."""
+
+    stack: list[Any]
+    pop_mark: Callable[[], list[Any]]
+    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
 
     def __init__(self, data: bytes, source: str) -> None:
         super().__init__(io.BytesIO(data))
         self._source = source
         self._placeholders: dict[str, type] = {}
+        self._sizes: dict[int, tuple[Any, int]] = {}  # by id: what has it, so that nothing else gets it, and its size
 
     def find_class(self, module: str, name: str) -> Any:
         full = f"{module}.{name}"
         if full in _CONTAINERS:
             return _CONTAINERS[full]
+        if full in _HASHED:
+            return partial(self._hashed, _HASHED[full])
         if full in _STORAGES:
             return _StorageType(_STORAGES[full])
         if full in _DTYPE_NAMES:
@@ -180,8 +218,31 @@ class _Unpickler(pickle.Unpickler):
             raise ValueError("unknown kind of reference")
         return Storage(key, storage.dtype, int(numel))
 
+    def _hashed(self, kind: Callable[[Iterable[Any]], Any], values: Iterable[Any] = ()) -> Any:
+        """A tuple or frozenset, unless it comes to too many values."""
+        values = list(values)
+        size = 1 + sum(self._sizes.get(id(value), (None, 1))[1] for value in values)
+        if size > _MOST_VALUES:
+            raise ValueError("values that hold each other too many times over")
+        made = kind(values)
+        self._sizes[id(made)] = made, size
+        return made
 
-@dataclass(frozen=True)
+    def _load_hashed(self, kind: Callable[[Iterable[Any]], Any]) -> None:
+        values = self.pop_mark()
+        self.stack.append(self._hashed(kind, values))
+
+    def _load_tuple(self, count: int) -> None:
+        self.stack[-count:] = [self._hashed(tuple, self.stack[-count:])]
+
+    dispatch[pickle.TUPLE[0]] = partial(_load_hashed, kind=tuple)
+    dispatch[pickle.FROZENSET[0]] = partial(_load_hashed, kind=frozenset)
+    dispatch[pickle.TUPLE1[0]] = partial(_load_tuple, count=1)
+    dispatch[pickle.TUPLE2[0]] = partial(_load_tuple, count=2)
+    dispatch[pickle.TUPLE3[0]] = partial(_load_tuple, count=3)
+
+
+@dataclass(frozen=True, slots=True)
 class _StorageType:
     dtype: torch.dtype | None
 
@@ -197,7 +258,10 @@ def _rebuilder(name: str) -> Callable[..., TensorRecord]:
         if not isinstance(storage, Storage) or not isinstance(dtype, torch.dtype):
             raise TypeError("a tensor without a storage")
         record = TensorRecord(storage, dtype, int(offset), tuple(map(int, shape)), tuple(map(int, stride)))
-        if len(record.shape) != len(record.stride) or min((record.offset, *record.shape, *record.stride)) < 0:
+        numbers = (record.offset, *record.shape, *record.stride)
+        if len(record.shape) != len(record.stride) or min(numbers) < 0:
+            raise ValueError("a tensor with an impossible shape")
+        if len(record.shape) > _MOST_DIMENSIONS or max(*numbers, math.prod(record.shape)) > _MOST_NUMBERS:
             raise ValueError("a tensor with an impossible shape")
         return record
 
@@ -210,7 +274,9 @@ def _names(data: bytes, source: str) -> list[str]:
     strings: list[str | None] = []  # what the last two instructions pushed: a string, or None for anything else
     memo: dict[int, str | None] = {}
     try:
-        for opcode, argument, _position in pickletools.genops(data):
+        for count, (opcode, argument, _position) in enumerate(pickletools.genops(data)):
+            if count > _MOST_INSTRUCTIONS:
+                raise OverflowError("more instructions than any checkpoint has")
             if opcode.name in ("GLOBAL", "INST"):
                 names.append(str(argument).replace(" ", "."))
                 strings.append(None)
@@ -242,7 +308,15 @@ def _inert(name: str) -> bool:
 
 
 def _refusal(name: str, source: str) -> str:
-    return f"{source}: refused, because it would run {name}, which no checkpoint needs; get the file from its publisher"
+    return (
+        f"{source}: refused, because it would run {_shortened(name)}, which no checkpoint needs; "
+        "get the file from its publisher"
+    )
+
+
+def _shortened(text: str) -> str:
+    """A text from a file as it may stand in a message."""
+    return text if is_name(text) else short(text)
 
 
 def _damage(source: str, error: Exception) -> str:

@@ -5,66 +5,26 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import bentoml
 import pytest
 import torch
-from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.models import ModelStore
 
 from cli.import_models import main
 from models._open_clip import open_clip
-from models.checkpoint.convert import convert
 from models.checkpoint.official import open_official
 from models.checkpoint.own import open_own, write_own
-from models.config import TextConfig
 from models.errors import CheckpointError
 from models.importer import ensure_imported, import_models
 from models.loading import load_coarse, load_fine, load_text
 from models.store import ModelSet, find, put
-from models.text import TextEncoder
+from tests.support.saved_models import TEXT
+from tests.support.store import contents
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-TEXT = TextConfig(width=64, heads=2, layers=2, vocab_size=49408)
 
-
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path) -> Iterator[Path]:
-    """An empty model store of this test's own."""
-    root = tmp_path / "bentoml" / "models"
-    root.mkdir(parents=True)
-    BentoMLContainer.model_store.set(ModelStore(root))
-    yield root
-    BentoMLContainer.model_store.reset()
-
-
-@pytest.fixture(scope="session")
-def official_own(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The golden pair in our own format."""
-    folder = tmp_path_factory.mktemp("own")
-    for stage in ("coarse", "fine"):
-        (folder / stage).mkdir()
-        convert(open_official(GOLDEN / f"objaverse_{stage}", stage), folder / stage)
-    (folder / "text").mkdir()
-    torch.manual_seed(0)
-    encoder = TextEncoder(TEXT)
-    write_own(folder / "text", TEXT, {name: value.half() for name, value in encoder.state_dict().items()})
-    return folder
-
-
-@pytest.fixture
-def demo(tmp_path: Path, official_own: Path) -> Path:
-    """A checkpoint folder with a demo set (the golden pair in our own format, and a text tower)."""
-    folder = tmp_path / "checkpoints"
-    for kind in ("text", "coarse", "fine"):
-        shutil.copytree(official_own / kind, folder / f"demo_{kind}")
-    return folder
-
-
-def contents(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
+pytestmark = pytest.mark.usefixtures("store")
 
 
 def test_the_golden_pair_imports_without_a_text_tower_and_runs(demo: Path) -> None:
