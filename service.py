@@ -108,7 +108,7 @@ class XCube:
         self.background = [asyncio.get_running_loop().create_task(each) for each in background]
 
     async def __is_ready__(self) -> bool:
-        return self.monitor.health.status == "ready" and not self.generator.draining
+        return gate.passes(self.generator.check_default)
 
     async def drain(self) -> None:
         """Saves jobs, takes no new requests, and lets those that are here end."""

@@ -87,6 +87,7 @@ class Status(Message):
         health: What GET /health answers.
         model_set: "demo" or "official", or "own" where XCUBE_CONFIG names the models; empty until they are found.
         fine_model: Whether there is a fine model, loaded or not.
+        fine_fault: Why it cannot be used; empty where it can.
         step_seconds: Stage to seconds of one denoising step of one sample.
         arithmetic: What changes the last bits of results besides the weights.
     """
@@ -94,6 +95,7 @@ class Status(Message):
     health: Health
     model_set: str = ""
     fine_model: bool = False
+    fine_fault: str = ""
     step_seconds: dict[str, float] = {}
     arithmetic: str = ""
 

@@ -141,7 +141,9 @@ class Health(BaseModel):
     gpu_available: bool = Field(description="a CUDA kernel has run at start-up")
     gpu_name: str | None = None
     model_loaded: bool = Field(description="the text and coarse models are ready")
-    error: str | None = Field(default=None, description="why loading failed and what to do")
+    error: str | None = Field(
+        default=None, description="which model cannot be served, why, and what to do; `status` tells whether others can"
+    )
 
 
 LOADING = Health(status="loading", xcube_available=False, gpu_available=False, model_loaded=False)

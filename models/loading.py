@@ -81,12 +81,48 @@ def load_fine(folder: Path, runtime: Runtime = REFERENCE) -> FineStage:
         CheckpointError: The weights cannot be read or do not fit; the text names file and key.
     """
     config, weights = _stage(folder, "fine")
-    assert isinstance(config.unet, SparseUNetConfig)
-    with building(folder / CONFIG_FILE):
-        unet, decoder = SparseUNet(config.unet), Decoder(config.vae)
+    unet, decoder = _fine_modules(config, folder)
     _fill(unet, _under(weights, "unet."), folder)
     _fill(decoder, _under(weights, "vae."), folder)
     return FineStage(config, unet, decoder, _scale_factor(weights, folder), runtime)
+
+
+def check_fine(folder: Path, coarse: StageConfig) -> None:
+    """Reads a fine model as `load_fine` does, compares it with the coarse one, and keeps nothing of it in memory.
+
+    Args:
+        folder: Holds config.yaml and model.safetensors.
+        coarse: The configuration of the coarse model whose shapes it is to refine.
+
+    Raises:
+        ConfigError: The configuration is wrong, or does not go with the coarse model's.
+        CheckpointError: The weights cannot be read or do not fit; the text names file and key.
+    """
+    config, weights = _stage(folder, "fine")
+    for module, prefix in zip(_fine_modules(config, folder), ("unet.", "vae."), strict=True):
+        _check_fit(module, _under(weights, prefix), folder)
+    _scale_factor(weights, folder)
+    check_pair(coarse, config, folder)
+
+
+def check_pair(coarse: StageConfig, fine: StageConfig, folder: Path) -> None:
+    """Raises ConfigError, naming the fine model's folder, if a fine model cannot refine the shapes of a coarse one."""
+    made = coarse.vae.latent_resolution * coarse.vae.factor
+    for what, has, needs in (
+        ("text embeddings of width", coarse.unet.context_dim, fine.unet.context_dim),
+        ("coarse shapes with a side of", made, fine.vae.latent_resolution),
+    ):
+        if has != needs:
+            raise ConfigError(
+                f"{folder / CONFIG_FILE}: expects {what} {needs}, but the coarse model has {has}; "
+                "import the fine model that belongs to it"
+            )
+
+
+def _fine_modules(config: StageConfig, folder: Path) -> tuple[SparseUNet, Decoder]:
+    assert isinstance(config.unet, SparseUNetConfig)
+    with building(folder / CONFIG_FILE):
+        return SparseUNet(config.unet), Decoder(config.vae)
 
 
 @contextmanager
@@ -113,15 +149,26 @@ def _stage(folder: Path, stage: Stage) -> tuple[StageConfig, dict[str, Tensor]]:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file as float32; those stored so are memory-mapped."""
+    """All tensors of a file as float32; those stored so are memory-mapped. None of them holds NaN or infinity."""
     try:
         check_regular(path)
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{path}: not a readable safetensors file ({error}); import the model again with scripts/import --force"
         ) from error
+    for name, tensor in weights.items():
+        if not is_finite(tensor):
+            raise CheckpointError(
+                f"{path}: {name} holds NaN or infinity; import the model again with scripts/import --force"
+            )
+    return weights
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether no number is NaN or infinite. Minimum and maximum tell it, at ten times the speed of `isfinite`."""
+    return not tensor.numel() or bool(torch.stack(tensor.aminmax()).isfinite().all())
 
 
 def _under(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -133,11 +180,27 @@ def _scale_factor(weights: dict[str, Tensor], folder: Path) -> float:
         raise CheckpointError(
             f"{folder / WEIGHTS_FILE}: scale_factor is missing; import the model again with scripts/import --force"
         )
-    return weights["scale_factor"].item()
+    factor = weights["scale_factor"]
+    if factor.numel() != 1 or not factor.item() > 0:
+        raise CheckpointError(
+            f"{folder / WEIGHTS_FILE}: scale_factor must be one positive number; "
+            "import the model again with scripts/import --force"
+        )
+    return factor.item()
 
 
 def _fill(module: Module, weights: dict[str, Tensor], folder: Path) -> Module:
     """Puts weights into a module made on the meta device, every key and shape checked."""
+    _check_fit(module, weights, folder)
+    module.load_state_dict(weights, assign=True)
+    for layer in module.modules():
+        if isinstance(layer, SparseConv3):
+            layer.pack()
+    return module
+
+
+def _check_fit(module: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:
+    """Raises CheckpointError, naming file and key, unless weights have every key and shape of a module."""
     path = folder / WEIGHTS_FILE
     wanted = module.state_dict()
     for name, tensor in wanted.items():
@@ -153,8 +216,3 @@ def _fill(module: Module, weights: dict[str, Tensor], folder: Path) -> Module:
             f"{path}: {unknown[0]} belongs to no layer of the configuration; "
             "import the model again with scripts/import --force"
         )
-    module.load_state_dict(weights, assign=True)
-    for layer in module.modules():
-        if isinstance(layer, SparseConv3):
-            layer.pack()
-    return module

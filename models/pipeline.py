@@ -17,7 +17,7 @@ from typing import Self
 import torch
 
 from models.errors import CheckpointError
-from models.loading import load_coarse, load_fine, load_text
+from models.loading import check_pair, load_coarse, load_fine, load_text
 from models.runtime import Runtime
 from models.schedulers import SCHEDULERS, timesteps
 from models.shape import Shape, Voxels
@@ -68,11 +68,10 @@ class Pipeline:
         """
         runtime = Runtime.choose(device, dtype, backend)
         encoder = load_text(text).to(runtime.device)
-        return cls(
-            encoder,
-            load_coarse(coarse, encoder.null, runtime),
-            None if fine is None else load_fine(fine, runtime),
-        )
+        stages = load_coarse(coarse, encoder.null, runtime), None if fine is None else load_fine(fine, runtime)
+        if fine is not None and stages[1] is not None:
+            check_pair(stages[0].config, stages[1].config, fine)
+        return cls(encoder, *stages)
 
     @classmethod
     def from_store(

@@ -112,6 +112,15 @@ class Generator:
             raise _draining()
         self.monitor.check_ready()
 
+    def check_default(self) -> None:
+        """Lets pass what may send requests of any kind here, as `check_open` does, with the fine model looked at too.
+
+        Raises:
+            Draining, StillLoading, ModelsUnavailable: Some would be refused.
+        """
+        self.check_open()
+        self.monitor.check_default()
+
     async def drain(self, longest: float) -> None:
         """Takes no new work, waits for what runs or waits, and after `longest` seconds hands that back."""
         self.draining = True

@@ -23,7 +23,7 @@ class Monitor:
 
     Args:
         sampler: Whose status it is.
-        changed: Called with the health whenever its status has changed.
+        changed: Called with the health whenever its status or its error has changed.
     """
 
     def __init__(self, sampler: SamplerClient, changed: Callable[[Health], None] = lambda _: None) -> None:
@@ -49,13 +49,25 @@ class Monitor:
         if self.health.status == "error":
             raise ModelsUnavailable(self.health.error or "The models failed to load: see the service's log.")
 
+    def check_default(self) -> None:
+        """Lets pass what needs every model that a request without options needs.
+
+        Raises:
+            StillLoading: The models are not ready yet.
+            ModelsUnavailable: They failed to load, or the fine model cannot be used.
+        """
+        self.check_ready()
+        if self.status.fine_fault:
+            raise ModelsUnavailable(self.status.fine_fault)
+
     async def run(self) -> None:
         """Asks again and again; ends when cancelled."""
-        told = self.health.status
+        told = self.health.status, self.health.error
         while True:
             await self.refresh()
-            if self.health.status != told:
-                told = self.health.status
+            now = self.health.status, self.health.error
+            if now != told:
+                told = now
                 self._changed(self.health)
             metrics.ready(self.health.status == "ready")
             await asyncio.sleep(_PERIOD[self.health.status])

@@ -17,21 +17,26 @@ log = logging.getLogger("xcube.start")
 
 
 class StartUp:
-    """Told of every change of the health's status; of several processes that speak HTTP the first one writes it."""
+    """Told of every change of the health's status or error; of several HTTP processes the first one writes it."""
 
     def __init__(self) -> None:
         self._first = (bentoml.server_context.worker_index or 1) == 1
         self._was_ready = False
+        self._status = "loading"
 
     def __call__(self, health: Health) -> None:
-        """Writes one line for a status that is new."""
+        """Writes a line for what is new."""
+        before, self._status = self._status, health.status
         if not self._first:
             return
         if health.status == "ready":
-            when = "again" if self._was_ready else f"after {_seconds():.0f} s"
-            address = _address()
-            log.info("ready %s: open %s/ in a browser, or read %s/docs to write a client", when, address, address)
-            self._was_ready = True
+            if before != "ready":
+                when = "again" if self._was_ready else f"after {_seconds():.0f} s"
+                address = _address()
+                log.info("ready %s: open %s/ in a browser, or read %s/docs to write a client", when, address, address)
+                self._was_ready = True
+            if health.error is not None:
+                log.error("not everything is served: %s", health.error)
         elif health.status == "error":
             log.error("not ready: %s", health.error)
         else:

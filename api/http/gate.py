@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import orjson
 from pydantic import BaseModel
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 
-from api.call import Call, Message, Receive, read_body, replay, set_current, watch_connection
+from api.call import Call, Message, Receive, current, read_body, replay, set_current, watch_connection
 from api.errors import BodyTooLarge, ClientGone, Problem, UnsupportedMediaType, problem_of, problem_of_status
 from api.http.accept import accept_of
 from api.http.auth import ApiKey
@@ -22,6 +23,7 @@ from api.networks import networks_of
 from api.schemas import parse
 from api.settings import Settings
 from api.telemetry import logs, metrics
+from models.errors import XCubeError
 
 Scope = Any
 Send = Any
@@ -175,6 +177,16 @@ class _Answer:
             await self._send({"type": "http.response.body", "body": body[start : start + PIECE], "more_body": rest})
         if not more:
             self.complete = not self._call.gone.is_set()
+
+
+def passes(check: Callable[[], None]) -> bool:
+    """Whether a check raises nothing; what it raises becomes the answer to this call, whatever the framework says."""
+    try:
+        check()
+    except XCubeError as error:
+        current().refused = error
+        return False
+    return True
 
 
 def _is_ours(body: bytes) -> bool:

@@ -51,18 +51,21 @@ class Engine:
     def status(self) -> Status:
         """Health and measured step times, at once, whatever the models do."""
         self.models.show_memory()
+        fine_fault = for_strangers(self.models.fine_fault or "")
+        unserved = [fine_fault, *map(for_strangers, self.models.faults)] if self._ready else []
         health = Health(
             status="ready" if self._ready else "error" if self._error else "loading",
             xcube_available=True,
             gpu_available=self.models.gpu_name is not None,
             gpu_name=self.models.gpu_name,
             model_loaded=self._ready,
-            error=self._error,
+            error=self._error or " ".join(filter(None, unserved)) or None,
         )
         return Status(
             health=health,
             model_set=self.models.model_set,
             fine_model=self.models.has_fine,
+            fine_fault=fine_fault,
             step_seconds=dict(self.times.seconds),
             arithmetic=self.models.arithmetic,
         )
@@ -114,6 +117,8 @@ class Engine:
         return self._guarded(Decoded, lambda: self._decode(self._read(state), refine))
 
     def _begin(self, order: Order) -> Progress:
+        if order.use_fine and self.models.fine_fault is not None:
+            raise ModelsUnavailable(self.models.fine_fault)
         text = self._with_room("text", lambda: self.models.embed(order.prompt))
         state = self._with_room("coarse", self.models.coarse).start(
             text, seed=order.seed, steps=order.ddim_steps, guidance_scale=order.guidance_scale

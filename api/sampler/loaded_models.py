@@ -18,8 +18,10 @@ from api.settings import Settings
 from api.telemetry import metrics
 from models import threads
 from models.cache import LRUCache
+from models.config import StageConfig
+from models.errors import CheckpointError, ConfigError, XCubeError
 from models.importer import ensure_imported
-from models.loading import load_coarse, load_fine, load_text
+from models.loading import check_fine, load_coarse, load_fine, load_text
 from models.runtime import Runtime
 from models.stages import CoarseStage, FineStage
 from models.store import ModelSet, find, name_of_weights
@@ -49,6 +51,10 @@ class LoadedModels:
         self._coarse_folder: Path | None = None
         self._fine: FineStage | None = None
         self._fine_folder: Path | None = None
+        self.faults: list[str] = []
+        """Models that are not served because they could not be imported, one sentence each."""
+        self.fine_fault: str | None = None
+        """Why the fine model cannot be used, although there is one."""
         self.tags = ""
         """Names the weights of all models."""
         self._embeddings: LRUCache[TextEmbedding] = LRUCache(EMBEDDINGS_KEPT)
@@ -59,7 +65,7 @@ class LoadedModels:
         return self._fine_folder is not None
 
     def load(self) -> None:
-        """Finds the device, then loads text tower and coarse stage.
+        """Finds the device, loads text tower and coarse stage, and reads the fine model to know whether it can be used.
 
         Raises:
             ModelsUnavailable: a model or the GPU that was asked for is missing; the text says what to do.
@@ -67,13 +73,13 @@ class LoadedModels:
         """
         threads.use(self.settings.threads)
         self.runtime = Runtime(self._find_device())
-        faults = ensure_imported(self.settings.checkpoint_dir)
+        self.faults = ensure_imported(self.settings.checkpoint_dir)
         found = find(self.settings.model)
         if self.settings.config is not None:
             folders: dict[str, Any] = {**read_model_set(self.settings.config)}
             found = replace(found, **folders)
         if found.text is None or found.coarse is None:
-            raise ModelsUnavailable(" ".join([*faults, _missing(found)]))
+            raise ModelsUnavailable(" ".join([*self.faults, _missing(found)]))
         self.model_set = found.name if self.settings.config is None else "own"
         with self._loading("text"):
             self._text = load_text(found.text).to(self.runtime.device)
@@ -81,7 +87,8 @@ class LoadedModels:
         self._coarse_folder, self._fine_folder = found.coarse, found.fine
         used = (found.text, found.coarse, found.fine)
         self.tags = " ".join(name_of_weights(folder) for folder in used if folder is not None)
-        self.coarse()
+        coarse = self.coarse()
+        self.check_fine(coarse.config)
         metrics.build(torch.__version__, torch.version.cuda, backend=self.runtime.backend)
         log.info(
             "models of the %s set on %s in %s, sparse grids by %s",
@@ -114,8 +121,24 @@ class LoadedModels:
         """The fine stage, loaded now if it is not yet; None if there is none."""
         if self._fine is None and self._fine_folder is not None:
             with self._loading("fine"):
-                self._fine = load_fine(self._fine_folder, self.runtime)
+                try:
+                    self._fine = load_fine(self._fine_folder, self.runtime)
+                except (CheckpointError, ConfigError) as error:
+                    self._note(error)
+                    raise
         return self._fine
+
+    def check_fine(self, coarse: StageConfig) -> None:
+        """Reads the fine model, if there is one, and keeps only what is wrong with it."""
+        if self._fine_folder is not None:
+            try:
+                check_fine(self._fine_folder, coarse)
+            except (CheckpointError, ConfigError) as error:
+                self._note(error)
+
+    def _note(self, error: XCubeError) -> None:
+        log.error("the fine model cannot be used: %s", error)
+        self.fine_fault = f"The fine model cannot be used, so set use_fine to false until it is repaired: {error}"
 
     def empty_caches(self) -> None:
         """Frees what can be made again: grids, keys and values of texts, graphs, and memory that PyTorch holds."""

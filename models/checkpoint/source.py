@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from models.config import DenseUNetConfig, StageConfig, TextConfig
 from models.dense import DenseUNet
 from models.errors import CheckpointError
-from models.loading import building
+from models.loading import building, is_finite
 from models.sparse import SparseUNet
 from models.text import TextEncoder
 from models.vae import Decoder
@@ -42,7 +41,7 @@ class Source:
     def tensor(self, name: str) -> Tensor:
         """A tensor by our name, contiguous. Raises CheckpointError if it holds NaN or infinity."""
         tensor = self.read(name).contiguous()
-        if not bool(torch.isfinite(tensor).all()):
+        if not is_finite(tensor):
             raise CheckpointError(
                 f"{self.path}: {self.keys[name]} holds NaN or infinity; download the file again or use another one"
             )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from contextlib import nullcontext
 
 import bentoml
 import pytest
 
+from api.errors import ModelsUnavailable, StillLoading
 from api.generation import monitor
 from api.generation.monitor import Monitor
 from api.generation.startup import StartUp
@@ -42,6 +44,13 @@ def test_what_is_wrong_is_said(caplog: pytest.LogCaptureFixture) -> None:
     assert messages(caplog, FAILED) == ["not ready: There is no coarse model."]
 
 
+def test_what_is_not_served_is_said_without_saying_ready_again(caplog: pytest.LogCaptureFixture) -> None:
+    lacking = READY.model_copy(update={"error": "The fine model cannot be used."})
+    ready, fault, later = messages(caplog, lacking, READY, lacking)
+    assert ready.startswith("ready after ")
+    assert fault == later == "not everything is served: The fine model cannot be used."
+
+
 def test_of_several_processes_the_first_one_says_it(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -49,9 +58,32 @@ def test_of_several_processes_the_first_one_says_it(
     assert messages(caplog, READY) == []
 
 
+@pytest.mark.parametrize(
+    ("status", "error", "default"),
+    [
+        (Status(health=LOADING), StillLoading, StillLoading),
+        (Status(health=FAILED), ModelsUnavailable, ModelsUnavailable),
+        (Status(health=READY, fine_fault="The fine model cannot be used."), None, ModelsUnavailable),
+        (Status(health=READY), None, None),
+    ],
+)
+def test_a_broken_fine_model_is_one_that_a_request_without_options_needs(
+    status: Status, error: type[Exception] | None, default: type[Exception] | None
+) -> None:
+    class Nobody:
+        pass
+
+    monitor = Monitor(Nobody())  # type: ignore[arg-type]
+    monitor.status = status
+    for check, expected in ((monitor.check_ready, error), (monitor.check_default, default)):
+        with pytest.raises(expected) if expected else nullcontext():
+            check()
+
+
 def test_the_monitor_tells_each_change_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor, "_PERIOD", dict.fromkeys(("loading", "ready", "error"), 0.0))
-    states = [LOADING, READY, READY, FAILED, READY]
+    lacking = READY.model_copy(update={"error": "The fine model cannot be used."})
+    states = [LOADING, READY, READY, FAILED, READY, lacking, lacking]
     told: list[str] = []
 
     class SamplerClient:
@@ -66,4 +98,4 @@ def test_the_monitor_tells_each_change_once(monkeypatch: pytest.MonkeyPatch) -> 
             await monitor.run()
 
     asyncio.run(watch())
-    assert told == ["ready", "error", "ready"]
+    assert told == ["ready", "error", "ready", "ready"]
