@@ -13,6 +13,7 @@ from pathlib import Path
 
 import bentoml
 
+from api import environment
 from api.process import connections, descriptors, supervisor, temporary
 from api.process.places import Places
 from api.settings import Settings
@@ -42,6 +43,9 @@ def begin(settings: Settings) -> None:
         Places(most, opened=metrics.connections, refused=metrics.connection_refused),
     )
     logs.configure()
+    if bentoml.server_context.worker_index is None:
+        for doubt in environment.doubts(os.environ, Settings.model_fields):
+            log.warning("%s", doubt)
 
 
 def _begin_supervisor() -> None:

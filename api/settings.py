@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import lru_cache
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from api import environment
+from api.environment import name_of
 from api.model_set import read_model_set
 from api.networks import networks_of
 from api.origins import origins_of
 from api.process.cores import usable_cores
 from models.errors import ConfigError
 
-PREFIX = "XCUBE_"
 _HEADER_VALUE = re.compile(r"[ -~]*")
 
 
@@ -30,7 +32,7 @@ def default_threads() -> int:
 class Settings(BaseSettings):
     """Every setting with its default; a field ``port`` is set by ``XCUBE_PORT``. Empty variables count as unset."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     host: str = Field(default="0.0.0.0", description="address to listen on")
     port: int = Field(default=8000, ge=1, le=65535, description="port to listen on")
@@ -104,6 +106,18 @@ class Settings(BaseSettings):
     )
     log_prompts: bool = Field(default=False, description="write prompts to the log")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Where values come from: the arguments, then the environment variables, by exactly the names in the table."""
+        return init_settings, _Variables(settings_cls)
+
     @field_validator("*", mode="before")
     @classmethod
     def _without_blanks_around(cls, value: object) -> object:
@@ -150,12 +164,27 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("should name origins such as https://example.org, separated by commas") from None
 
+    @field_validator("checkpoint_dir", "config", "jobs_dir")
+    @classmethod
+    def _from_home(cls, value: Path | None) -> Path | None:
+        try:
+            return None if value is None else value.expanduser()
+        except RuntimeError:
+            raise ValueError("begins with a home folder that there is not") from None
+
     @field_validator("config")
     @classmethod
     def _config_is_usable(cls, value: Path | None) -> Path | None:
         if value is not None:
             read_model_set(value)
         return value
+
+
+class _Variables(EnvSettingsSource):
+    """The environment as `api.environment` reads it."""
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(environment.values(os.environ, self.settings_cls.model_fields))
 
 
 SECRETS = frozenset(name for name, field in Settings.model_fields.items() if field.annotation == SecretStr | None)
@@ -171,7 +200,7 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = PREFIX + str(first["loc"][0]).upper()
+        name = name_of(str(first["loc"][0]))
         fault = first["msg"].removeprefix("Value error, ").removeprefix("Input ").split(", unable to")[0]
         secret = first["loc"][0] in SECRETS
         value = "set" if secret else repr(str(first["input"]))

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from api.environment import variable
 from models.checkpoint.clip import OFFICIAL_NAME
 from models.importer import Candidate, Imported, import_clip, import_models
 
@@ -72,7 +73,7 @@ def _report(result: Imported, console: Console) -> None:
 
 def _arguments(arguments: list[str] | None, program: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=program, description="Put models into the BentoML model store.")
-    default = Path(os.environ.get("XCUBE_CHECKPOINT_DIR") or ROOT / "checkpoints")
+    default = Path(variable(os.environ, "XCUBE_CHECKPOINT_DIR") or ROOT / "checkpoints").expanduser()
     parser.add_argument(
         "--checkpoint-dir", type=Path, default=default, metavar="DIR",
         help="folder with objaverse_coarse/, objaverse_fine/ or models in this project's format (default: %(default)s)",

@@ -8,13 +8,15 @@ import socket
 import sys
 from pathlib import Path
 
+from api.environment import PREFIX, variable
 from api.process import temporary
-from api.settings import PREFIX, load_settings
+from api.settings import load_settings
 from models.errors import ConfigError
+from models.home import VARIABLE as BENTOML_HOME
 from models.home import check_home
 
 ROOT = Path(__file__).parents[1]
-FOLDERS_AND_FILES = (f"{PREFIX}CHECKPOINT_DIR", f"{PREFIX}CONFIG", f"{PREFIX}JOBS_DIR", "BENTOML_HOME")
+FOLDERS_AND_FILES = (f"{PREFIX}CHECKPOINT_DIR", f"{PREFIX}CONFIG", f"{PREFIX}JOBS_DIR", BENTOML_HOME)
 
 
 def main(arguments: list[str]) -> None:
@@ -24,10 +26,10 @@ def main(arguments: list[str]) -> None:
     """
     settings = load_settings()
     for name in FOLDERS_AND_FILES:
-        path = os.environ.get(name, "").strip()
+        path = variable(os.environ, name)
         if not path:
             os.environ.pop(name, None)
-        elif not path.startswith(("~", "$")):  # BentoML resolves these itself
+        elif not path.startswith(("~", "$") if name == BENTOML_HOME else "~"):  # resolved where it is used
             os.environ[name] = str(Path(path).absolute())
     if (fault := temporary.unusable()) is not None:
         sys.exit(f"xcube: {fault}")

@@ -23,7 +23,8 @@ import httpx
 import pytest
 
 import xcube_serve
-from api.settings import PREFIX, Settings
+from api.environment import PREFIX
+from api.settings import Settings
 from tests.support.paths import ROOT
 from tests.support.service import Server, started
 

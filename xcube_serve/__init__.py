@@ -38,7 +38,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     if BUNDLED.is_dir():
         find_modules_in(BUNDLED)
-        os.environ["XCUBE_JOBS_DIR"] = os.environ.get("XCUBE_JOBS_DIR") or str(jobs_folder())
+        os.environ["XCUBE_JOBS_DIR"] = os.environ.get("XCUBE_JOBS_DIR", "").strip() or str(jobs_folder())
     if arguments[:1] in (["--help"], ["-h"]):
         print(HELP.format(jobs=os.environ.get("XCUBE_JOBS_DIR", "runs/jobs of the checkout")), end="")
     elif arguments == ["--version"]:

@@ -6,12 +6,14 @@ import json
 import logging
 import os
 import time
+from urllib.parse import urlsplit
 
 import bentoml
 import psutil
 
 from api.process import supervisor
 from api.schemas import Health
+from api.settings import load_settings
 
 log = logging.getLogger("xcube.start")
 
@@ -35,12 +37,24 @@ class StartUp:
                 address = _address()
                 log.info("ready %s: open %s/ in a browser, or read %s/docs to write a client", when, address, address)
                 self._was_ready = True
+                _warn_of_another_port(address)
             if health.error is not None:
                 log.error("not everything is served: %s", health.error)
         elif health.status == "error":
             log.error("not ready: %s", health.error)
         else:
             log.warning("the Sampler process does not answer: waiting until it has restarted")
+
+
+def _warn_of_another_port(address: str) -> None:
+    """`bentoml serve` has an option of its own for the port, and reads it before our settings."""
+    settings, port = load_settings(), urlsplit(address).port
+    if "port" in settings.model_fields_set and port is not None and port != settings.port:
+        log.warning(
+            "XCUBE_PORT is %d but counts for scripts/serve and xcube-serve alone: `bentoml serve` and the image listen "
+            "where --port or BENTOML_PORT says.",
+            settings.port,
+        )
 
 
 def _seconds() -> float:

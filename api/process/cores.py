@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 
-CGROUP = Path("/sys/fs/cgroup")
+PROCESS = Path("/proc/self")
+_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
-def usable_cores(cgroup: Path = CGROUP) -> int:
+def usable_cores(process: Path = PROCESS) -> int:
     """CPU cores that this process may use: those that it may run on, or what its container grants if that is less."""
     allowed = _allowed()
-    granted = _granted(cgroup)
+    granted = _granted(process)
     return allowed if granted is None else max(1, min(allowed, int(granted)))
 
 
@@ -22,16 +25,61 @@ def _allowed() -> int:
     return os.cpu_count() or 1
 
 
-def _granted(cgroup: Path) -> float | None:
-    """The quota of a control group in cores, version 2 or 1; None where there is none."""
+def _granted(process: Path) -> float | None:
+    """The least quota of the control groups that hold this process, in cores; None where there is none."""
+    quotas = [quota for group in _groups(process) if (quota := _quota(group)) is not None]
+    return min(quotas, default=None)
+
+
+def _groups(process: Path) -> Iterator[Path]:
+    """The folders of this process's control groups with a say about the CPU, of either version, and of all above them.
+
+    A container may see no more than a part of the tree: then the folder that is mounted is the last one.
+    """
     try:
-        quota, period = (cgroup / "cpu.max").read_text().split()
+        mounts = (process / "mountinfo").read_text().splitlines()
+        own = [line.split(":", 2) for line in (process / "cgroup").read_text().splitlines()]
+    except (OSError, UnicodeDecodeError):
+        return
+    for mount in mounts:
+        fields, _, rest = mount.partition(" - ")
+        kind, _, options = rest.split(" ", 2) if rest.count(" ") > 1 else ("", "", "")
+        if kind not in ("cgroup", "cgroup2") or (kind == "cgroup" and "cpu" not in options.split(",")):
+            continue
+        root, point = (PurePosixPath(_unescaped(field)) for field in fields.split(" ")[3:5])
+        for entry in own:
+            if len(entry) == 3 and ("cpu" in entry[1].split(",") if kind == "cgroup" else entry[0] == "0"):
+                yield from _upwards(Path(point), _below(root, PurePosixPath(entry[2])))
+
+
+def _below(root: PurePosixPath, group: PurePosixPath) -> PurePosixPath:
+    """Where a group lies below what is mounted; the mounted folder itself if it lies elsewhere."""
+    if ".." in group.parts or not group.is_relative_to(root):
+        return PurePosixPath()
+    return group.relative_to(root)
+
+
+def _upwards(point: Path, group: PurePosixPath) -> Iterator[Path]:
+    yield point / group
+    for parent in group.parents:
+        yield point / parent
+
+
+def _quota(group: Path) -> float | None:
+    """The quota of one control group in cores, version 2 or 1."""
+    try:
+        quota, period = (group / "cpu.max").read_text().split()
     except (OSError, ValueError):
         try:
-            quota, period = ((cgroup / f"cpu/cpu.cfs_{part}_us").read_text().strip() for part in ("quota", "period"))
+            quota, period = ((group / f"cpu.cfs_{part}_us").read_text() for part in ("quota", "period"))
         except OSError:
             return None
     try:
         return float(quota) / float(period) if float(quota) > 0 else None
     except (ValueError, ZeroDivisionError):  # "max"
         return None
+
+
+def _unescaped(text: str) -> str:
+    """A path from mountinfo, which writes blanks and some others as three octal digits."""
+    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)

@@ -12,8 +12,9 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from api.environment import PREFIX
 from api.errors import TABLE
-from api.settings import PREFIX, Settings
+from api.settings import Settings
 from formats import FORMATS
 
 MARK = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)

@@ -14,6 +14,7 @@ from PIL import Image
 from rich.console import Console
 
 import formats
+from api.environment import variable
 from cli.generate.drawing import drawing
 from cli.generate.options import Options, parse
 from cli.generate.progress import Bar
@@ -33,7 +34,7 @@ def run(options: Options, console: Console) -> None:
     """
     pictures: dict[int, NDArray[np.uint8]] = {}
     failed: list[GenerateError] = []
-    service = Service(options.url, options.timeout, os.environ.get("XCUBE_API_KEY"))
+    service = Service(options.url, options.timeout, variable(os.environ, "XCUBE_API_KEY"))
     with Bar(console, options.prompt, options.count) as bar:
         service.wait_until_ready()
         for index in range(options.count):

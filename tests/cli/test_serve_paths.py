@@ -47,6 +47,12 @@ def test_an_empty_variable_stays_unset_and_a_home_is_left_to_bentoml(
     assert given == [None, None, None, "~/store"]
 
 
+def test_only_bentoml_s_folder_may_begin_with_a_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BentoML resolves that one; of ours it would become a folder with a dollar in the project."""
+    given = environment_of_the_service(monkeypatch, tmp_path, {"BENTOML_HOME": "$A/b", "XCUBE_JOBS_DIR": "$A/b"})
+    assert given == [None, None, str(tmp_path / "$A/b"), "$A/b"]
+
+
 def test_an_empty_home_of_bentoml_counts_as_unset_and_a_line_break_at_the_end_does_not_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from api.settings import PREFIX, Settings
+from api.environment import PREFIX
+from api.settings import Settings
 from tests.support.kustomize import Resource, build, key
 
 ROOT = Path(__file__).resolve().parents[2]

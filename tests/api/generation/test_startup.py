@@ -11,11 +11,12 @@ import bentoml
 import pytest
 
 from api.errors import ModelsUnavailable, StillLoading
-from api.generation import monitor
+from api.generation import monitor, startup
 from api.generation.monitor import Monitor
 from api.generation.startup import StartUp
 from api.messages import Status
 from api.schemas import LOADING, Health
+from api.settings import read_settings
 
 READY = LOADING.model_copy(update={"status": "ready"})
 FAILED = LOADING.model_copy(update={"status": "error", "error": "There is no coarse model."})
@@ -49,6 +50,17 @@ def test_what_is_not_served_is_said_without_saying_ready_again(caplog: pytest.Lo
     ready, fault, later = messages(caplog, lacking, READY, lacking)
     assert ready.startswith("ready after ")
     assert fault == later == "not everything is served: The fine model cannot be used."
+
+
+@pytest.mark.parametrize(("port", "warned"), [("8123", 0), ("9000", 1), ("", 0), ("tcp://10.0.0.1:80", 0)])
+def test_a_port_that_bentoml_did_not_take_is_said(
+    port: str, warned: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BENTOML_RUNNER_MAP", json.dumps({"XCube": "http://localhost:8123"}))
+    monkeypatch.setenv("XCUBE_PORT", port)
+    monkeypatch.setattr(startup, "load_settings", read_settings)
+    said = messages(caplog, READY)
+    assert sum("XCUBE_PORT is 9000 but counts" in line for line in said) == warned
 
 
 def test_of_several_processes_the_first_one_says_it(

@@ -17,6 +17,68 @@ def _sixteen_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
 
 
+def process(folder: Path, kind: str, root: str = "/", group: str = "/") -> tuple[Path, Path]:
+    """What the kernel tells of a process with one hierarchy of control groups, and where that is mounted."""
+    made, point = folder / "proc", folder / "a mount"
+    made.mkdir()
+    point.mkdir()
+    options, entry = (
+        ("rw,nsdelegate", f"0::{group}") if kind == "cgroup2" else ("rw,cpu,cpuacct", f"4:cpu,cpuacct:{group}")
+    )
+    shown = str(point).replace(" ", "\\040")
+    (made / "mountinfo").write_text(
+        "22 1 0:5 / /proc rw,nosuid - proc proc rw\n"
+        f"31 22 0:28 {root} {shown} ro,nosuid shared:9 - {kind} cgroup {options}\n"
+        "32 22 0:29 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+    )
+    (made / "cgroup").write_text(f"5:memory:/elsewhere\n{entry}\n")
+    return made, point
+
+
+def grant(group: Path, kind: str, quota: str, period: str = "100000") -> None:
+    """Writes the quota of one control group."""
+    group.mkdir(parents=True, exist_ok=True)
+    if kind == "cgroup2":
+        (group / "cpu.max").write_text(f"{quota} {period}\n")
+    else:
+        (group / "cpu.cfs_quota_us").write_text(f"{quota.replace('max', '-1')}\n")
+        (group / "cpu.cfs_period_us").write_text(f"{period}\n")
+
+
+VERSIONS = pytest.mark.parametrize("kind", ["cgroup", "cgroup2"])
+
+
+@VERSIONS
+@pytest.mark.parametrize(
+    ("quotas", "cores"),
+    [
+        ({"": "200000"}, 2),
+        ({"kubepods/pod1/box": "300000"}, 3),
+        ({"kubepods/pod1/box": "max", "kubepods/pod1": "400000"}, 4),
+        ({"kubepods/pod1/box": "800000", "kubepods": "500000"}, 5),
+        ({"kubepods/pod1/box": "200000", "kubepods": "500000"}, 2),
+        ({"kubepods/pod2": "100000"}, 16),
+        ({}, 16),
+    ],
+)
+def test_the_least_quota_of_all_groups_around_a_process_counts(
+    tmp_path: Path, kind: str, quotas: dict[str, str], cores: int
+) -> None:
+    """As systemd nests slices and services, and Kubernetes pods and containers, without a namespace of their own."""
+    made, point = process(tmp_path, kind, group="/kubepods/pod1/box")
+    for group, quota in quotas.items():
+        grant(point / group, kind, quota)
+    assert usable_cores(made) == cores
+
+
+@VERSIONS
+@pytest.mark.parametrize("group", ["/docker/abc", "/docker/abc/own", "/elsewhere", "/../other"])
+def test_a_container_that_sees_its_own_part_of_the_tree_is_found_there(tmp_path: Path, kind: str, group: str) -> None:
+    made, point = process(tmp_path, kind, root="/docker/abc", group=group)
+    grant(point, kind, "300000")
+    assert usable_cores(made) == 3
+
+
 @pytest.mark.parametrize(
     ("content", "cores"),
     [
@@ -30,16 +92,16 @@ def _sixteen_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_a_quota_of_a_control_group_counts(tmp_path: Path, content: str, cores: int) -> None:
-    (tmp_path / "cpu.max").write_text(content)
-    assert usable_cores(tmp_path) == cores
+    made, point = process(tmp_path, "cgroup2")
+    (point / "cpu.max").write_text(content)
+    assert usable_cores(made) == cores
 
 
 @pytest.mark.parametrize(("quota", "cores"), [("-1\n", 16), ("300000\n", 3)])
 def test_so_does_one_of_version_1(tmp_path: Path, quota: str, cores: int) -> None:
-    (tmp_path / "cpu").mkdir()
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(quota)
-    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
-    assert usable_cores(tmp_path) == cores
+    made, point = process(tmp_path, "cgroup")
+    grant(point, "cgroup", quota.strip())
+    assert usable_cores(made) == cores
 
 
 def test_without_control_groups_all_cores_count_that_this_process_may_run_on(tmp_path: Path) -> None:
