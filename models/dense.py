@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models.config import DenseUNetConfig
-from models.dense_layers import DenseConv, DenseGroupNorm, double, halve, to_cube, to_rows
+from models.dense_layers import DenseConv, DenseGroupNorm, double, halve, join, to_cube, to_rows
 from models.layers import Rows, SpatialTransformer, TextContext, Time, TimeConditioned
 
 GROUPS = 32
@@ -55,9 +55,8 @@ class DenseTransformer(SpatialTransformer):
 
     def forward(self, x: Tensor, context: TextContext) -> Tensor:
         """x [B, C, X, Y, Z] -> the same shape."""
-        rows = to_rows(self.norm(x))
-        batch = x.shape[0]
-        return to_cube(self.transform(rows, Rows((rows.shape[0] // batch,) * batch), context), x) + x
+        rows = Rows((x[0, 0].numel(),) * len(x))
+        return to_cube(self.transform(to_rows(self.norm(x)), to_rows(x), rows, context), x)
 
 
 def cube_of(latents: Tensor, side: int) -> Tensor:
@@ -154,7 +153,7 @@ class DenseUNet(TimeConditioned):
             skips.append(x)
         x = _run(self.middle.children(), x, time, context)
         for block in self.decoder:
-            x = _run(block.children(), torch.cat((x, skips.pop()), dim=1), time, context)
+            x = _run(block.children(), join(x, skips.pop()), time, context)
         return self.out_conv(self.out_norm(x, silu=True))  # type: ignore[no-any-return]
 
 

@@ -110,6 +110,13 @@ class DenseGroupNorm(nn.GroupNorm):
         return (functional.silu(y) if silu else y).to(x.dtype)
 
 
+def join(x: Tensor, y: Tensor) -> Tensor:
+    """The channels of both cubes, one after the other. Keeps the channels-last layout, if both have it."""
+    if all(part.is_contiguous(memory_format=torch.channels_last_3d) for part in (x, y)):
+        return to_cube(torch.cat((to_rows(x), to_rows(y)), dim=1), x)
+    return torch.cat((x, y), dim=1)
+
+
 def halve(x: Tensor) -> Tensor:
     """Averages over 2x2x2 cells: [B, C, X, Y, Z] -> half the side. Keeps the channels-last layout, if x has it."""
     if not x.is_contiguous(memory_format=torch.channels_last_3d):

@@ -38,18 +38,21 @@ class Rows:
 class Linear(nn.Linear):
     """A linear layer on rows; told whose they are, it gives a sample the same bits in any batch on a GPU."""
 
-    def forward(self, x: Tensor, rows: Rows | None = None) -> Tensor:
-        """[N, C] -> [N, C']."""
-        return product(x, self.weight, self.bias, rows)
+    def forward(self, x: Tensor, rows: Rows | None = None, residual: Tensor | None = None) -> Tensor:
+        """[N, C] -> [N, C'], plus a residual [N, C'] where there is one."""
+        return product(x, self.weight, self.bias, rows, residual)
 
 
-def product(x: Tensor, weight: Tensor, bias: Tensor | None, rows: Rows | None) -> Tensor:
-    """x [N, C] times weight [C', C], plus bias [C'] -> [N, C']."""
+def product(
+    x: Tensor, weight: Tensor, bias: Tensor | None, rows: Rows | None, residual: Tensor | None = None
+) -> Tensor:
+    """x [N, C] times weight [C', C], plus bias [C'], plus residual [N, C'] -> [N, C']."""
     if rows is not None and rows.even and kernels.usable("product", x):
         from models.kernels.product import linear
 
-        return linear(x, weight, bias, rows.counts[0], rows.real)
-    return functional.linear(x, weight, bias)
+        return linear(x, weight, bias, rows.counts[0], rows.real, residual)
+    out = functional.linear(x, weight, bias)
+    return out if residual is None else out + residual
 
 
 def timestep_embedding(timesteps: Tensor, dim: int) -> Tensor:
@@ -238,18 +241,19 @@ class FeedForward(nn.Module):
         self.proj_in = Linear(dim, 8 * dim)
         self.proj_out = Linear(4 * dim, dim)
 
-    def forward(self, x: Tensor, rows: Rows) -> Tensor:
-        """[N, C] -> [N, C]."""
-        h = self.proj_in(x, rows)
-        if kernels.usable("activation", h):
-            from models.kernels.activation import geglu
-
-            h = geglu(h)
-        else:
-            value, gate = h.chunk(2, dim=1)
-            h = value * functional.gelu(gate)
-        out: Tensor = self.proj_out(h, rows)
+    def forward(self, x: Tensor, rows: Rows, residual: Tensor) -> Tensor:
+        """[N, C] -> [N, C], plus a residual."""
+        out: Tensor = self.proj_out(self._gated(x, rows), rows, residual)
         return out
+
+    def _gated(self, x: Tensor, rows: Rows) -> Tensor:
+        if rows.even and kernels.usable("product", x) and kernels.usable("activation", x):
+            from models.kernels.product import gated
+
+            return gated(x, self.proj_in.weight, self.proj_in.bias, rows.counts[0], rows.real)
+        value, gate = self.proj_in(x, rows).chunk(2, dim=1)
+        h: Tensor = value * functional.gelu(gate)
+        return h
 
 
 class LayerNorm(nn.LayerNorm):
@@ -293,24 +297,24 @@ class SpatialTransformer(nn.Module):
         self.norm3 = LayerNorm(inner)
         self.proj_out = Linear(inner, channels)
 
-    def transform(self, x: Tensor, rows: Rows, context: TextContext) -> Tensor:
-        """Normalised rows [N, C] -> the residual [N, C]."""
+    def transform(self, normed: Tensor, residual: Tensor, rows: Rows, context: TextContext) -> Tensor:
+        """Rows [N, C], normalised and as they came in -> [N, C]."""
         whole = self.self_attention is not None or len(rows.counts) > 1
-        if whole or x.device.type != "cpu" or torch.is_grad_enabled():
-            return self._transform(x, rows, context)
-        blocks = x.split(block_size(len(x)))  # rows that do not look at each other
-        return torch.cat(share(lambda block: self._transform(block, Rows((len(block),)), context), blocks))
+        if whole or normed.device.type != "cpu" or torch.is_grad_enabled():
+            return self._transform(normed, residual, rows, context)
+        size = block_size(len(normed))  # of rows that do not look at each other
+        blocks = list(zip(normed.split(size), residual.split(size), strict=True))
+        return torch.cat(share(lambda block: self._transform(*block, Rows((len(block[0]),)), context), blocks))
 
-    def _transform(self, x: Tensor, rows: Rows, context: TextContext) -> Tensor:
-        x = self.proj_in(x, rows)
+    def _transform(self, normed: Tensor, residual: Tensor, rows: Rows, context: TextContext) -> Tensor:
+        x = self.proj_in(normed, rows)
         if self.self_attention is not None and self.norm1 is not None:
             attended = self.self_attention.attend_self(self.norm1(x), rows)
             x, normed = self.norm2.after_sum(attended, x)
         else:
             normed = self.norm2(x)
         x, normed = self.norm3.after_sum(self.cross_attention.attend_text(normed, rows, context), x)
-        x = self.feed_forward(normed, rows) + x
-        out: Tensor = self.proj_out(x, rows)
+        out: Tensor = self.proj_out(self.feed_forward(normed, rows, x), rows, residual)
         return out
 
 

@@ -193,10 +193,15 @@ def _fill(module: Module, weights: dict[str, Tensor], folder: Path) -> Module:
     """Puts weights into a module made on the meta device, every key and shape checked."""
     _check_fit(module, weights, folder)
     module.load_state_dict(weights, assign=True)
+    pack(module)
+    return module
+
+
+def pack(module: nn.Module) -> None:
+    """Puts the weights of all sparse convolutions into the order in which they are used."""
     for layer in module.modules():
         if isinstance(layer, SparseConv3):
             layer.pack()
-    return module
 
 
 def _check_fit(module: nn.Module, weights: dict[str, Tensor], folder: Path) -> None:

@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
-SHORTEST_NORMAL = 1e-8
-
 
 @dataclass(frozen=True)
 class Voxels:
@@ -65,10 +63,3 @@ class Shape:
     def finest(self) -> Voxels:
         """The fine voxels, or the coarse ones where there are no fine ones."""
         return self.fine or self.coarse
-
-
-def unit_normals(raw: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Normals [N, 3] scaled to unit length; one shorter than 1e-8 has no direction and becomes +z."""
-    length = np.linalg.norm(raw.astype(np.float64), axis=1, keepdims=True)
-    up = np.array([0.0, 0.0, 1.0])
-    return np.where(length < SHORTEST_NORMAL, up, raw / np.maximum(length, SHORTEST_NORMAL)).astype(np.float32)

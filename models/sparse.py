@@ -50,7 +50,7 @@ class SparseTransformer(SpatialTransformer):
 
     def forward(self, x: Tensor, grid: UNetGrid, context: TextContext) -> Tensor:
         """x [N, C] -> the same shape."""
-        return self.transform(self.norm(x, grid), Rows(grid.counts, grid.real), context) + x
+        return self.transform(self.norm(x, grid), x, Rows(grid.counts, grid.real), context)
 
 
 class SparseUNet(TimeConditioned):

@@ -57,7 +57,7 @@ class SparseGroupNorm(nn.Module):
 
         modulation: [B, 2 * C], scale then shift: y * (1 + scale) + shift.
         """
-        if len(grid.counts) == 1 and len(x) and kernels.usable("normalisation", x):
+        if len(grid.counts) == 1 and 0 < x.numel() < 2**31 and kernels.usable("normalisation", x):
             from models.kernels.normalisation import group_norm
 
             return group_norm(x[None], self.groups, self.weight, self.bias, self.eps, modulation, silu, grid.real)[0]

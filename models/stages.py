@@ -27,7 +27,7 @@ from models.noise import INITIAL, noise
 from models.precision import prepare
 from models.runtime import REFERENCE, Runtime
 from models.schedulers import SCHEDULERS, timesteps
-from models.shape import Voxels, unit_normals
+from models.shape import Voxels
 from models.sparse import SparseUNet, with_voxels
 from models.state import DiffusionState
 from models.text import TextEmbedding
@@ -37,6 +37,7 @@ from models.vae import Decoded, Decoder
 CONTEXTS_KEPT = 16
 DIGESTS_KEPT = 64
 GRIDS_KEPT = 16
+SHORTEST_NORMAL = 1e-8
 
 
 class DiffusionStage:
@@ -106,8 +107,8 @@ class DiffusionStage:
         """Decodes finished states to voxels with unit normals; a result without any voxel is possible."""
         return [
             Voxels(
-                decoded.grid.ijk.cpu().numpy().astype("int16"),
-                unit_normals(decoded.normals.cpu().numpy()),
+                decoded.grid.ijk.short().cpu().numpy(),
+                unit_normals(decoded.normals).cpu().numpy(),
                 self.config.voxel_size,
             )
             for decoded in self.decode_raw(states)
@@ -261,6 +262,15 @@ class FineStage(DiffusionStage):
         features = with_voxels(state.x, grid.ijk, state.normal)
         v: Tensor = self.unet(features, grid, torch.tensor([timestep]), self._context(state.text))
         return v.float()
+
+
+def unit_normals(raw: Tensor) -> Tensor:
+    """Normals [N, 3] scaled to unit length, float32; one shorter than 1e-8 has no direction and becomes +z."""
+    wide = raw.double()
+    x, y, z = wide.unbind(1)
+    length = (x * x + y * y + z * z).sqrt()[:, None]
+    up = torch.tensor([0.0, 0.0, 1.0], dtype=wide.dtype, device=wide.device)
+    return torch.where(length < SHORTEST_NORMAL, up, wide / length.clamp(min=SHORTEST_NORMAL)).float()
 
 
 def normalise_condition(normals: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cli.make_checkpoint.weights import kept_shares, structure_weight
 from models.config import DenseUNetConfig, SparseUNetConfig, StageConfig, load_config
 from models.dense import DenseUNet
-from models.loading import CONFIG_FILE, load_coarse, load_fine
+from models.loading import CONFIG_FILE, load_coarse, load_fine, pack
 from models.presets import SIZES
 from models.runtime import Runtime
 from models.shape import Voxels
@@ -67,6 +67,7 @@ def random(kind: type[Module], config: object, device: torch.device) -> Module:
                 value.normal_(std=1 / math.sqrt(value[0].numel()))
             else:
                 value.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
+    pack(module)
     return module
 
 

@@ -3,8 +3,8 @@
 With all of them a sample has the same bits alone and in any batch; PyTorch's libraries do not promise that.
 
 They take part where tensors are bfloat16 on a GPU, no gradient is wanted, and a kernel has proved itself on that
-machine (see self_test.py). Everything else, float32 on a GPU included, runs the plain way, which is the reference.
-`switches` turns each of them off.
+machine (see self_test.py). Convolution and normalisation take float32 too, without loss of precision: decoders need
+them. Everything else runs the plain way, which is the reference. `switches` turns each of them off.
 """
 
 from __future__ import annotations
@@ -33,14 +33,19 @@ class Switches:
     pooling: bool = True
 
 
+BF16_ONLY = frozenset({torch.bfloat16})
+DTYPES: dict[Kind, frozenset[torch.dtype]] = {
+    kind: BF16_ONLY | {torch.float32} if kind in ("convolution", "normalisation") else BF16_ONLY
+    for kind in get_args(Kind)
+}
 switches = Switches()
 OFF = Switches(*(False for _ in fields(Switches)))
 
 
 def usable(kind: Kind, x: Tensor) -> bool:
     """Whether kernels of a kind may take this tensor."""
-    suited = x.is_cuda and x.dtype is torch.bfloat16 and not torch.is_grad_enabled()
-    return suited and getattr(switches, kind) and _proved(kind)
+    suited = x.is_cuda and x.dtype in DTYPES[kind] and not torch.is_grad_enabled()
+    return suited and getattr(switches, kind) and _proved(kind, x.dtype)
 
 
 def exact(x: Tensor) -> bool:
@@ -48,12 +53,12 @@ def exact(x: Tensor) -> bool:
     return all(usable(kind, x) for kind in get_args(Kind))
 
 
-@lru_cache(maxsize=len(get_args(Kind)))
-def _proved(kind: Kind) -> bool:
+@lru_cache
+def _proved(kind: Kind, dtype: torch.dtype) -> bool:
     try:
         from models.kernels.self_test import CHECKS
 
-        CHECKS[kind](torch.device("cuda"))
+        CHECKS[kind](torch.device("cuda"), dtype)
     except Exception as error:  # no Triton, no C compiler, another GPU, a wrong result: the plain way needs none of it
         log.warning("steps are slower without the fused %s: %s", kind, str(error).partition("\n")[0])
         return False

@@ -22,10 +22,15 @@ def geglu(x: Tensor) -> Tensor:
 
 
 @triton.jit
+def gelu(x):
+    """The exact GELU of float32 values."""
+    return 0.5 * x * (1.0 + tl.erf(x * 0.7071067811865476))
+
+
+@triton.jit
 def _geglu(x, out, H: tl.constexpr, BLOCK: tl.constexpr):
     row = tl.program_id(0).to(tl.int64)
     col = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     value = tl.load(x + row * 2 * H + col, mask=col < H, other=0.0).to(tl.float32)
     gate = tl.load(x + row * 2 * H + H + col, mask=col < H, other=0.0).to(tl.float32)
-    gate = 0.5 * gate * (1.0 + tl.erf(gate * 0.7071067811865476))
-    tl.store(out + row * H + col, (value * gate).to(out.dtype.element_ty), mask=col < H)
+    tl.store(out + row * H + col, (value * gelu(gate)).to(out.dtype.element_ty), mask=col < H)

@@ -1,7 +1,8 @@
 """A 3x3x3 convolution on rows of voxels as one kernel: neighbours are gathered straight into the matrix product.
 
 The gathered block [N, 27 * Cin], which the plain way writes to memory and reads again, never exists. Sums are divided
-into parts as in product.py, so a sample gives the same bits alone and in any batch.
+into parts as in product.py, so a sample gives the same bits alone and in any batch. A product of float32 numbers is
+made of three of their TF32 halves, which loses next to nothing.
 """
 
 # mypy: disable-error-code="no-untyped-def, untyped-decorator, misc"
@@ -13,10 +14,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from models.kernels.product import Tiles, combine, parts_of, tiles_of
+from models.kernels.product import LARGE, SMALL, Tiles, combine, parts_of, tiles_of
 from models.kernels.rows import counted_rows
 
 TAPS = 27
+MANY = 16_384
+"""Rows of float32 from which on large tiles are quicker."""
 
 
 def gather_gemm(
@@ -32,22 +35,25 @@ def gather_gemm(
     x, weight = x.contiguous(), weight.contiguous()
     rows, cin = x.shape
     cout, voxels = weight.shape[2], taps.shape[1]
-    block = 64 if cin % 64 == 0 else 32
+    exact = x.dtype is torch.float32
+    block = 32 if exact or cin % 64 else 64
     parts = parts_of(voxels, cout, (1, 3, 9), 192)
     shape = tiles or tiles_of(rows, cout, parts)
+    if exact and tiles is None and rows >= MANY:
+        shape = Tiles(LARGE, min(SMALL, max(16, triton.next_power_of_2(cout))), 4, 2, shape.apart)
     out = torch.empty(rows, cout, dtype=x.dtype, device=x.device)
     sums = torch.empty(parts, rows, cout, dtype=torch.float32, device=x.device) if shape.apart else out
     grid = (triton.cdiv(rows, shape.rows) * triton.cdiv(cout, shape.columns), parts if shape.apart else 1)
     _convolve[grid](
         x, taps, weight, weight if bias is None else bias, sums, taps if real is None else real,
         rows, voxels, cout,
-        CIN=cin, BIAS=bias is not None, COUNTED=real is not None, ALONE=rows == voxels, PARTS=parts,
-        APART=shape.apart, EVEN=cin % block == 0 and cout % shape.columns == 0,
+        CIN=cin, BIAS=bias is not None, COUNTED=real is not None, ALONE=rows == voxels,
+        PRECISION="tf32x3" if exact else "ieee", PARTS=parts, APART=shape.apart, EVEN=cin % block == 0 and cout % shape.columns == 0,
         BLOCK_M=shape.rows, BLOCK_N=shape.columns, BLOCK_K=block, TAPS=TAPS,
         num_warps=shape.warps, num_stages=shape.stages,
     )  # fmt: skip
     if shape.apart:
-        combine(sums, bias, out, real)
+        combine(sums, bias, None, out, real)
     return out
 
 
@@ -55,7 +61,7 @@ def gather_gemm(
 def _convolve(
     x, taps, weight, bias, out, real, rows, voxels, cout,
     CIN: tl.constexpr, BIAS: tl.constexpr, COUNTED: tl.constexpr, ALONE: tl.constexpr,
-    PARTS: tl.constexpr, APART: tl.constexpr, EVEN: tl.constexpr,
+    PRECISION: tl.constexpr, PARTS: tl.constexpr, APART: tl.constexpr, EVEN: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, TAPS: tl.constexpr,
 ):  # fmt: skip
     blocks = tl.cdiv(cout, BLOCK_N)
@@ -98,7 +104,7 @@ def _convolve(
                     mask=(channel < CIN)[:, None] & (col < cout)[None, :],
                     other=0.0,
                 )
-            added = tl.dot(a, b, added, input_precision="ieee")
+            added = tl.dot(a, b, added, input_precision=PRECISION)
         if PARTS == 1 or APART:
             total = added
         else:

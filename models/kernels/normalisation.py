@@ -125,18 +125,18 @@ def _sums(
     inside = col < C
     x += sample * voxels * C
     first = tl.load(x + col, mask=inside, other=0.0).to(tl.float32)
-    total = tl.zeros((BLOCK,), dtype=tl.float32)
-    squares = tl.zeros((BLOCK,), dtype=tl.float32)
-    for start in range(0, ROWS, LINES):
+    total = tl.zeros((LINES, BLOCK), dtype=tl.float32)
+    squares = tl.zeros((LINES, BLOCK), dtype=tl.float32)
+    for start in tl.static_range(0, ROWS, LINES):
         row = chunk * ROWS + start + tl.arange(0, LINES)
         kept = (row < count)[:, None] & inside[None, :]
         value = tl.load(x + row[:, None] * C + col[None, :], mask=kept, other=0.0).to(tl.float32)
         value = tl.where(kept, value - first[None, :], 0.0)
-        total += tl.sum(value, axis=0)
-        squares += tl.sum(value * value, axis=0)
+        total += value
+        squares += value * value
     sums += (sample * chunks + chunk) * 2 * C
-    tl.store(sums + col, total, mask=inside)
-    tl.store(sums + C + col, squares, mask=inside)
+    tl.store(sums + col, tl.sum(total, axis=0), mask=inside)
+    tl.store(sums + C + col, tl.sum(squares, axis=0), mask=inside)
 
 
 @triton.jit(do_not_specialize=["voxels", "chunks", "apart"])

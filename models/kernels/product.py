@@ -17,6 +17,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from models.kernels.activation import geglu, gelu
 from models.kernels.rows import counted_rows
 
 SMALL, LARGE = 64, 128
@@ -61,49 +62,79 @@ def tiles_of(rows: int, columns: int, parts: int) -> Tiles:
 
 def linear(
     x: Tensor, weight: Tensor, bias: Tensor | None, sample_rows: int, real: Tensor | None = None,
-    tiles: Tiles | None = None,
+    residual: Tensor | None = None, tiles: Tiles | None = None,
 ) -> Tensor:  # fmt: skip
-    """x [M, K] times weight [N, K], plus bias [N] -> [M, N].
+    """x [M, K] times weight [N, K], plus bias [N], plus residual [M, N] -> [M, N].
 
     sample_rows: rows of each sample. real: int32 [1], the rows that count, where the others are only room; what they
     get is undefined. tiles: in place of the usual ones.
     """
+    parts = _parts(weight, sample_rows)
+    return _product(x, weight, bias, residual, real, parts, tiles or tiles_of(len(x), len(weight), parts), gated=False)
+
+
+def gated(
+    x: Tensor, weight: Tensor, bias: Tensor | None, sample_rows: int, real: Tensor | None = None,
+    tiles: Tiles | None = None,
+) -> Tensor:  # fmt: skip
+    """GEGLU of a product in one pass: x [M, K] and weight [2 * H, K], values then gates -> [M, H].
+
+    The other arguments are those of `linear`.
+    """
+    parts = _parts(weight, sample_rows)
+    if parts > 1:  # few rows: it is quick either way
+        return geglu(linear(x, weight, bias, sample_rows, real, tiles=tiles))
+    shape = tiles or tiles_of(len(x), len(weight), parts)
+    return _product(x, weight, bias, None, real, 1, shape._replace(columns=max(16, shape.columns // 2)), gated=True)
+
+
+def _parts(weight: Tensor, sample_rows: int) -> int:
+    columns, length = weight.shape
+    return parts_of(sample_rows, columns, (1, *(parts for parts in (2, 4, 8) if length % (512 * parts) == 0)), 96)
+
+
+def _product(
+    x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None, real: Tensor | None, parts: int,
+    shape: Tiles, *, gated: bool,
+) -> Tensor:  # fmt: skip
     x, weight = x.contiguous(), weight.contiguous()
     rows, length = x.shape
-    columns = weight.shape[0]
+    columns = weight.shape[0] // 2 if gated else weight.shape[0]
     block = 64 if length % 64 == 0 else 32
-    parts = parts_of(sample_rows, columns, (1, *(parts for parts in (2, 4, 8) if length % (512 * parts) == 0)), 96)
-    shape = tiles or tiles_of(rows, columns, parts)
+    apart = shape.apart and parts > 1
     out = torch.empty(rows, columns, dtype=x.dtype, device=x.device)
-    sums = torch.empty(parts, rows, columns, dtype=torch.float32, device=x.device) if shape.apart else out
-    grid = (triton.cdiv(rows, shape.rows) * triton.cdiv(columns, shape.columns), parts if shape.apart else 1)
+    sums = torch.empty(parts, rows, columns, dtype=torch.float32, device=x.device) if apart else out
+    grid = (triton.cdiv(rows, shape.rows) * triton.cdiv(columns, shape.columns), parts if apart else 1)
     _linear[grid](
-        x, weight, weight if bias is None else bias, sums, x if real is None else real, rows, columns, length,
-        BIAS=bias is not None, COUNTED=real is not None, PARTS=parts, APART=shape.apart,
-        EVEN_N=columns % shape.columns == 0, EVEN_K=length % block == 0,
+        x, weight, weight if bias is None else bias, x if residual is None else residual.contiguous(), sums,
+        x if real is None else real, rows, columns, length,
+        BIAS=bias is not None, RESIDUAL=residual is not None, COUNTED=real is not None, GATED=gated,
+        PARTS=parts, APART=apart, EVEN_N=columns % shape.columns == 0, EVEN_K=length % block == 0,
         BLOCK_M=shape.rows, BLOCK_N=shape.columns, BLOCK_K=block, num_warps=shape.warps, num_stages=shape.stages,
     )  # fmt: skip
-    if shape.apart:
-        combine(sums, bias, out, real)
+    if apart:
+        combine(sums, bias, residual, out, real)
     return out
 
 
-def combine(sums: Tensor, bias: Tensor | None, out: Tensor, real: Tensor | None) -> None:
-    """Adds up parts [P, M, N] in ascending order, then the bias, into out [M, N]."""
+def combine(sums: Tensor, bias: Tensor | None, residual: Tensor | None, out: Tensor, real: Tensor | None) -> None:
+    """Adds up parts [P, M, N] in ascending order, then bias and residual, into out [M, N]."""
     parts, rows, columns = sums.shape
     block = min(1024, triton.next_power_of_2(columns))
     lines = max(1, 1024 // block)
     _combine[(triton.cdiv(rows, lines), triton.cdiv(columns, block))](
-        sums, sums if bias is None else bias, out, sums if real is None else real, rows, columns,
-        BIAS=bias is not None, COUNTED=real is not None, PARTS=parts, LINES=lines, BLOCK=block, num_warps=4,
+        sums, sums if bias is None else bias, sums if residual is None else residual.contiguous(), out,
+        sums if real is None else real, rows, columns,
+        BIAS=bias is not None, RESIDUAL=residual is not None, COUNTED=real is not None,
+        PARTS=parts, LINES=lines, BLOCK=block, num_warps=4,
     )  # fmt: skip
 
 
 @triton.jit(do_not_specialize=["rows"])
 def _linear(
-    x, weight, bias, out, real, rows, columns, length,
-    BIAS: tl.constexpr, COUNTED: tl.constexpr, PARTS: tl.constexpr,
-    APART: tl.constexpr, EVEN_N: tl.constexpr, EVEN_K: tl.constexpr,
+    x, weight, bias, residual, out, real, rows, columns, length,
+    BIAS: tl.constexpr, RESIDUAL: tl.constexpr, COUNTED: tl.constexpr, GATED: tl.constexpr,
+    PARTS: tl.constexpr, APART: tl.constexpr, EVEN_N: tl.constexpr, EVEN_K: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
 ):  # fmt: skip
     blocks = tl.cdiv(columns, BLOCK_N)
@@ -118,6 +149,7 @@ def _linear(
     left = x + row.to(tl.int64)[:, None] * length
     right = weight + col[None, :].to(tl.int64) * length
     total = tl.zeros((BLOCK_M, BLOCK_N), dtype=tl.float32)
+    gates = tl.zeros((BLOCK_M, BLOCK_N), dtype=tl.float32)
     part = tl.program_id(1)
     for number in range(1 if APART else PARTS):
         start = (part + number) * steps * BLOCK_K
@@ -133,6 +165,13 @@ def _linear(
             else:
                 b = tl.load(right + k[:, None], mask=(k < length)[:, None] & (col < columns)[None, :], other=0.0)
             added = tl.dot(a, b, added, input_precision="ieee")
+            if GATED:
+                lower = right + columns.to(tl.int64) * length + k[:, None]
+                if EVEN_N and EVEN_K:
+                    c = tl.load(lower)
+                else:
+                    c = tl.load(lower, mask=(k < length)[:, None] & (col < columns)[None, :], other=0.0)
+                gates = tl.dot(a, c, gates, input_precision="ieee")
         if PARTS == 1 or APART:
             total = added
         else:
@@ -144,13 +183,20 @@ def _linear(
     else:
         if BIAS:
             total += tl.load(bias + col, mask=col < columns, other=0.0).to(tl.float32)[None, :]
-        tl.store(out + row.to(tl.int64)[:, None] * columns + col[None, :], total.to(out.dtype.element_ty), mask=kept)
+        if GATED:
+            if BIAS:
+                gates += tl.load(bias + columns + col, mask=col < columns, other=0.0).to(tl.float32)[None, :]
+            total *= gelu(gates)
+        place = row.to(tl.int64)[:, None] * columns + col[None, :]
+        if RESIDUAL:
+            total += tl.load(residual + place, mask=kept, other=0.0).to(tl.float32)
+        tl.store(out + place, total.to(out.dtype.element_ty), mask=kept)
 
 
 @triton.jit(do_not_specialize=["rows"])
 def _combine(
-    sums, bias, out, real, rows, columns,
-    BIAS: tl.constexpr, COUNTED: tl.constexpr, PARTS: tl.constexpr,
+    sums, bias, residual, out, real, rows, columns,
+    BIAS: tl.constexpr, RESIDUAL: tl.constexpr, COUNTED: tl.constexpr, PARTS: tl.constexpr,
     LINES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     first = tl.program_id(0) * LINES
@@ -166,4 +212,6 @@ def _combine(
         total += tl.load(sums + part * rows.to(tl.int64) * columns + place, mask=kept, other=0.0)
     if BIAS:
         total += tl.load(bias + col, mask=col < columns, other=0.0).to(tl.float32)[None, :]
+    if RESIDUAL:
+        total += tl.load(residual + place, mask=kept, other=0.0).to(tl.float32)
     tl.store(out + place, total.to(out.dtype.element_ty), mask=kept)

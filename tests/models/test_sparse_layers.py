@@ -52,10 +52,10 @@ def test_a_sample_in_a_transformer_batch_equals_the_sample_alone() -> None:
     counts, tokens = (5, 0, 9), torch.randn(3, 7, 12)
     mask = torch.arange(7) < torch.tensor([[3], [2], [7]])
     x = torch.randn(sum(counts), 16)
-    together = block.transform(x, Rows(counts), TextContext(tokens, mask))
+    together = block.transform(x, x, Rows(counts), TextContext(tokens, mask))
     for sample, rows in ((0, slice(0, 5)), (2, slice(5, 14))):
         text = TextContext(tokens[sample, None, : mask[sample].sum()])
-        alone = block.transform(x[rows], Rows((counts[sample],)), text)
+        alone = block.transform(x[rows], x[rows], Rows((counts[sample],)), text)
         torch.testing.assert_close(together[rows], alone, atol=1e-6, rtol=1e-5)
 
 

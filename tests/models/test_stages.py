@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from models.errors import NumericError
-from models.shape import Voxels, unit_normals
-from models.stages import normalise_condition
+from models.shape import Voxels
+from models.stages import normalise_condition, unit_normals
 from models.state import DiffusionState
 from tests.support.tiny import coarse_stage, fine_stage, mixed_states, shape, text
 
@@ -86,8 +86,8 @@ def test_voxels_are_sorted_with_unit_normals_and_centres_in_world_units() -> Non
 
 
 def test_a_normal_without_direction_becomes_plus_z() -> None:
-    raw = np.array([[0, 0, 0], [1e-9, 0, 0], [0, -3, 4]], dtype=np.float32)
-    np.testing.assert_allclose(unit_normals(raw), [[0, 0, 1], [0, 0, 1], [0, -0.6, 0.8]], atol=1e-7)
+    raw = torch.tensor([[0, 0, 0], [1e-9, 0, 0], [0, -3, 4]])
+    torch.testing.assert_close(unit_normals(raw), torch.tensor([[0, 0, 1], [0, 0, 1], [0, -0.6, 0.8]]))
 
 
 def test_normals_for_the_fine_stage_are_settled_after_two_normalisations() -> None:
