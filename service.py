@@ -14,7 +14,6 @@ from starlette.responses import Response
 from api import call as calls
 from api import lifecycle
 from api.generation import discovery
-from api.generation.batching import MOST_SAMPLES
 from api.generation.generator import Generator
 from api.generation.monitor import Monitor
 from api.generation.sampler_client import SamplerClient
@@ -28,7 +27,7 @@ from api.jobs.service import Jobs
 from api.messages import Decoded, Finished, Order, Progress, Slice, Status
 from api.process.drain import before_end, end_when_idle
 from api.sampler import token_gate
-from api.sampler.model_thread import ModelThread
+from api.sampler.model_threads import ModelThreads
 from api.schemas import BatchRequest, GenerateRequest, Health
 from api.settings import load_settings
 from api.telemetry import metrics, metrics_page
@@ -57,31 +56,32 @@ class Sampler:
 
     def __init__(self) -> None:
         metrics.start_sampler()
-        self.thread = ModelThread(settings, (bentoml.server_context.worker_index or 1) - 1)
-        end_when_idle(lambda: self.thread.idle_seconds, settings.drain_seconds)
+        self.threads = ModelThreads(settings, (bentoml.server_context.worker_index or 1) - 1)
+        end_when_idle(lambda: self.threads.idle_seconds, settings.drain_seconds)
 
     async def __is_ready__(self) -> bool:
-        return self.thread.status().health.status == "ready"
+        return self.threads.status().health.status == "ready"
 
     @bentoml.api
     async def status(self) -> Status:
         """Health and measured step times."""
-        return self.thread.status()
+        return self.threads.status()
 
     @bentoml.api
     async def begin(self, order: Order) -> Progress:
         """The first state of a generation."""
-        return await self.thread.run(lambda engine: engine.begin(order))
+        return await self.threads.run(lambda engine: engine.begin(order))
 
-    @bentoml.api(batchable=True, max_batch_size=MOST_SAMPLES, max_latency_ms=int(1000 * LONGEST_CALL))
+    # Not `batchable`: BentoML would run one batch at a time, and the GPU would wait while its results travel.
+    @bentoml.api
     async def denoise(self, items: list[Slice]) -> list[Progress]:
-        """Every state, a slice of denoising steps further."""
-        return await self.thread.run(lambda engine: engine.denoise(items))
+        """Every state, a slice of denoising steps further, in batches with what others sent."""
+        return await self.threads.denoise(items)
 
     @bentoml.api
     async def decode(self, item: Finished) -> Decoded:
         """Voxels of a finished state; with `refine`, also the first state of the fine stage."""
-        return await self.thread.run(lambda engine: engine.decode(item.state, item.refine))
+        return await self.threads.run(lambda engine: engine.decode(item.state, item.refine))
 
 
 token_gate.guard(Sampler, settings)
@@ -97,7 +97,7 @@ class XCube:
     def __init__(self) -> None:
         metrics.start_http()
         discovery.prepare(self.sampler, settings)
-        client = SamplerClient(self.sampler, concurrent=settings.gpus)
+        client = SamplerClient(self.sampler, settings.gpus)
         self.monitor = Monitor(client, StartUp())
         self.generator = Generator(settings, client, self.monitor)
         self.jobs = Jobs(settings, self.generator)

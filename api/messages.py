@@ -90,6 +90,7 @@ class Status(Message):
         fine_fault: Why it cannot be used; empty where it can.
         step_seconds: Stage to seconds of one denoising step of one sample.
         arithmetic: What changes the last bits of results besides the weights.
+        lanes: Calls of `denoise` that each Sampler process works on at a time.
     """
 
     health: Health
@@ -98,6 +99,7 @@ class Status(Message):
     fine_fault: str = ""
     step_seconds: dict[str, float] = {}
     arithmetic: str = ""
+    lanes: int = 1
 
 
 def failure(error: Exception) -> tuple[str, str]:

@@ -24,6 +24,7 @@ from models.config import DenseUNetConfig, SparseUNetConfig, StageConfig
 from models.dense import DenseUNet, cube_of, latents_of
 from models.graphs import Graphs
 from models.grids import FixedGrid, Grid, TorchGrid, UNetGrid, counts_of, rooms_for
+from models.lanes import stream_on
 from models.layers import TextContext
 from models.noise import Draw, NoiseAhead
 from models.runtime import Runtime
@@ -35,6 +36,7 @@ from models.text import TextEmbedding, pad
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 """Rows of a batch are padded to one of these, so that a few recorded steps serve batches of any size."""
+GRIDS_KEPT = 16
 SHAPES_KEPT = 32
 """Fixed memory for fine samples, each for shapes of about one size."""
 TOKENS = 80
@@ -51,6 +53,7 @@ class Graphed(ABC, Generic[L]):
     Attributes:
         exact: Whether a sample has to have the same bits alone and in any batch; what cannot promise that runs alone.
         graphs: The recorded steps; None where they are not to be recorded.
+        stream: Where all of it runs; None on a CPU.
         slots: Fixed memory by what it is for.
     """
 
@@ -62,6 +65,7 @@ class Graphed(ABC, Generic[L]):
         self.device, self.dtype = runtime.device, runtime.dtype
         self.exact = True
         on_gpu = self.device.type == "cuda"
+        self.stream = stream_on(self.device)
         self.graphs = Graphs() if on_gpu and runtime.graphs else None
         self.slots: LRUCache[Slot[L]] = LRUCache(slots_kept)
         self._digests = digests
@@ -220,21 +224,26 @@ class _Voxels:
 class GraphedFine(Graphed[_Voxels]):
     """Fine samples one after the other; a layout is room for the voxels of shapes of about one size."""
 
-    def __init__(
-        self, config: StageConfig, unet: SparseUNet, grid: Callable[[DiffusionState], Grid], runtime: Runtime,
-        digests: Digests,
-    ) -> None:  # fmt: skip
+    def __init__(self, config: StageConfig, unet: SparseUNet, runtime: Runtime, digests: Digests) -> None:
         assert isinstance(config.unet, SparseUNetConfig)
         super().__init__(config, config.unet.out_channels, runtime, digests, SHAPES_KEPT)
         if runtime.grids is not TorchGrid:
             self.graphs = None  # fvdb allocates and waits as it likes, which a graph cannot record
-        self._levels, self._unet, self._grid = len(config.unet.channel_mult), unet, grid
+        self._levels, self._unet, self._new_grid = len(config.unet.channel_mult), unet, runtime.grids.from_ijk
+        self._grids: LRUCache[Grid] = LRUCache(GRIDS_KEPT)
+
+    def release(self) -> None:
+        """See `Graphed.release`."""
+        self._grids.clear()
+        super().release()
 
     def _place(self, states: Sequence[DiffusionState]) -> Slot[_Voxels]:
         (state,) = states
+        ijk = state.ijk
         assert state.normal is not None
-        assert state.ijk is not None
-        grid, name = self._grid(state), self._digests.of(state.ijk)
+        assert ijk is not None
+        name = self._digests.of(ijk)
+        grid = self._grids.get(name, lambda: self._new_grid(ijk.to(self.device)))
         if isinstance(grid, TorchGrid) and self._kernels_exact():
             rooms = rooms_for(counts_of(grid, self._levels))
             shape = (1, rooms[0], self.channels)

@@ -7,6 +7,7 @@ graph starts them all at once; its price is that sizes and addresses are fixed, 
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 from weakref import WeakSet
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from torch.cuda import _POOL_HANDLE
 
 LARGEST_ERROR = 0.02
+_recording = threading.Lock()
+"""A GPU takes one record at a time."""
 
 
 class Graphs:
@@ -51,9 +54,16 @@ class Graph:
 
     def __init__(self, function: Callable[[], None], changed: Sequence[Tensor], graphs: Graphs) -> None:
         self._function = function  # owns tables and weights whose addresses are recorded
-        before = [value.clone() for value in changed]
-        aside = torch.cuda.Stream()
         self._graph = torch.cuda.CUDAGraph()
+        with _recording:
+            self._prepare(function, changed, graphs)
+        graphs.keep(self)
+
+    def _prepare(self, function: Callable[[], None], changed: Sequence[Tensor], graphs: Graphs) -> None:
+        before = [value.clone() for value in changed]
+        current = torch.cuda.current_stream()
+        # The default stream records nothing. Any other must be the caller's own: PyTorch gives out the same ones again.
+        aside = torch.cuda.Stream() if current == torch.cuda.default_stream() else current
         try:
             aside.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(aside):
@@ -70,7 +80,6 @@ class Graph:
             torch.cuda.synchronize()
             _restore(changed, before)
             raise
-        graphs.keep(self)
 
     def __call__(self) -> None:
         """Replays the recorded step on what is in its fixed memory now."""

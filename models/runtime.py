@@ -11,6 +11,8 @@ from models.grids import Grid, TorchGrid, choose_backend, name_of
 from models.precision import choose_dtype
 
 _CPU = torch.device("cpu")
+ROOMY = 30 * 2**30
+"""Bytes of a GPU from which on it has room for two lanes with batches of the official size."""
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,14 @@ class Runtime:
         dtype: Number format of the denoisers; decoders run in float32 everywhere.
         grids: The class of all sparse grids.
         graphs: Whether whole denoising steps become CUDA graphs; a CPU has none.
+        lanes: Calls that a stage on a GPU runs at a time, see `models.lanes`.
     """
 
     device: torch.device = _CPU
     dtype: torch.dtype = torch.float32
     grids: type[Grid] = TorchGrid
     graphs: bool = True
+    lanes: int = 1
 
     @classmethod
     def choose(cls, device: torch.device | str | None = None, dtype: str = "auto", backend: str = "auto") -> Self:
@@ -44,7 +48,7 @@ class Runtime:
         """
         chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         number_format = choose_dtype(dtype, chosen)
-        return cls(chosen, number_format, choose_backend(backend, chosen, number_format))
+        return cls(chosen, number_format, choose_backend(backend, chosen, number_format), lanes=_lanes_on(chosen))
 
     @property
     def dtype_name(self) -> str:
@@ -55,6 +59,11 @@ class Runtime:
     def backend(self) -> str:
         """The library of sparse grids: torch or fvdb."""
         return name_of(self.grids)
+
+
+def _lanes_on(device: torch.device) -> int:
+    roomy = device.type == "cuda" and torch.cuda.get_device_properties(device).total_memory >= ROOMY
+    return 2 if roomy else 1
 
 
 REFERENCE = Runtime()

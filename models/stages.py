@@ -8,7 +8,9 @@ last bits of a result there and gain no time. On a GPU the same steps run as `mo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,8 +22,9 @@ from models.cache import Digests, LRUCache
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig
 from models.dense import DenseUNet, cube_of, latents_of
 from models.errors import NumericError
-from models.graphed import Graphed, GraphedCoarse, GraphedFine
+from models.graphed import GRIDS_KEPT, Graphed, GraphedCoarse, GraphedFine
 from models.grids import Grid
+from models.lanes import Lanes, on_stream, stream_on
 from models.layers import TextContext
 from models.noise import INITIAL, noise
 from models.precision import prepare
@@ -36,7 +39,6 @@ from models.vae import Decoded, Decoder
 
 CONTEXTS_KEPT = 16
 DIGESTS_KEPT = 64
-GRIDS_KEPT = 16
 SHORTEST_NORMAL = 1e-8
 
 
@@ -47,11 +49,13 @@ class DiffusionStage:
         stage: "coarse" or "fine".
         config: Denoiser, decoder and schedule.
         runtime: How the stage runs.
-        graphed: Runs the steps of whole batches; None on a CPU, where samples run one by one.
+        graphed: What runs the steps of whole batches, for each lane; empty on a CPU, where samples run one by one.
+
+    Several threads may use a stage at a time. As many as it has lanes take steps at once, and one decodes.
     """
 
     stage: Stage
-    graphed: Graphed[Any] | None = None
+    graphed: Sequence[Graphed[Any]] = ()
 
     def __init__(self, config: StageConfig, decoder: Decoder, scale_factor: float, runtime: Runtime) -> None:
         self.config = config
@@ -61,8 +65,10 @@ class DiffusionStage:
         self.decoder = decoder.to(self.device).eval().requires_grad_(False)
         self._contexts: LRUCache[TextContext] = LRUCache(CONTEXTS_KEPT)
         self._digests = Digests(DIGESTS_KEPT)
+        self._decoding = threading.Lock()
+        self._decoding_stream = stream_on(self.device)
         if self.device.type != "cpu":
-            self.run_together()
+            self.run_together(runtime.lanes)
 
     @torch.inference_mode()
     def denoise(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
@@ -79,29 +85,35 @@ class DiffusionStage:
             NumericError: A latent is no longer finite.
             torch.OutOfMemoryError: The GPU's memory does not suffice; everything is freed that can be made again.
         """
-        try:
-            moved = [state.to(self.device) for state in states]
-            if self.graphed is None:
-                results = share(partial(self._advance, steps=steps), moved)
-            else:
-                results = self.graphed.advance(moved, steps)
-        except torch.OutOfMemoryError:
-            self.release()
-            raise
-        whole = torch.stack([state.x.isfinite().all() for state in results]).tolist() if results else []
-        for state, finite in zip(results, whole, strict=True):
-            if not finite:
-                raise NumericError(f"the {self.stage} latent is not finite at step {state.step}: try another seed")
-        return results
+        if not self.graphed:
+            return self._finite(share(partial(self._advance, steps=steps), [state.to(self.device) for state in states]))
+        with self._lane() as graphed:
+            return self._finite(graphed.advance([state.to(self.device) for state in states], steps))
+
+    @torch.inference_mode()
+    def rehearse(self, states: Sequence[DiffusionState], steps: int) -> None:
+        """Takes steps in every lane, so that all that can be recorded is there; drops the results.
+
+        Raises:
+            torch.OutOfMemoryError: See `denoise`; one lane is left.
+        """
+        with ExitStack() as lanes:
+            for _ in range(self._lanes.count if self.graphed else 0):
+                graphed = lanes.enter_context(self._lane())
+                graphed.advance([state.to(self.device) for state in states], steps)
 
     def predict(self, state: DiffusionState, timestep: int) -> Tensor:
         """The guided v-prediction for a state at a timestep, float32 [V, C]."""
-        return self._predict(state, timestep) if self.graphed is None else self.graphed.predict(state, timestep)
+        if not self.graphed:
+            return self._predict(state, timestep)
+        with self._lane() as graphed:
+            return graphed.predict(state, timestep)
 
     @torch.inference_mode()
     def decode_raw(self, states: Sequence[DiffusionState]) -> list[Decoded]:
         """Decodes finished states one by one, with every level and raw normals, as the parity tests need them."""
-        return [self.decoder(state.x.to(self.device) / self.scale_factor, self.grid(state)) for state in states]
+        with self._decoding, on_stream(self._decoding_stream):
+            return [self.decoder(state.x.to(self.device) / self.scale_factor, self.grid(state)) for state in states]
 
     def decode(self, states: Sequence[DiffusionState]) -> list[Voxels]:
         """Decodes finished states to voxels with unit normals; a result without any voxel is possible."""
@@ -118,16 +130,41 @@ class DiffusionStage:
         """The voxels that the latents of a state are on."""
         raise NotImplementedError
 
-    def run_together(self) -> None:
-        """From now on whole batches run in fixed memory, as on a GPU. A CPU can do it too, with other last digits."""
+    def run_together(self, lanes: int = 1) -> None:
+        """From now on whole batches run in fixed memory, as on a GPU. A CPU can do it too, with other last digits.
+
+        Args:
+            lanes: Calls of `denoise` that run at a time.
+        """
+        self.graphed = [self._graphed() for _ in range(lanes)]
+        self._lanes = Lanes(self.graphed)
+
+    def _graphed(self) -> Graphed[Any]:
         raise NotImplementedError
+
+    @contextmanager
+    def _lane(self) -> Iterator[Graphed[Any]]:
+        try:
+            with self._lanes.one() as graphed, on_stream(graphed.stream):
+                yield graphed
+        except torch.OutOfMemoryError:
+            self.release()
+            self._lanes = Lanes(self.graphed[:1])
+            raise
 
     def release(self) -> None:
         """Frees whatever can be made again: keys and values of texts, grids, graphs."""
         self._contexts.clear()
         self._digests.clear()
-        if self.graphed is not None:
-            self.graphed.release()
+        for graphed in self.graphed:
+            graphed.release()
+
+    def _finite(self, states: list[DiffusionState]) -> list[DiffusionState]:
+        whole = torch.stack([state.x.isfinite().all() for state in states]).tolist() if states else []
+        for state, finite in zip(states, whole, strict=True):
+            if not finite:
+                raise NumericError(f"the {self.stage} latent is not finite at step {state.step}: try another seed")
+        return states
 
     def _predict(self, state: DiffusionState, timestep: int) -> Tensor:
         """`predict` for one sample by itself."""
@@ -189,9 +226,8 @@ class CoarseStage(DiffusionStage):
         """The full cube, the same for every state."""
         return self._grid
 
-    def run_together(self) -> None:
-        """See `DiffusionStage.run_together`."""
-        self.graphed = GraphedCoarse(self.config, self.unet, self.null, self.runtime, self._digests)
+    def _graphed(self) -> GraphedCoarse:
+        return GraphedCoarse(self.config, self.unet, self.null, self.runtime, self._digests)
 
     def _predict(self, state: DiffusionState, timestep: int) -> Tensor:
         trunk = self.unet.before_text(cube_of(state.x[None], self.resolution), torch.tensor([timestep]))
@@ -241,15 +277,24 @@ class FineStage(DiffusionStage):
             torch.from_numpy(coarse.ijk), normalise_condition(torch.from_numpy(coarse.normal)),
         )  # fmt: skip
 
+    def examples(self) -> Iterator[Voxels]:
+        """Shapes without meaning of 512 voxels, of twice as many, and so on, as far as real ones go."""
+        side = self.config.vae.latent_resolution
+        for size in (1 << power for power in range(9, 18)):
+            if size <= side**3:
+                cells = torch.arange(size)
+                ijk = torch.stack((cells // side**2, cells // side % side, cells % side), dim=1) - side // 2
+                up = torch.tensor([0.0, 0.0, 1.0]).repeat(size, 1)
+                yield Voxels(ijk.short().numpy(), up.numpy(), 1 / side)
+
     def grid(self, state: DiffusionState) -> Grid:
         """The coarse voxels of a state; states of the same shape share one grid."""
         ijk = state.ijk
         assert ijk is not None
         return self._grids.get(self._digests.of(ijk), lambda: self.runtime.grids.from_ijk(ijk.to(self.device)))
 
-    def run_together(self) -> None:
-        """See `DiffusionStage.run_together`."""
-        self.graphed = GraphedFine(self.config, self.unet, self.grid, self.runtime, self._digests)
+    def _graphed(self) -> GraphedFine:
+        return GraphedFine(self.config, self.unet, self.runtime, self._digests)
 
     def release(self) -> None:
         """See `DiffusionStage.release`."""

@@ -117,4 +117,4 @@ def test_the_walls_are_seen_by_what_looks_for_them() -> None:
     """The reading of imports finds what is there: the engine loads torch, and an HTTP process the table of errors."""
     assert "torch" in reached("api.sampler.engine")
     assert reached("api.http")["models.errors"] in OWN
-    assert not [name for name in imports("api.sampler.model_thread") if name == "api.sampler.engine"]
+    assert not [name for name in imports("api.sampler.model_threads") if name == "api.sampler.engine"]

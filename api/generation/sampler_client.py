@@ -12,8 +12,8 @@ from typing import Protocol, TypeVar
 import aiohttp
 from bentoml.exceptions import BentoMLException, ServiceUnavailable
 
+from api.batching import Batcher
 from api.errors import WorkerLost
-from api.generation.batching import Batcher
 from api.messages import Decoded, Finished, Order, Progress, Slice, Status
 
 T = TypeVar("T")
@@ -44,20 +44,26 @@ class SamplerClient:
 
     Args:
         sampler: BentoML's proxy of the service.
-        concurrent: Calls of `denoise` that may be under way at a time: one for each Sampler process.
+        samplers: Sampler processes that share the calls of `denoise`. As many calls are under way at a time as these
+            have lanes.
     """
 
-    def __init__(self, sampler: SamplerService, concurrent: int = 1) -> None:
+    def __init__(self, sampler: SamplerService, samplers: int = 1) -> None:
         self._sampler = sampler
-        self._batcher = Batcher(lambda items: _persist(lambda: sampler.denoise(items=items)), concurrent)
+        self._samplers, self._lanes = samplers, 1
+        self._batcher = Batcher(lambda items: _persist(lambda: sampler.denoise(items=items)), samplers)
 
     def share_among(self, samplers: int) -> None:
         """Tells how many Sampler processes share the calls of `denoise` from now on."""
-        self._batcher.concurrent = samplers
+        self._samplers = samplers
+        self._batcher.concurrent = self._samplers * self._lanes
 
     async def status(self) -> Status:
         """Health and measured step times; asked once, without a second try."""
-        return await self._sampler.status()
+        status = await self._sampler.status()
+        self._lanes = status.lanes
+        self._batcher.concurrent = self._samplers * self._lanes
+        return status
 
     async def begin(self, order: Order) -> Progress:
         """The first state of a generation. Raises what the Sampler found wrong."""

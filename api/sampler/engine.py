@@ -1,7 +1,7 @@
 """The models' side of the service, without any server: text, slices of denoising steps, decoding.
 
-An engine belongs to one thread (model_thread.py): coarse, fine and decoding work never compete for one device. Only
-`status` may be called from others.
+Several threads use an engine (model_threads.py): as many as there are lanes call `denoise`, and one does all the rest.
+`status` may be called from any.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Engine:
             fine_fault=fine_fault,
             step_seconds=dict(self.times.seconds),
             arithmetic=self.models.arithmetic,
+            lanes=self.models.runtime.lanes,
         )
 
     def load(self) -> None:
@@ -208,17 +209,19 @@ class Engine:
         """Runs every kernel once, and once more to measure; on a GPU records the steps of batches of every size."""
         coarse = self.models.coarse()
         text = self.models.embed("")
-        if coarse.graphed is not None:
+        if coarse.graphed:
             counts = [2**power for power in range(self.settings.max_running.bit_length())]
             for count, guidance in ((1, 1.0), *((count, 2.0) for count in counts)):
                 states = [coarse.start(text, seed=0, steps=1, guidance_scale=guidance)] * count
                 self._advance("coarse", states, 1)
+                if count <= -(-self.settings.max_running // self.models.runtime.lanes):
+                    self._rehearse(coarse, states)
         for _ in range(2):
             self.times.forget()
             state = coarse.start(text, seed=0, steps=WARM_UP_STEPS)
             self._advance("coarse", [state], WARM_UP_STEPS)
         (shape,) = coarse.decode([state])
-        if coarse.graphed is not None and self.models.has_fine and len(shape):
+        if coarse.graphed and self.models.has_fine and len(shape):
             self._warm_up_fine(shape, text)
 
     def _warm_up_fine(self, shape: Voxels, text: TextEmbedding) -> None:
@@ -232,6 +235,19 @@ class Engine:
             for _ in range(2):
                 self.times.forget("fine")
                 self._advance("fine", [state], WARM_UP_STEPS)
+            self._rehearse(fine, [state])
+            self._with_room("fine", lambda: fine.decode([state]))
+            for example in fine.examples():  # kernels differ with the number of voxels
+                self._advance("fine", [fine.start(example, text, seed=0, steps=1)], 1)
+            self.times.forget("fine")
+            self._advance("fine", [state], WARM_UP_STEPS)
+
+    def _rehearse(self, stage: DiffusionStage, states: Sequence[DiffusionState]) -> None:
+        if self.models.runtime.lanes > 1:
+            try:
+                stage.rehearse(states, 1)
+            except torch.OutOfMemoryError:
+                log.warning("the GPU has too little memory for two lanes: the %s stage uses one", stage.stage)
 
     def _check_ready(self) -> None:
         if not self._ready:

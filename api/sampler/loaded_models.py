@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -57,6 +58,7 @@ class LoadedModels:
         """Why the fine model cannot be used, although there is one."""
         self.tags = ""
         """Names the weights of all models."""
+        self._lock = threading.RLock()
         self._embeddings: LRUCache[TextEmbedding] = LRUCache(EMBEDDINGS_KEPT)
 
     @property
@@ -110,23 +112,25 @@ class LoadedModels:
 
     def coarse(self) -> CoarseStage:
         """The coarse stage, loaded again now if it had to make room."""
-        if self._coarse is None:
-            if self._text is None or self._coarse_folder is None:
-                raise ModelsUnavailable("The coarse model is not loaded.")
-            with self._loading("coarse"):
-                self._coarse = load_coarse(self._coarse_folder, self._text.null, self.runtime)
-        return self._coarse
+        with self._lock:
+            if self._coarse is None:
+                if self._text is None or self._coarse_folder is None:
+                    raise ModelsUnavailable("The coarse model is not loaded.")
+                with self._loading("coarse"):
+                    self._coarse = load_coarse(self._coarse_folder, self._text.null, self.runtime)
+            return self._coarse
 
     def fine(self) -> FineStage | None:
         """The fine stage, loaded now if it is not yet; None if there is none."""
-        if self._fine is None and self._fine_folder is not None:
-            with self._loading("fine"):
-                try:
-                    self._fine = load_fine(self._fine_folder, self.runtime)
-                except (CheckpointError, ConfigError) as error:
-                    self._note(error)
-                    raise
-        return self._fine
+        with self._lock:
+            if self._fine is None and self._fine_folder is not None:
+                with self._loading("fine"):
+                    try:
+                        self._fine = load_fine(self._fine_folder, self.runtime)
+                    except (CheckpointError, ConfigError) as error:
+                        self._note(error)
+                        raise
+            return self._fine
 
     def check_fine(self, coarse: StageConfig) -> None:
         """Reads the fine model, if there is one, and keeps only what is wrong with it."""
@@ -142,18 +146,20 @@ class LoadedModels:
 
     def empty_caches(self) -> None:
         """Frees what can be made again: grids, keys and values of texts, graphs, and memory that PyTorch holds."""
-        for stage in (self._coarse, self._fine):
-            if stage is not None:
-                stage.release()
+        with self._lock:
+            for stage in (self._coarse, self._fine):
+                if stage is not None:
+                    stage.release()
 
     def unload_idle(self, needed: str) -> None:
         """Unloads the fine model, or, where that is `needed`, the coarse one; each is loaded again on its next use."""
         self.empty_caches()
         idle = "coarse" if needed == "fine" else "fine"
-        if getattr(self, f"_{idle}") is None:
-            return
-        log.warning("unloading the %s model to make room; it is loaded again when it is needed", idle)
-        setattr(self, f"_{idle}", None)
+        with self._lock:
+            if getattr(self, f"_{idle}") is None:
+                return
+            log.warning("unloading the %s model to make room; it is loaded again when it is needed", idle)
+            setattr(self, f"_{idle}", None)
         gc.collect()
         if self.runtime.device.type == "cuda":
             torch.cuda.empty_cache()

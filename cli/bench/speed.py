@@ -107,19 +107,19 @@ def _side_by_side(
 def _as(stage: DiffusionStage, way: Variant) -> Iterator[None]:
     """Makes a stage run one way, batches as one even where that changes bits; drops the graphs of other ways."""
     switches, graphed = kernels.switches, stage.graphed
-    graphs = None if graphed is None else graphed.graphs
+    graphs = [lane.graphs for lane in graphed]
     stage.release()
     kernels.switches = way.switches
-    if graphed is not None:
-        graphed.graphs, graphed.exact = graphs if way.graphs else None, False
+    for lane in graphed:
+        lane.graphs, lane.exact = lane.graphs if way.graphs else None, False
     try:
         with nullcontext() if way.lanes else threads.alone():
             yield
     finally:
         stage.release()
         kernels.switches = switches
-        if graphed is not None:
-            graphed.graphs, graphed.exact = graphs, True
+        for lane, kept in zip(graphed, graphs, strict=True):
+            lane.graphs, lane.exact = kept, True
 
 
 def _timed(work: Callable[[], object], device: torch.device) -> float:

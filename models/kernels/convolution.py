@@ -48,7 +48,8 @@ def gather_gemm(
         x, taps, weight, weight if bias is None else bias, sums, taps if real is None else real,
         rows, voxels, cout,
         CIN=cin, BIAS=bias is not None, COUNTED=real is not None, ALONE=rows == voxels,
-        PRECISION="tf32x3" if exact else "ieee", PARTS=parts, APART=shape.apart, EVEN=cin % block == 0 and cout % shape.columns == 0,
+        PRECISION="tf32x3" if exact else "ieee", PARTS=parts, APART=shape.apart,
+        EVEN=cin % block == 0 and cout % shape.columns == 0,
         BLOCK_M=shape.rows, BLOCK_N=shape.columns, BLOCK_K=block, TAPS=TAPS,
         num_warps=shape.warps, num_stages=shape.stages,
     )  # fmt: skip

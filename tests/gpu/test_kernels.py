@@ -49,6 +49,32 @@ def test_convolution(cin: int, cout: int, bias: bool) -> None:
     assert error(gather_gemm(x, grid.taps, packed, added), exact) < 5e-3
 
 
+@pytest.mark.parametrize(("voxels", "cin", "cout"), [(20_001, 64, 64), (20_001, 128, 16), (500, 256, 256)])
+@torch.inference_mode()
+def test_convolution_in_float32_loses_next_to_nothing(voxels: int, cin: int, cout: int) -> None:
+    from models.kernels.convolution import gather_gemm
+
+    grid = random_grid(voxels, 40)
+    x = torch.randn(voxels, cin, device="cuda")
+    weight = torch.randn(cout, cin, 3, 3, 3, device="cuda") / 30
+    packed = weight.permute(2, 3, 4, 1, 0).reshape(27, cin, cout)
+    assert error(gather_gemm(x, grid.taps, packed, None), grid.conv3(x.double(), weight.double())) < 2e-6
+
+
+@pytest.mark.parametrize("rows", [300, 16_384])
+@torch.inference_mode()
+def test_geglu_and_a_residual_as_part_of_a_product(rows: int) -> None:
+    from models.kernels.product import gated, linear
+
+    x = torch.randn(rows, 256, device="cuda", dtype=BF16)
+    weight, bias = torch.randn(1024, 256, device="cuda", dtype=BF16) / 16, torch.randn(1024, device="cuda", dtype=BF16)
+    exact = functional.linear(x.double(), weight.double(), bias.double())
+    value, gate = exact.chunk(2, dim=1)
+    assert error(gated(x, weight, bias, rows), value * functional.gelu(gate)) < 5e-3
+    residual = torch.randn(rows, 1024, device="cuda", dtype=BF16)
+    assert error(linear(x, weight, bias, rows, residual=residual), exact + residual.double()) < 5e-3
+
+
 @pytest.mark.parametrize("shape", [(2, 4096, 256), (1, 46_001, 64), (16, 8, 1024), (3, 300, 96), (1, 1, 64)])
 @pytest.mark.parametrize("modulated", [True, False])
 @pytest.mark.parametrize("silu", [True, False])

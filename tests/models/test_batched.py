@@ -31,8 +31,7 @@ def batched_fine() -> FineStage:
 
 
 def slots_of(stage: CoarseStage | FineStage) -> LRUCache[Any]:
-    assert stage.graphed is not None
-    return stage.graphed.slots
+    return stage.graphed[0].slots
 
 
 def close(ours: list[DiffusionState], theirs: list[DiffusionState]) -> None:
@@ -88,8 +87,7 @@ def test_where_recording_fails_steps_run_without_it_and_it_is_told_once(
 
     monkeypatch.setattr(slots, "Graph", fail)
     stage = batched_coarse()
-    assert stage.graphed is not None
-    stage.graphed.graphs = graphs.Graphs()
+    stage.graphed[0].graphs = graphs.Graphs()
     with caplog.at_level(logging.WARNING):
         close(stage.denoise(mixed_states(), 3), ALONE.denoise(mixed_states(), 3))
     assert [record.message for record in caplog.records] == [

@@ -46,7 +46,7 @@ def main() -> None:
     for ours, theirs in zip(fused, plain, strict=True):
         if not (error := different(ours, theirs)) < 1e-4:
             print(f"{ours.stage}: kernels are off by {error:.2g}")
-    slots = len(fine.graphed.slots) if fine.graphed is not None else 0
+    slots = len(fine.graphed[0].slots)
     if slots != 1:
         print(f"two shapes of about a size have {slots} places in place of one")
     fine.denoise([other], 2)

@@ -1,16 +1,17 @@
-"""The one thread of a Sampler process that uses its models, and the way for async code to hand it work."""
+"""The threads of a Sampler process that use its models, and the way for async code to hand them work."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from api.batching import Batcher
 from api.errors import ModelsUnavailable
-from api.messages import Status
+from api.messages import Progress, Slice, Status
 from api.schemas import LOADING
 from api.settings import Settings
 
@@ -21,11 +22,12 @@ log = logging.getLogger("xcube.worker")
 T = TypeVar("T")
 
 
-class ModelThread:
-    """Loads the models in its thread at once, then runs what it is given there, one after the other.
+class ModelThreads:
+    """Loads the models in a thread at once, then runs what it is given there, one after the other.
 
-    Work that comes in while the models load waits for them. The import of torch happens in the thread as well, so the
-    process answers from its first moment on. `number` counts the Sampler processes from 0.
+    Where a GPU has several lanes, denoising steps run in a thread for each of them instead. Work that comes in while
+    the models load waits for them. The import of torch happens in the thread as well, so the process answers from its
+    first moment on. `number` counts the Sampler processes from 0.
     """
 
     def __init__(self, settings: Settings, number: int = 0) -> None:
@@ -34,6 +36,8 @@ class ModelThread:
         self._pending = 0
         self._last = time.monotonic()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="models")
+        self._lanes: ThreadPoolExecutor | None = None
+        self._batcher = Batcher(self._denoise, even=False)  # those who sent them have divided them already
         self._thread.submit(self._start, settings, number)
 
     @property
@@ -49,10 +53,20 @@ class ModelThread:
         return Status(health=LOADING.model_copy(update=update))
 
     async def run(self, work: Callable[[Engine], T]) -> T:
-        """The result of some work on the engine, done in the models' thread."""
+        """The result of some work on the engine that is not `denoise`."""
+        return await self._in(self._thread, work)
+
+    async def denoise(self, items: Sequence[Slice]) -> list[Progress]:
+        """Every state a slice further; states that wait at the same time share batches, whoever sent them."""
+        return await asyncio.gather(*(self._batcher.denoise(item.state) for item in items))
+
+    async def _denoise(self, items: list[Slice]) -> list[Progress]:
+        return await self._in(self._lanes or self._thread, lambda engine: engine.denoise(items))
+
+    async def _in(self, threads: ThreadPoolExecutor, work: Callable[[Engine], T]) -> T:
         self._pending += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
+            return await asyncio.get_running_loop().run_in_executor(threads, self._work, work)
         finally:
             self._pending -= 1
             self._last = time.monotonic()
@@ -72,3 +86,7 @@ class ModelThread:
         except Exception as error:
             self._failure = f"The models cannot be imported ({error}): install the project's dependencies again."
             log.exception("the models cannot be imported")
+            return
+        if (lanes := self._engine.status().lanes) > 1:
+            self._lanes = ThreadPoolExecutor(lanes, thread_name_prefix="lane")
+            self._batcher.concurrent = lanes

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from api.generation.batching import MOST_SAMPLES, Batcher
+from api.batching import MOST_SAMPLES, Batcher
 from api.messages import Progress, Slice
 
 
@@ -111,5 +111,17 @@ def test_a_call_that_fails_does_not_block_the_next() -> None:
             await batcher.denoise(b"a")
         sampler.fault = None
         assert (await batcher.denoise(b"b")).state == b"b'"
+
+    asyncio.run(main())
+
+
+def test_a_batcher_that_does_not_divide_sends_all_that_waits_in_one_call() -> None:
+    async def main() -> None:
+        sampler = Sampler()
+        batcher = Batcher(sampler.send, concurrent=2, even=False)
+        tasks = await start(batcher, b"a", b"b") + await start(batcher, b"c") + await start(batcher, b"d", b"e")
+        sampler.go.set()
+        await asyncio.gather(*tasks)
+        assert sampler.calls == [[b"a", b"b"], [b"c"], [b"d", b"e"]]
 
     asyncio.run(main())

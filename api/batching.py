@@ -1,8 +1,9 @@
-"""Slices of many generations in few calls: what waits while a call is under way goes together into the next one.
+"""Adaptive batching: what waits while calls are under way goes together into the next one.
 
-With one call for each sample BentoML's dispatcher would see a queue, learn a waiting time from it, and hold even a lone
-call for that long. Eight requests at once took 1.9 to 2.8 times as long that way, and a lone one after them 8 times
-(20 steps of a model of the demo's size on two busy CPU cores, the two ways in turn).
+The HTTP process sends the slices of many generations in few calls, and the Sampler shares out what it was sent among
+its lanes. BentoML's own batching runs one batch at a time, so a GPU waits while results travel, and it learns a waiting
+time from a queue, then holds even a lone call for that long. Eight requests at once took 1.9 to 2.8 times as long that
+way, and a lone one after them 8 times (20 steps of a model of the demo's size on two busy CPU cores, in turn).
 """
 
 from __future__ import annotations
@@ -27,13 +28,19 @@ class _Waiting:
 class Batcher:
     """Groups states into calls of `send`, of which at most `concurrent` are under way at a time.
 
-    One call a Sampler process keeps all of them busy. A call takes an equal share of all samples, so that several
-    calls stay evenly full. `concurrent` may change at any time; calls that are under way go on.
+    One call a lane keeps all of them busy. `concurrent` may change at any time; calls that are under way go on.
+
+    Args:
+        send: Takes a call's slices a few steps further.
+        concurrent: Calls under way at a time.
+        even: Whether a call takes an equal share of all samples, so that several calls stay evenly full, or whatever
+            waits.
     """
 
-    def __init__(self, send: Send, concurrent: int = 1) -> None:
+    def __init__(self, send: Send, concurrent: int = 1, *, even: bool = True) -> None:
         self._send = send
         self.concurrent = concurrent
+        self._even = even
         self._waiting: list[_Waiting] = []
         self._calls: dict[asyncio.Task[None], int] = {}
 
@@ -48,7 +55,8 @@ class Batcher:
     def _dispatch(self) -> None:
         self._waiting = [waiting for waiting in self._waiting if not waiting.progress.done()]
         while self._waiting and len(self._calls) < self.concurrent:
-            share = min(MOST_SAMPLES, -(-(len(self._waiting) + sum(self._calls.values())) // self.concurrent))
+            among = self.concurrent if self._even else 1
+            share = min(MOST_SAMPLES, -(-(len(self._waiting) + sum(self._calls.values())) // among))
             members, self._waiting = self._waiting[:share], self._waiting[share:]
             call = asyncio.create_task(self._call(members))
             self._calls[call] = len(members)
