@@ -221,7 +221,7 @@ class Engine:
             state = coarse.start(text, seed=0, steps=WARM_UP_STEPS)
             self._advance("coarse", [state], WARM_UP_STEPS)
         (shape,) = coarse.decode([state])
-        if coarse.graphed and self.models.has_fine and len(shape):
+        if coarse.graphed and self.models.has_fine and self.models.fine_fault is None and len(shape):
             self._warm_up_fine(shape, text)
 
     def _warm_up_fine(self, shape: Voxels, text: TextEmbedding) -> None:
