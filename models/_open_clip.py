@@ -7,8 +7,9 @@ there. The matching CPU wheel is only on PyTorch's own index, which not every ma
 operators do not load, the two names are declared (without any implementation) before open_clip is imported;
 calling one of them still fails.
 
-open_clip also imports transformers and timm where they are installed, for towers that this project has none of. That
-is two of the five seconds that a start spends on imports, so they are hidden from it.
+open_clip also imports transformers and timm where they are installed, for towers that this project has none of, and
+torchvision imports torch's compiler for an operator on images. That is most of what a start would spend on imports, so
+the first two are hidden from open_clip, and the compiler is imported when somebody calls it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import torch
 
@@ -67,6 +70,31 @@ def _hidden(*modules: str) -> Iterator[None]:
             del sys.modules[name]
 
 
+class _OnDemand(ModuleType):
+    """Stands for a module of functions; each imports the module itself when it is called."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def function(*arguments: Any, **options: Any) -> Any:
+            return getattr(importlib.import_module(self.__name__), name)(*arguments, **options)
+
+        return function
+
+
+@contextlib.contextmanager
+def _on_demand(*modules: str) -> Iterator[None]:
+    """A block in which others get functions of modules that nobody has imported yet, without importing them."""
+    absent = [name for name in modules if name not in sys.modules]
+    sys.modules.update({name: _OnDemand(name) for name in absent})
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
 _declarations = _declare_missing_operators(_torchvision_folder())
-with _hidden("transformers", "timm"):
+with _hidden("transformers", "timm"), _on_demand("torch._dynamo", "torch._dynamo.utils"):
     open_clip = importlib.import_module("open_clip")

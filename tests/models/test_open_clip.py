@@ -4,8 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from models._open_clip import _declare_missing_operators, open_clip
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +43,21 @@ torch.ops.torchvision.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
     assert "AssertionError" not in result.stderr
 
 
-@pytest.mark.parametrize("statement", ["import torchvision", "import open_clip", "import transformers, timm"])
-def test_other_imports_work_after_ours(statement: str) -> None:
-    result = in_fresh_python(f"import models._open_clip\n{statement}")
+def test_torchs_compiler_is_imported_no_earlier_than_it_is_called() -> None:
+    code = """
+import sys
+import models._open_clip
+assert "torch._dynamo" not in sys.modules
+from torchvision.ops.roi_align import is_compile_supported as torchvisions
+import torch._dynamo.utils
+assert torchvisions is not torch._dynamo.utils.is_compile_supported
+assert torchvisions("cpu") == torch._dynamo.utils.is_compile_supported("cpu")
+"""
+    result = in_fresh_python(code)
+    assert result.returncode == 0, result.stderr
+
+
+def test_other_imports_work_after_ours() -> None:
+    others = "import torchvision, open_clip, transformers, timm, torch._dynamo.utils"
+    result = in_fresh_python(f"import models._open_clip\n{others}")
     assert result.returncode == 0, result.stderr
