@@ -20,6 +20,8 @@ NAMES = {
     "xcube_requests_rejected": "counter",
     "xcube_requests_failed": "counter",
     "xcube_requests_cancelled": "counter",
+    "xcube_connections": "gauge",
+    "xcube_connections_refused": "counter",
     "xcube_gpu_oom": "counter",
     "xcube_output_points": "histogram",
     "xcube_gpu_memory_allocated_bytes": "gauge",
