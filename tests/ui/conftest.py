@@ -1,21 +1,16 @@
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from models.shape import Shape
 from tests.support.page import Site, new_page
 from tests.support.replay import Replay
+from tests.support.serving import serving
 from tests.support.solids import shell, sphere, torus
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -58,22 +53,6 @@ def site(result: Shape) -> Iterator[Site]:
         made = Site(url, replay)
         yield made
     assert made.complaints == []
-
-
-@contextlib.contextmanager
-def serving(app: Any) -> Iterator[str]:
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1, lifespan="off"))
-    thread = threading.Thread(target=server.run, args=([listening],))
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        listening.close()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from api.http.pages import Pages
 from models.shape import Shape
 from tests.support.page import Site, make, new_page
 from tests.support.replay import Replay
-from tests.ui.conftest import serving
+from tests.support.serving import serving
 
 KEY = "correct horse"
 
