@@ -282,8 +282,7 @@ class FineStage(DiffusionStage):
         side = self.config.vae.latent_resolution
         for size in (1 << power for power in range(9, 18)):
             if size <= side**3:
-                cells = torch.arange(size)
-                ijk = torch.stack((cells // side**2, cells // side % side, cells % side), dim=1) - side // 2
+                ijk = torch.stack(torch.unravel_index(torch.arange(size), (side,) * 3), dim=1) - side // 2
                 up = torch.tensor([0.0, 0.0, 1.0]).repeat(size, 1)
                 yield Voxels(ijk.short().numpy(), up.numpy(), 1 / side)
 

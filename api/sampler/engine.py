@@ -232,9 +232,7 @@ class Engine:
             return
         if fine is not None:
             state = fine.start(shape, text, seed=0, steps=WARM_UP_STEPS)
-            for _ in range(2):
-                self.times.forget("fine")
-                self._advance("fine", [state], WARM_UP_STEPS)
+            self._advance("fine", [state], WARM_UP_STEPS)
             self._rehearse(fine, [state])
             self._with_room("fine", lambda: fine.decode([state]))
             for example in fine.examples():  # kernels differ with the number of voxels

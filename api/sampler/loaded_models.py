@@ -90,7 +90,7 @@ class LoadedModels:
         used = (found.text, found.coarse, found.fine)
         self.tags = " ".join(name_of_weights(folder) for folder in used if folder is not None)
         coarse = self.coarse()
-        self.check_fine(coarse.config)
+        self._check_fine(coarse.config)
         metrics.build(torch.__version__, torch.version.cuda, backend=self.runtime.backend)
         log.info(
             "models of the %s set on %s in %s, sparse grids by %s",
@@ -132,7 +132,7 @@ class LoadedModels:
                         raise
             return self._fine
 
-    def check_fine(self, coarse: StageConfig) -> None:
+    def _check_fine(self, coarse: StageConfig) -> None:
         """Reads the fine model, if there is one, and keeps only what is wrong with it."""
         if self._fine_folder is not None:
             try:
