@@ -251,9 +251,13 @@ class FeedForward(nn.Module):
             from models.kernels.product import gated
 
             return gated(x, self.proj_in.weight, self.proj_in.bias, rows.counts[0], rows.real)
-        value, gate = self.proj_in(x, rows).chunk(2, dim=1)
-        h: Tensor = value * functional.gelu(gate)
-        return h
+        h: Tensor = self.proj_in(x, rows)
+        if kernels.usable("activation", h):
+            from models.kernels.activation import geglu
+
+            return geglu(h)
+        value, gate = h.chunk(2, dim=1)
+        return value * functional.gelu(gate)
 
 
 class LayerNorm(nn.LayerNorm):

@@ -73,19 +73,16 @@ def linear(
     return _product(x, weight, bias, residual, real, parts, tiles or tiles_of(len(x), len(weight), parts), gated=False)
 
 
-def gated(
-    x: Tensor, weight: Tensor, bias: Tensor | None, sample_rows: int, real: Tensor | None = None,
-    tiles: Tiles | None = None,
-) -> Tensor:  # fmt: skip
+def gated(x: Tensor, weight: Tensor, bias: Tensor | None, sample_rows: int, real: Tensor | None = None) -> Tensor:
     """GEGLU of a product in one pass: x [M, K] and weight [2 * H, K], values then gates -> [M, H].
 
     The other arguments are those of `linear`.
     """
     parts = _parts(weight, sample_rows)
     if parts > 1:  # few rows: it is quick either way
-        return geglu(linear(x, weight, bias, sample_rows, real, tiles=tiles))
-    shape = tiles or tiles_of(len(x), len(weight), parts)
-    return _product(x, weight, bias, None, real, 1, shape._replace(columns=max(16, shape.columns // 2)), gated=True)
+        return geglu(linear(x, weight, bias, sample_rows, real))
+    shape = tiles_of(len(x), len(weight), parts)
+    return _product(x, weight, bias, None, real, parts, shape._replace(columns=max(16, shape.columns // 2)), gated=True)
 
 
 def _parts(weight: Tensor, sample_rows: int) -> int:
@@ -101,18 +98,17 @@ def _product(
     rows, length = x.shape
     columns = weight.shape[0] // 2 if gated else weight.shape[0]
     block = 64 if length % 64 == 0 else 32
-    apart = shape.apart and parts > 1
     out = torch.empty(rows, columns, dtype=x.dtype, device=x.device)
-    sums = torch.empty(parts, rows, columns, dtype=torch.float32, device=x.device) if apart else out
-    grid = (triton.cdiv(rows, shape.rows) * triton.cdiv(columns, shape.columns), parts if apart else 1)
+    sums = torch.empty(parts, rows, columns, dtype=torch.float32, device=x.device) if shape.apart else out
+    grid = (triton.cdiv(rows, shape.rows) * triton.cdiv(columns, shape.columns), parts if shape.apart else 1)
     _linear[grid](
         x, weight, weight if bias is None else bias, x if residual is None else residual.contiguous(), sums,
         x if real is None else real, rows, columns, length,
         BIAS=bias is not None, RESIDUAL=residual is not None, COUNTED=real is not None, GATED=gated,
-        PARTS=parts, APART=apart, EVEN_N=columns % shape.columns == 0, EVEN_K=length % block == 0,
+        PARTS=parts, APART=shape.apart, EVEN_N=columns % shape.columns == 0, EVEN_K=length % block == 0,
         BLOCK_M=shape.rows, BLOCK_N=shape.columns, BLOCK_K=block, num_warps=shape.warps, num_stages=shape.stages,
     )  # fmt: skip
-    if apart:
+    if shape.apart:
         combine(sums, bias, residual, out, real)
     return out
 

@@ -114,7 +114,7 @@ def check_normalisation(device: torch.device, dtype: torch.dtype = BF16) -> None
 
 
 def check_activation(device: torch.device, dtype: torch.dtype = BF16) -> None:
-    """GEGLU of more columns than a program takes; as part of a product, in tiles of any size."""
+    """GEGLU of more columns than a program takes; as part of a product, alone and among other rows."""
     x = _random(device, dtype, 50, 2 * 1300)
     value, gate = x.float().chunk(2, dim=1)
     _compare("GEGLU", geglu(x), value * functional.gelu(gate))
