@@ -56,13 +56,13 @@ class SamplerClient:
     def share_among(self, samplers: int) -> None:
         """Tells how many Sampler processes share the calls of `denoise` from now on."""
         self._samplers = samplers
-        self._batcher.concurrent = self._samplers * self._lanes
+        self._divide()
 
     async def status(self) -> Status:
         """Health and measured step times; asked once, without a second try."""
         status = await self._sampler.status()
         self._lanes = status.lanes
-        self._batcher.concurrent = self._samplers * self._lanes
+        self._divide()
         return status
 
     async def begin(self, order: Order) -> Progress:
@@ -82,6 +82,9 @@ class SamplerClient:
         decoded = await _persist(lambda: self._sampler.decode(item=Finished(state=state, refine=refine)))
         decoded.check()
         return decoded
+
+    def _divide(self) -> None:
+        self._batcher.concurrent = self._samplers * self._lanes
 
 
 async def _persist(call: Callable[[], Awaitable[T]]) -> T:
