@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from starlette.responses import Response
+
 from api.errors import TooManyConnections, problem_of
 from api.process.probes import ALWAYS_ANSWERED
 
@@ -29,10 +31,7 @@ def probes_alone(app: App, refused: Callable[[bool], None]) -> App:
         problem = problem_of(
             TooManyConnections("The service has too many connections: try again later.", retry_after=_RETRY_SECONDS)
         )
-        body = problem.body()
-        headers = {"content-type": "application/json", "content-length": str(len(body)), **problem.headers()}
-        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        await send_and_close({"type": "http.response.start", "status": problem.status, "headers": raw})
-        await send({"type": "http.response.body", "body": body})
+        response = Response(problem.body(), problem.status, problem.headers(), "application/json")
+        await response(scope, receive, send_and_close)
 
     return answer
