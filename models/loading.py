@@ -24,6 +24,7 @@ from models.vae import Decoder
 
 CONFIG_FILE = "config.yaml"
 WEIGHTS_FILE = "model.safetensors"
+AGAIN = "import the model again with scripts/import --force"
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -155,14 +156,10 @@ def _read(path: Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as file:
             weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"{path}: not a readable safetensors file ({error}); import the model again with scripts/import --force"
-        ) from error
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error}); {AGAIN}") from error
     for name, tensor in weights.items():
         if not is_finite(tensor):
-            raise CheckpointError(
-                f"{path}: {name} holds NaN or infinity; import the model again with scripts/import --force"
-            )
+            raise CheckpointError(f"{path}: {name} holds NaN or infinity; {AGAIN}")
     return weights
 
 
@@ -177,15 +174,10 @@ def _under(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _scale_factor(weights: dict[str, Tensor], folder: Path) -> float:
     if "scale_factor" not in weights:
-        raise CheckpointError(
-            f"{folder / WEIGHTS_FILE}: scale_factor is missing; import the model again with scripts/import --force"
-        )
+        raise CheckpointError(f"{folder / WEIGHTS_FILE}: scale_factor is missing; {AGAIN}")
     factor = weights["scale_factor"]
     if factor.numel() != 1 or not factor.item() > 0:
-        raise CheckpointError(
-            f"{folder / WEIGHTS_FILE}: scale_factor must be one positive number; "
-            "import the model again with scripts/import --force"
-        )
+        raise CheckpointError(f"{folder / WEIGHTS_FILE}: scale_factor must be one positive number; {AGAIN}")
     return factor.item()
 
 
@@ -210,14 +202,11 @@ def _check_fit(module: nn.Module, weights: dict[str, Tensor], folder: Path) -> N
     wanted = module.state_dict()
     for name, tensor in wanted.items():
         if name not in weights:
-            raise CheckpointError(f"{path}: {name} is missing; import the model again with scripts/import --force")
+            raise CheckpointError(f"{path}: {name} is missing; {AGAIN}")
         if weights[name].shape != tensor.shape:
             raise CheckpointError(
                 f"{path}: {name} has shape {list(weights[name].shape)}, the configuration asks for "
-                f"{list(tensor.shape)}; import the model again with scripts/import --force"
+                f"{list(tensor.shape)}; {AGAIN}"
             )
     if unknown := sorted(set(weights) - set(wanted)):
-        raise CheckpointError(
-            f"{path}: {unknown[0]} belongs to no layer of the configuration; "
-            "import the model again with scripts/import --force"
-        )
+        raise CheckpointError(f"{path}: {unknown[0]} belongs to no layer of the configuration; {AGAIN}")
