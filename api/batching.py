@@ -1,9 +1,12 @@
 """Adaptive batching: what waits while calls are under way goes together into the next one.
 
 The HTTP process sends the slices of many generations in few calls, and the Sampler shares out what it was sent among
-its lanes. BentoML's own batching runs one batch at a time, so a GPU waits while results travel, and it learns a waiting
-time from a queue, then holds even a lone call for that long. Eight requests at once took 1.9 to 2.8 times as long that
-way, and a lone one after them 8 times (20 steps of a model of the demo's size on two busy CPU cores, in turn).
+its lanes. Only coarse samples are computed together, so a fine one has a call to itself: it takes many steps in one go,
+and no state of another travels to wait for it.
+
+BentoML's own batching runs one batch at a time, so a GPU waits while results travel, and it learns a waiting time from
+a queue, then holds even a lone call for that long. Eight requests at once took 1.9 to 2.8 times as long that way, and a
+lone one after them 8 times (20 steps of a model of the demo's size on two busy CPU cores, in turn).
 """
 
 from __future__ import annotations
@@ -19,14 +22,16 @@ MOST_SAMPLES = 64
 Send = Callable[[list[Slice]], Awaitable[list[Progress]]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Waiting:
-    state: bytes
+    item: Slice
     progress: asyncio.Future[Progress]
 
 
 class Batcher:
-    """Groups states into calls of `send`, of which at most `concurrent` are under way at a time.
+    """Groups slices into calls of `send`, of which at most `concurrent` are under way at a time.
+
+    Who has waited longest goes first; where that is a coarse sample, others go with it.
 
     One call a lane keeps all of them busy. `concurrent` may change at any time; calls that are under way go on.
 
@@ -44,9 +49,9 @@ class Batcher:
         self._waiting: list[_Waiting] = []
         self._calls: dict[asyncio.Task[None], int] = {}
 
-    async def denoise(self, state: bytes) -> Progress:
+    async def denoise(self, item: Slice) -> Progress:
         """A state, a slice further. Raises what `send` raises for the call that it was in."""
-        waiting = _Waiting(state, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(item, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         # Samples of one call come back at the same moment: let the others join before the next call leaves.
         asyncio.get_running_loop().call_soon(self._dispatch)
@@ -57,10 +62,18 @@ class Batcher:
         while self._waiting and len(self._calls) < self.concurrent:
             among = self.concurrent if self._even else 1
             share = min(MOST_SAMPLES, -(-(len(self._waiting) + sum(self._calls.values())) // among))
-            members, self._waiting = self._waiting[:share], self._waiting[share:]
+            members = self._first(share)
+            self._waiting = [waiting for waiting in self._waiting if waiting not in members]
             call = asyncio.create_task(self._call(members))
             self._calls[call] = len(members)
             call.add_done_callback(self._end)
+
+    def _first(self, most: int) -> list[_Waiting]:
+        """Those that go into the next call."""
+        first = self._waiting[0]
+        if first.item.stage == "fine":
+            return [first]
+        return [waiting for waiting in self._waiting if waiting.item.stage == first.item.stage][:most]
 
     def _end(self, call: asyncio.Task[None]) -> None:
         del self._calls[call]
@@ -68,7 +81,7 @@ class Batcher:
 
     async def _call(self, members: list[_Waiting]) -> None:
         try:
-            results = await self._send([Slice(state=member.state) for member in members])
+            results = await self._send([member.item for member in members])
         except Exception as error:
             for member in members:
                 if not member.progress.done():

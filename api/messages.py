@@ -6,12 +6,12 @@ The same messages work over the private socket and over a URL, where BentoML spe
 from __future__ import annotations
 
 import re
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from api.errors import error_of_code, rule_of
 from api.schemas import GenerateRequest, Health, Seed
+from models.config import Stage
 
 _FOLDERS = re.compile(r"(?<![\w.:/])(?:/[\w.@+-]+)+/(?=[\w.@+-]+/[\w.@+-]+)")
 
@@ -34,9 +34,15 @@ class Order(GenerateRequest):
 
 
 class Slice(Message):
-    """A state to advance by as many steps as the Sampler finds to fit a time slice."""
+    """A state to advance by as many steps as the Sampler finds to fit a time slice, and the stage that it is in."""
 
     state: bytes
+    stage: Stage
+
+    @classmethod
+    def after(cls, progress: Progress) -> Slice:
+        """The slice that follows."""
+        return cls(state=progress.state, stage=progress.stage)
 
 
 class Finished(Message):
@@ -63,7 +69,7 @@ class Progress(Outcome):
     """A state after a slice, and how far it is."""
 
     state: bytes = b""
-    stage: Literal["coarse", "fine"] = "coarse"
+    stage: Stage = "coarse"
     step: int = 0
     steps: int = 0
 

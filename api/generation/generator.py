@@ -171,7 +171,7 @@ class Generator:
         with metrics.part(f"{progress.stage}_diffusion"):
             report(Stepped(progress, remaining.seconds(progress)))
             while not progress.done:
-                progress = await self.sampler.denoise(progress.state)
+                progress = await self.sampler.denoise(progress)
                 report(Stepped(progress, remaining.seconds(progress)))
         with metrics.part(f"{progress.stage}_decode"):
             return await self.sampler.decode(progress.state, refine=refine)

@@ -71,11 +71,11 @@ class SamplerClient:
         progress.check()
         return progress
 
-    async def denoise(self, state: bytes) -> Progress:
+    async def denoise(self, progress: Progress) -> Progress:
         """A state, a slice further. Raises what the Sampler found wrong with this state."""
-        progress = await self._batcher.denoise(state)
-        progress.check()
-        return progress
+        further = await self._batcher.denoise(Slice.after(progress))
+        further.check()
+        return further
 
     async def decode(self, state: bytes, refine: bool) -> Decoded:
         """Voxels of a finished state. Raises what the Sampler found wrong."""

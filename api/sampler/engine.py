@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import accumulate
 from typing import TypeVar
 
 import torch
@@ -90,11 +89,7 @@ class Engine:
         return self._guarded(Progress, lambda: self._begin(order))
 
     def denoise(self, items: Sequence[Slice]) -> list[Progress]:
-        """Advances items by the steps that fit a time slice, which all items share.
-
-        Fine samples differ in size: those whose voxels go beyond what can take one step in the slice wait for a later
-        one, and come back as they are. Samples that have taken the fewest steps go first.
-        """
+        """Advances items by the steps that fit a time slice, which all items share."""
         results: dict[int, Progress] = {}
         groups: dict[str, dict[int, DiffusionState]] = {}
         for index, item in enumerate(items):
@@ -106,9 +101,6 @@ class Engine:
                 results[index] = _failed(Progress, error)
         for stage, members in groups.items():
             share = self.settings.slice_seconds * len(members) / len(items)
-            if stage == "fine":
-                waiting = self._beyond(self.times.voxels_within(stage, share), members)
-                results.update((index, self._progress(members.pop(index))) for index in waiting)
             steps = self.times.steps_within(stage, sum(len(state.x) for state in members.values()), share)
             results.update(zip(members, self._advance(stage, list(members.values()), steps), strict=True))
         return [results[index] for index in range(len(items))]
@@ -145,13 +137,6 @@ class Engine:
             metrics.out_of_memory()
         half = len(states) // 2
         return self._advance(stage, states[:half], steps) + self._advance(stage, states[half:], steps)
-
-    @staticmethod
-    def _beyond(budget: float, members: Mapping[int, DiffusionState]) -> list[int]:
-        """Numbers of the samples that have to wait: the first one runs, and others while a budget of voxels lasts."""
-        order = sorted(members, key=lambda index: members[index].step)
-        used = list(accumulate(len(members[index].x) for index in order))
-        return [index for index, voxels in zip(order[1:], used[1:], strict=True) if voxels > budget]
 
     def _denoise(self, stage: str, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
         chosen = self._stage(stage)

@@ -58,7 +58,7 @@ class ModelThreads:
 
     async def denoise(self, items: Sequence[Slice]) -> list[Progress]:
         """Every state a slice further; states that wait at the same time share batches, whoever sent them."""
-        return await asyncio.gather(*(self._batcher.denoise(item.state) for item in items))
+        return await asyncio.gather(*(self._batcher.denoise(item) for item in items))
 
     async def _denoise(self, items: list[Slice]) -> list[Progress]:
         return await self._in(self._lanes or self._thread, lambda engine: engine.denoise(items))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 _WEIGHT = 0.2
 """Weight of the latest measurement in the running means."""
 
@@ -33,11 +31,6 @@ class StepTimes:
         """How many steps of samples with `voxels` voxels in all fit into a time; at least one."""
         step = self._by_voxel.get(stage)
         return max(1, int(seconds / (step * voxels))) if step else 1
-
-    def voxels_within(self, stage: str, seconds: float) -> float:
-        """How many voxels can take one step in a time; without bound as long as nothing was measured."""
-        step = self._by_voxel.get(stage)
-        return seconds / step if step else math.inf
 
     def forget(self, stage: str | None = None) -> None:
         """Forgets what was measured, of one stage or of all."""

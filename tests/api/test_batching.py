@@ -8,6 +8,7 @@ import pytest
 
 from api.batching import MOST_SAMPLES, Batcher
 from api.messages import Progress, Slice
+from models.config import Stage
 
 
 class Sampler:
@@ -26,8 +27,8 @@ class Sampler:
         return [Progress(state=item.state + b"'") for item in items]
 
 
-async def start(batcher: Batcher, *names: bytes) -> list[asyncio.Task[Progress]]:
-    tasks = [asyncio.create_task(batcher.denoise(name)) for name in names]
+async def start(batcher: Batcher, *names: bytes, stage: Stage = "coarse") -> list[asyncio.Task[Progress]]:
+    tasks = [asyncio.create_task(batcher.denoise(Slice(state=name, stage=stage))) for name in names]
     await asyncio.sleep(0.01)
     return tasks
 
@@ -51,6 +52,19 @@ def test_several_calls_share_the_samples_evenly() -> None:
         assert sampler.calls == [[b"a", b"b"], [b"c", b"d"]]
         sampler.go.set()
         await asyncio.gather(*tasks)
+
+    asyncio.run(main())
+
+
+def test_a_fine_sample_has_a_call_to_itself_and_waits_for_its_turn_where_it_is() -> None:
+    async def main() -> None:
+        sampler = Sampler()
+        batcher = Batcher(sampler.send)
+        tasks = await start(batcher, b"f", b"g", stage="fine") + await start(batcher, b"a", b"b")
+        tasks += await start(batcher, b"h", stage="fine") + await start(batcher, b"c")
+        sampler.go.set()
+        await asyncio.gather(*tasks)
+        assert sampler.calls == [[b"f"], [b"g"], [b"a", b"b", b"c"], [b"h"]]
 
     asyncio.run(main())
 
@@ -108,9 +122,9 @@ def test_a_call_that_fails_does_not_block_the_next() -> None:
         sampler.fault = ValueError("broken")
         sampler.go.set()
         with pytest.raises(ValueError, match="broken"):
-            await batcher.denoise(b"a")
+            await batcher.denoise(Slice(state=b"a", stage="coarse"))
         sampler.fault = None
-        assert (await batcher.denoise(b"b")).state == b"b'"
+        assert (await batcher.denoise(Slice(state=b"b", stage="coarse"))).state == b"b'"
 
     asyncio.run(main())
 

@@ -22,7 +22,7 @@ def finish(engine: Engine, progress: Progress) -> Progress:
     """Takes a state to its last step."""
     while not progress.done:
         progress.check()
-        progress = engine.denoise([Slice(state=progress.state)])[0]
+        progress = engine.denoise([Slice.after(progress)])[0]
     return progress
 
 

@@ -44,7 +44,7 @@ def test_the_batch_and_the_length_of_slices_change_no_bit(engine: Engine) -> Non
     batch = [others[0], engine.begin(ORDER), others[1]]
     for _ in range(ORDER.ddim_steps):
         engine.times.forget()  # as long as nothing was measured a slice is one step
-        batch = engine.denoise([Slice(state=progress.state) for progress in batch])
+        batch = engine.denoise([Slice.after(progress) for progress in batch])
     assert [progress.step for progress in batch] == [6, 6, 6]
     assert batch[1].state == alone.state
 
@@ -52,41 +52,21 @@ def test_the_batch_and_the_length_of_slices_change_no_bit(engine: Engine) -> Non
 def test_a_batch_may_hold_both_stages(engine: Engine) -> None:
     coarse, fine = generate(engine, ORDER)
     assert coarse.fine is not None
-    mixed = engine.denoise([Slice(state=coarse.fine.state), Slice(state=engine.begin(ORDER).state)])
+    mixed = engine.denoise([Slice.after(coarse.fine), Slice.after(engine.begin(ORDER))])
     assert [progress.stage for progress in mixed] == ["fine", "coarse"]
     again = finish(engine, mixed[0])
     assert engine.decode(again.state, refine=False).voxels == fine.voxels
 
 
-def test_fine_samples_beyond_the_budget_of_voxels_wait_and_nobody_starves(engine: Engine) -> None:
-    starts = [generate(engine, ORDER.model_copy(update={"seed": seed}))[0].fine for seed in (1, 2, 3)]
-    batch = [start for start in starts if start is not None]
-    alone = [finish(engine, start).state for start in batch]
-    voxels = [len(DiffusionState.from_bytes(start.state).x) for start in batch]
-    # One voxel more than the two largest: in each slice one sample waits, all of the slice's time goes to fine ones.
-    room = sum(sorted(voxels)[1:]) + 1
-    order = []
-    while not all(progress.done for progress in batch):
-        engine.times.forget()
-        engine.times.observe("fine", steps=1, voxels=room, seconds=engine.settings.slice_seconds)
-        going = [index for index, progress in enumerate(batch) if not progress.done]
-        before = [batch[index].step for index in going]
-        for index, progress in zip(
-            going, engine.denoise([Slice(state=batch[index].state) for index in going]), strict=True
-        ):
-            progress.check()
-            batch[index] = progress
-        order.append([batch[index].step - step for index, step in zip(going, before, strict=True)])
-        steps = [progress.step for progress in batch]
-        assert max(steps) - min(steps) <= 2
-    assert order[:2] == [[1, 1, 0], [1, 0, 1]]
-    assert [progress.state for progress in batch] == alone
-
-
 def test_one_bad_item_does_not_fail_the_others(engine: Engine) -> None:
     good, sick = engine.begin(ORDER), DiffusionState.from_bytes(engine.begin(ORDER).state)
     sick.x[0, 0] = float("nan")
-    items = [Slice(state=good.state), Slice(state=b"nonsense"), Slice(state=sick.to_bytes()), Slice(state=good.state)]
+    items = [
+        Slice.after(good),
+        Slice(state=b"nonsense", stage="coarse"),
+        Slice(state=sick.to_bytes(), stage="coarse"),
+        Slice.after(good),
+    ]
     outcomes = engine.denoise(items)
     assert [outcome.code for outcome in outcomes] == [None, "unreadable_state", "not_finite", None]
     assert outcomes[0].state == outcomes[3].state
@@ -118,13 +98,13 @@ def test_a_state_names_its_weights_and_means_nothing_to_others(engine: Engine, t
     begun = engine.begin(ORDER)
     state = DiffusionState.from_bytes(begun.state)
     assert [tag.split(":")[0] for tag in state.weights.split()] == ["xcube-text", "xcube-coarse", "xcube-fine"]
-    assert loaded(engine.settings.checkpoint_dir).denoise([Slice(state=begun.state)])[0].code is None
+    assert loaded(engine.settings.checkpoint_dir).denoise([Slice.after(begun)])[0].code is None
     save_models(tmp_path / "other", keep=-0.2)
     (tmp_path / "models.yaml").write_text("coarse: other/demo_coarse\n")
     other = loaded(engine.settings.checkpoint_dir, config=tmp_path / "models.yaml")
     unnamed = replace(state, weights="").to_bytes()
     for outcome in (
-        *other.denoise([Slice(state=begun.state), Slice(state=unnamed)]),
+        *other.denoise([Slice.after(begun), Slice(state=unnamed, stage="coarse")]),
         other.decode(finish(engine, begun).state, refine=True),
     ):
         assert outcome.code == "models_changed"
@@ -176,7 +156,11 @@ def test_without_models_the_status_says_what_to_do_and_work_is_refused(tmp_path:
     assert health.error is not None
     assert "objaverse_coarse" in health.error
     assert "XCUBE_CHECKPOINT_DIR" in health.error
-    for outcome in (engine.begin(ORDER), *engine.denoise([Slice(state=b"")]), engine.decode(b"", refine=False)):
+    for outcome in (
+        engine.begin(ORDER),
+        *engine.denoise([Slice(state=b"", stage="coarse")]),
+        engine.decode(b"", refine=False),
+    ):
         assert outcome.code == "models_unavailable"
         assert outcome.error == health.error
 
@@ -222,7 +206,7 @@ def test_a_process_whose_gpu_is_lost_ends_and_any_other_fault_does_not_end_it(
         raise RuntimeError("CUDA error: an illegal memory access was encountered\nand more")
 
     monkeypatch.setattr(CoarseStage, "denoise", fault)
-    assert engine.denoise([Slice(state=state)])[0].code == "internal"
+    assert engine.denoise([Slice(state=state, stage="coarse")])[0].code == "internal"
     assert exits == ends
 
 

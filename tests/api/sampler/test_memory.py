@@ -62,7 +62,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
 
 
 def begun(engine: Engine, *seeds: int) -> list[Slice]:
-    return [Slice(state=engine.begin(ORDER.model_copy(update={"seed": seed})).state) for seed in seeds]
+    return [Slice.after(engine.begin(ORDER.model_copy(update={"seed": seed}))) for seed in seeds]
 
 
 def times_out_of_memory() -> float:
@@ -129,7 +129,7 @@ def test_what_fits_in_no_way_is_told_and_the_next_request_works(engine: Engine, 
     assert start is not None
     memory.events.clear()
     memory.lacks = lambda *_: True
-    outcomes = engine.denoise([Slice(state=start.state)] * 2)
+    outcomes = engine.denoise([Slice.after(start)] * 2)
     alone = [f"denoise 1 {stage}", "empty_caches", f"denoise 1 {stage}", f"unload_idle {stage}", f"denoise 1 {stage}"]
     assert memory.events == [f"denoise 2 {stage}", "empty_caches", f"denoise 2 {stage}", *alone, *alone]
     for outcome in outcomes:
