@@ -58,6 +58,12 @@ class Settings(BaseSettings):
         default="auto",
         description="library for sparse grids; auto means fvdb on a GPU if it can be imported and is faster",
     )
+    gpu_memory_gib: float | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="most memory of its GPU that each Sampler takes, in GiB, besides the 0.5 to 1 of CUDA itself",
+    )
     gpus: int = Field(default=1, ge=1, le=64, description="number of Sampler processes, one GPU each")
     threads: int = Field(default_factory=default_threads, ge=1, le=1024, description="CPU threads of each Sampler")
 

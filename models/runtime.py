@@ -12,7 +12,7 @@ from models.precision import choose_dtype
 
 _CPU = torch.device("cpu")
 ROOMY = 30 * 2**30
-"""Bytes of a GPU from which on it has room for two lanes with batches of the official size."""
+"""Bytes of a GPU that a process may take, from which on it has room for two lanes with batches of the official size."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,10 @@ class Runtime:
 
 
 def _lanes_on(device: torch.device) -> int:
-    roomy = device.type == "cuda" and torch.cuda.get_device_properties(device).total_memory >= ROOMY
-    return 2 if roomy else 1
+    if device.type != "cuda":
+        return 1
+    memory = torch.cuda.get_device_properties(device).total_memory
+    return 2 if memory * torch.cuda.get_per_process_memory_fraction(device) >= ROOMY else 1
 
 
 REFERENCE = Runtime()

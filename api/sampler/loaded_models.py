@@ -70,7 +70,8 @@ class LoadedModels:
         """Finds the device, loads text tower and coarse stage, and reads the fine model to know whether it can be used.
 
         Raises:
-            ModelsUnavailable: a model or the GPU that was asked for is missing; the text says what to do.
+            ModelsUnavailable: a model or the GPU that was asked for is missing, or the GPU has less memory than the
+            Sampler may take; the text says what to do.
             CheckpointError, ConfigError: a model cannot be read.
         """
         threads.use(self.settings.threads)
@@ -190,7 +191,10 @@ class LoadedModels:
         if self.gpu_name is None:
             return torch.device("cpu")
         torch.cuda.set_device(index)
-        return torch.device("cuda", index)
+        device = torch.device("cuda", index)
+        if self.settings.gpu_memory_gib is not None:
+            limit_memory(device, self.settings.gpu_memory_gib)
+        return device
 
     def lost(self) -> bool:
         """Whether the GPU answers this process no more, as after an illegal access to its memory."""
@@ -210,6 +214,20 @@ def _missing(found: ModelSet) -> str:
         "model.safetensors) or objaverse_coarse (config.yaml, last.ckpt) and a text tower into the folder of "
         "XCUBE_CHECKPOINT_DIR (checkpoints) and start again."
     )
+
+
+def limit_memory(device: torch.device, gib: float) -> None:
+    """Lets this process take at most so much of a GPU's memory, in GiB.
+
+    Raises:
+        ModelsUnavailable: The GPU has less.
+    """
+    total = torch.cuda.get_device_properties(device).total_memory / 2**30
+    if gib > total:
+        raise ModelsUnavailable(
+            f"XCUBE_GPU_MEMORY_GIB is {gib:g}, but the GPU has {total:.1f} GiB: set it lower or leave it out."
+        )
+    torch.cuda.set_per_process_memory_fraction(gib / total, device)
 
 
 def working_gpu(index: int = 0) -> str | None:

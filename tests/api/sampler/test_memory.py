@@ -9,9 +9,11 @@ import pytest
 import torch
 from prometheus_client import REGISTRY
 
+from api.errors import ModelsUnavailable
 from api.messages import Slice
 from api.sampler.engine import Engine
-from api.sampler.loaded_models import LoadedModels
+from api.sampler.loaded_models import LoadedModels, limit_memory
+from models.runtime import Runtime
 from models.stages import CoarseStage, DiffusionStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEncoder
@@ -171,3 +173,25 @@ def test_so_does_the_text_tower(engine: Engine, memory: Memory, monkeypatch: pyt
     memory.events.clear()
     assert engine.begin(ORDER.model_copy(update={"prompt": "another"})).code is None
     assert memory.events == ["empty_caches", "unload_idle text"]
+
+
+class _Card:
+    total_memory = 79 * 2**30
+
+
+def test_a_limit_of_the_gpus_memory_counts_for_what_is_taken_and_for_the_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = [1.0]
+    gpu = torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: _Card)
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda share, device: shares.append(share))
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda device: shares[-1])
+    assert Runtime.choose(gpu, "bf16", "torch").lanes == 2
+    limit_memory(gpu, 12)
+    assert shares[-1] == pytest.approx(12 / 79)
+    assert Runtime.choose(gpu, "bf16", "torch").lanes == 1
+
+
+def test_a_limit_above_the_gpus_memory_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: _Card)
+    with pytest.raises(ModelsUnavailable, match=r"^XCUBE_GPU_MEMORY_GIB is 80, but the GPU has 79\.0 GiB: set it"):
+        limit_memory(torch.device("cuda", 0), 80)
