@@ -22,7 +22,7 @@ from models.cache import Digests, LRUCache
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig
 from models.dense import DenseUNet, cube_of, latents_of
 from models.errors import NumericError
-from models.graphed import GRIDS_KEPT, Graphed, GraphedCoarse, GraphedFine
+from models.graphed import Graphed, GraphedCoarse, GraphedFine
 from models.grids import Grid
 from models.lanes import Lanes, on_stream, stream_on
 from models.layers import TextContext
@@ -39,6 +39,7 @@ from models.vae import Decoded, Decoder
 
 CONTEXTS_KEPT = 16
 DIGESTS_KEPT = 64
+GRIDS_KEPT = 32
 SHORTEST_NORMAL = 1e-8
 
 
@@ -113,7 +114,12 @@ class DiffusionStage:
     def decode_raw(self, states: Sequence[DiffusionState]) -> list[Decoded]:
         """Decodes finished states one by one, with every level and raw normals, as the parity tests need them."""
         with self._decoding, on_stream(self._decoding_stream):
-            return [self.decoder(state.x.to(self.device) / self.scale_factor, self.grid(state)) for state in states]
+            grids = [self.grid(state) for state in states]
+            latents = [state.x.to(self.device) / self.scale_factor for state in states]
+            decoded = [self.decoder(latent, grid) for latent, grid in zip(latents, grids, strict=True)]
+            if self._decoding_stream is not None:
+                self._decoding_stream.synchronize()  # grids are shared: each must last until it has been read
+            return decoded
 
     def decode(self, states: Sequence[DiffusionState]) -> list[Voxels]:
         """Decodes finished states to voxels with unit normals; a result without any voxel is possible."""
@@ -290,10 +296,18 @@ class FineStage(DiffusionStage):
         """The coarse voxels of a state; states of the same shape share one grid."""
         ijk = state.ijk
         assert ijk is not None
-        return self._grids.get(self._digests.of(ijk), lambda: self.runtime.grids.from_ijk(ijk.to(self.device)))
+        return self._grids.get(self._digests.of(ijk), lambda: self._new_grid(ijk))
+
+    def _new_grid(self, ijk: Tensor) -> Grid:
+        grid = self.runtime.grids.from_ijk(ijk.to(self.device))
+        if self._decoding_stream is not None:  # threads share it, each with a stream: nothing may be left to be made
+            assert isinstance(self.config.unet, SparseUNetConfig)
+            grid.prepare(len(self.config.unet.channel_mult))
+            torch.cuda.current_stream(self.device).synchronize()
+        return grid
 
     def _graphed(self) -> GraphedFine:
-        return GraphedFine(self.config, self.unet, self.runtime, self._digests)
+        return GraphedFine(self.config, self.unet, self.runtime, self._digests, self.grid)
 
     def release(self) -> None:
         """See `DiffusionStage.release`."""

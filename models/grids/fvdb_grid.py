@@ -133,6 +133,13 @@ class FvdbGrid:
         """See `UNetGrid.upsample`."""
         return features.index_select(0, self.coarse().rows_of(self.ijk >> 1, self.batch))
 
+    def prepare(self, levels: int) -> None:
+        """See `Grid.prepare`."""
+        if len(self):
+            _ = self.ijk, self._rank, self._keys, self._plan
+            if levels > 1:
+                self.coarse().prepare(levels - 1)
+
     def refine(self, keep: Tensor) -> tuple[Self, Tensor]:
         """See `Grid.refine`."""
         if not bool(keep.any()):

@@ -76,6 +76,9 @@ class Grid(UNetGrid, Protocol):
     def __len__(self) -> int:
         """N, the voxels of all samples."""
 
+    def prepare(self, levels: int) -> None:
+        """Makes now what a denoiser of so many levels derives from the grid, so that threads can share it."""
+
     def refine(self, keep: Tensor) -> tuple[Self, Tensor]:
         """Splits the voxels where `keep` (bool [N]) holds into 8: the finer grid and each child's parent row [8K]."""
 

@@ -19,6 +19,10 @@ from models.threads import block_size, share
 
 TAPS = 27
 CENTRE = TAPS // 2
+STEPS = tuple(sum((tap // 3**axis % 3 - 1) * AXIS_STEPS[2 - axis] for axis in range(3)) for tap in range(CENTRE))
+"""How much the key of a voxel's neighbour differs from its own, for the taps before the centre."""
+MOST_AT_ONCE = 1 << 18
+"""Voxels of a grid on a GPU whose neighbours are found in one go: at most 30 MB for each operation."""
 GATHER_BYTES = 2 << 30
 """The largest gathered block [rows, 27 * Cin] a convolution makes at once: larger grids are taken in chunks."""
 
@@ -63,14 +67,18 @@ class TorchGrid:
         return self.keys.shape[0]
 
     @cached_property
+    def _voxels(self) -> tuple[Tensor, Tensor]:
+        return keys_to_voxels(self.keys)
+
+    @property
     def ijk(self) -> Tensor:
         """See `UNetGrid.ijk`."""
-        return keys_to_voxels(self.keys)[0]
+        return self._voxels[0]
 
-    @cached_property
+    @property
     def batch(self) -> Tensor:
         """See `UNetGrid.batch`."""
-        return keys_to_voxels(self.keys)[1]
+        return self._voxels[1]
 
     def rows_of(self, ijk: Tensor, batch: Tensor) -> Tensor:
         """See `Grid.rows_of`."""
@@ -84,12 +92,15 @@ class TorchGrid:
         table = torch.full((count + 1, TAPS), count, dtype=torch.int64, device=self.keys.device)
         rows = torch.arange(count, device=self.keys.device)
         table[:count, CENTRE] = rows
-        for tap in range(CENTRE):  # the other half is the same pairs seen from the other side
-            offsets = (tap // 9 - 1, tap // 3 % 3 - 1, tap % 3 - 1)
-            shift = sum(offset * step for offset, step in zip(offsets, AXIS_STEPS, strict=True))
-            found = find_rows(self.keys, self.keys + shift)
-            table[:count, tap] = found
-            table[found, TAPS - 1 - tap] = rows
+        shifts = torch.tensor(STEPS, device=self.keys.device)
+        # The other half is the same pairs seen from the other side. A GPU is asked for many taps at once: on a small
+        # grid it takes longer to tell it what to do than to do it.
+        at_once = CENTRE if self.keys.is_cuda and count <= MOST_AT_ONCE else 1
+        for first in range(0, CENTRE, at_once):
+            taps = slice(first, first + at_once)
+            found = find_rows(self.keys, self.keys + shifts[taps, None])
+            table[:count, taps] = found.T
+            table[found, torch.arange(TAPS - 1, CENTRE, -1, device=found.device)[taps, None]] = rows
         return table[:count]
 
     @cached_property
@@ -164,6 +175,12 @@ class TorchGrid:
     def upsample(self, features: Tensor) -> Tensor:
         """See `UNetGrid.upsample`."""
         return features.index_select(0, self._coarse[1])
+
+    def prepare(self, levels: int) -> None:
+        """See `Grid.prepare`."""
+        _ = self.ijk, self.taps
+        if levels > 1:
+            self.coarse().prepare(levels - 1)
 
     def refine(self, keep: Tensor) -> tuple[Self, Tensor]:
         """See `Grid.refine`."""
