@@ -28,7 +28,7 @@ from models.lanes import stream_on
 from models.layers import TextContext
 from models.noise import Draw, NoiseAhead
 from models.runtime import Runtime
-from models.schedulers import SCHEDULERS, Coefficients, plan, timesteps
+from models.schedulers import SCHEDULERS, draws, plan, timesteps
 from models.slots import MOST_STEPS, Slot
 from models.sparse import SparseUNet, with_voxels
 from models.state import DiffusionState
@@ -36,14 +36,12 @@ from models.text import TextEmbedding, pad
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 """Rows of a batch are padded to one of these, so that a few recorded steps serve batches of any size."""
-GRIDS_KEPT = 16
 SHAPES_KEPT = 32
 """Fixed memory for fine samples, each for shapes of about one size."""
 TOKENS = 80
 """Tokens of a padded prompt: the 77 of CLIP, and three so that attention kernels find rows aligned."""
 AHEAD = 3
 """Steps whose noise is drawn ahead."""
-NOISE = Coefficients._fields.index("noise_share")
 L = TypeVar("L")
 
 
@@ -127,14 +125,14 @@ class Graphed(ABC, Generic[L]):
         plans = [plan(state.scheduler, self.schedule, state.steps) for state in states]
         shares = [rows[state.step : state.step + steps] for rows, state in zip(plans, states, strict=True)]
         slot.plan(torch.tensor(times).T.contiguous(), torch.stack(shares, dim=1))
+        places = [place[: len(state.x)] for place, state in zip(slot.noise, states, strict=False)]
         for step in range(AHEAD):
             self._ahead.order(self._draws(states, step))
         for step in range(steps):
             self._ahead.order(self._draws(states, step + AHEAD))
-            for place, draw in zip(slot.noise, self._each_draw(states, step), strict=False):
+            for place, draw in zip(places, self._each_draw(states, step), strict=True):
                 if draw is not None:
-                    drawn = self._ahead.take(draw)
-                    place[: len(drawn)].copy_(drawn, non_blocking=True)
+                    place.copy_(self._ahead.take(draw), non_blocking=True)
             slot.advance(self.graphs)
         return [
             replace(
@@ -149,12 +147,12 @@ class Graphed(ABC, Generic[L]):
 
     def _each_draw(self, states: Sequence[DiffusionState], ahead: int) -> list[Draw | None]:
         """What the step of each sample that comes `ahead` steps after its next one draws, if it draws anything."""
-        draws: list[Draw | None] = []
+        each: list[Draw | None] = []
         for state in states:
             step = state.step + ahead
-            used = step < state.steps and plan(state.scheduler, self.schedule, state.steps)[step][NOISE] != 0
-            draws.append((state.seed, self.stage, step, len(state.x), self.channels) if used else None)
-        return draws
+            drawn = step < state.steps and draws(state.scheduler, self.schedule, state.steps)[step]
+            each.append((state.seed, self.stage, step, len(state.x), self.channels) if drawn else None)
+        return each
 
     def _slot(
         self, key: Hashable, texts: Sequence[Tensor], shape: tuple[int, int, int], layout: Callable[[], L],
@@ -212,30 +210,29 @@ class _Voxels:
 
     def __init__(self, grid: UNetGrid) -> None:
         self.grid = grid
+        self._source = grid
         self.normal = torch.zeros(len(grid.ijk), 3, device=grid.ijk.device)
 
     def load(self, grid: TorchGrid, normal: Tensor) -> None:
         """Takes those of another sample, where the grid is one in fixed memory."""
         assert isinstance(self.grid, FixedGrid)
         self.grid.load(grid)
+        self._source = grid  # it must last until a GPU has read it
         self.normal[: len(normal)] = normal
 
 
 class GraphedFine(Graphed[_Voxels]):
     """Fine samples one after the other; a layout is room for the voxels of shapes of about one size."""
 
-    def __init__(self, config: StageConfig, unet: SparseUNet, runtime: Runtime, digests: Digests) -> None:
+    def __init__(
+        self, config: StageConfig, unet: SparseUNet, runtime: Runtime, digests: Digests,
+        grid: Callable[[DiffusionState], Grid],
+    ) -> None:  # fmt: skip
         assert isinstance(config.unet, SparseUNetConfig)
         super().__init__(config, config.unet.out_channels, runtime, digests, SHAPES_KEPT)
         if runtime.grids is not TorchGrid:
             self.graphs = None  # fvdb allocates and waits as it likes, which a graph cannot record
-        self._levels, self._unet, self._new_grid = len(config.unet.channel_mult), unet, runtime.grids.from_ijk
-        self._grids: LRUCache[Grid] = LRUCache(GRIDS_KEPT)
-
-    def release(self) -> None:
-        """See `Graphed.release`."""
-        self._grids.clear()
-        super().release()
+        self._levels, self._unet, self._grid = len(config.unet.channel_mult), unet, grid
 
     def _place(self, states: Sequence[DiffusionState]) -> Slot[_Voxels]:
         (state,) = states
@@ -243,7 +240,7 @@ class GraphedFine(Graphed[_Voxels]):
         assert state.normal is not None
         assert ijk is not None
         name = self._digests.of(ijk)
-        grid = self._grids.get(name, lambda: self._new_grid(ijk.to(self.device)))
+        grid = self._grid(state)
         if isinstance(grid, TorchGrid) and self._kernels_exact():
             rooms = rooms_for(counts_of(grid, self._levels))
             shape = (1, rooms[0], self.channels)

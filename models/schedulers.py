@@ -188,6 +188,12 @@ def plan(name: str, schedule: ScheduleConfig, steps: int) -> Tensor:
     return torch.tensor(rows)
 
 
+@lru_cache(maxsize=64)
+def draws(name: str, schedule: ScheduleConfig, steps: int) -> tuple[bool, ...]:
+    """Which steps of a whole run draw noise."""
+    return tuple((plan(name, schedule, steps)[:, Coefficients._fields.index("noise_share")] != 0).tolist())
+
+
 @lru_cache(maxsize=4096)
 def _ddim(schedule: ScheduleConfig, t: int, t_next: int | None) -> Coefficients:
     table = alphas_cumprod(schedule)
