@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+_QUICK = 1
+"""Level of deflate. NumPy's own 6 takes more than twice as long for files that are 5 % smaller."""
 _PLY_HEADER = """\
 ply
 format binary_little_endian 1.0
@@ -43,7 +46,10 @@ def npz(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
     if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
         raise ValueError(f"An NPZ file holds numbers and strings only, not the Python objects of {', '.join(objects)}.")
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=_QUICK) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
     return buffer.getvalue()
 
 
