@@ -15,6 +15,7 @@ from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig,
 from models.dense import DenseUNet
 from models.errors import CheckpointError, ConfigError
 from models.files import check_regular
+from models.meta import without_memory
 from models.runtime import REFERENCE, Runtime
 from models.sparse import SparseUNet
 from models.sparse_layers import SparseConv3
@@ -134,7 +135,7 @@ def building(config: Path | str) -> Iterator[None]:
         ConfigError: One cannot be made; the text names `config`, the file whose values do not go together.
     """
     try:
-        with torch.device("meta"):
+        with without_memory():
             yield
     except Exception as error:  # layers notice such values in many ways
         raise ConfigError(

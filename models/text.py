@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from models._open_clip import open_clip
 from models.config import TextConfig
 from models.errors import CheckpointError
+from models.meta import without_memory
 
 VIT_H_14 = TextConfig(width=1024, heads=16, layers=24)
 HEAD_WIDTH = 64  # of every CLIP text tower that OpenAI or LAION published
@@ -59,7 +60,7 @@ class TextEncoder(nn.Module):
         """
         state = {key.removeprefix("text."): value for key, value in state.items() if not key.startswith("visual.")}
         config = _infer_config(state)
-        with torch.device("meta"):
+        with without_memory():
             encoder = cls(config)
         weights = {}
         for name, wanted in encoder.state_dict().items():

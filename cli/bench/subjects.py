@@ -14,6 +14,7 @@ from cli.make_checkpoint.weights import kept_shares, structure_weight
 from models.config import DenseUNetConfig, SparseUNetConfig, StageConfig, load_config
 from models.dense import DenseUNet
 from models.loading import CONFIG_FILE, load_coarse, load_fine, pack
+from models.meta import without_memory
 from models.presets import SIZES
 from models.runtime import Runtime
 from models.shape import Voxels
@@ -58,7 +59,7 @@ def fine_stage(size: str, runtime: Runtime) -> FineStage:
 def random(kind: type[Module], config: object, device: torch.device) -> Module:
     """A module made on the device, with weights that keep the size of what goes through them."""
     torch.manual_seed(0)
-    with torch.device("meta"):
+    with without_memory():
         module = kind(config)
     module.to_empty(device=device)
     with torch.no_grad():

@@ -15,6 +15,7 @@ from models.checkpoint.rename import DECODER, ENCODER, Table, unet_table
 from models.config import DenseUNetConfig, StageConfig
 from models.dense import DenseUNet
 from models.layers import SpatialTransformer
+from models.meta import without_memory
 from models.sparse import SparseUNet
 from models.vae import Decoder
 from models.vae_encoder import Encoder
@@ -50,7 +51,7 @@ def state_dict(config: StageConfig, seed: int) -> dict[str, Later]:
     """The state of a stage's Lightning module: training weights, EMA apart from them, VAE and scale factor."""
     weights = Weights(seed)
     dense = isinstance(config.unet, DenseUNetConfig)
-    with torch.device("meta"):
+    with without_memory():
         unet: Any = DenseUNet(config.unet) if isinstance(config.unet, DenseUNetConfig) else SparseUNet(config.unet)
         encoder, decoder = Encoder(config.vae), Decoder(config.vae)
     state: dict[str, Later] = {}

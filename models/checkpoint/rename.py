@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 from torch import Tensor
 
@@ -28,14 +29,18 @@ class Rule:
     def apply(self, name: str, to_ours: bool) -> tuple[str, str] | None:
         """(translated piece, rest of the name) where `name` begins with this piece, else None."""
         source, target = (self.official, self.ours) if to_ours else (self.ours, self.official)
-        pattern = re.escape(source).replace(r"\{n\}", r"(?P<n>\d+)").replace(r"\{m\}", r"(?P<m>\d+)")
-        found = re.match(pattern + r"\.", name)
+        found = _pattern(source).match(name)
         if found is None:
             return None
         numbers = {key: int(value) for key, value in found.groupdict().items()}
         if "n" in numbers:
             numbers["n"] += self.offset if to_ours else -self.offset
         return target.format(**numbers), name[found.end() :]
+
+
+@cache
+def _pattern(piece: str) -> re.Pattern[str]:
+    return re.compile(re.escape(piece).replace(r"\{n\}", r"(?P<n>\d+)").replace(r"\{m\}", r"(?P<m>\d+)") + r"\.")
 
 
 @dataclass(frozen=True)

@@ -43,10 +43,14 @@ torch.ops.torchvision.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
     assert "AssertionError" not in result.stderr
 
 
-def test_torchs_compiler_is_imported_no_earlier_than_it_is_called() -> None:
+def test_neither_imports_nor_models_without_memory_import_torchs_compiler() -> None:
     code = """
 import sys
-import models._open_clip
+from models.checkpoint.source import expected_shapes
+from models.presets import TINY
+from models.text import VIT_H_14
+for config in (VIT_H_14, TINY["coarse"], TINY["fine"]):
+    assert expected_shapes(config)
 assert "torch._dynamo" not in sys.modules
 from torchvision.ops.roi_align import is_compile_supported as torchvisions
 import torch._dynamo.utils
