@@ -11,7 +11,7 @@ from __future__ import annotations
 import gc
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -24,9 +24,8 @@ from models.config import DenseUNetConfig, SparseUNetConfig, StageConfig
 from models.dense import DenseUNet, cube_of, latents_of
 from models.graphs import Graphs
 from models.grids import FixedGrid, Grid, TorchGrid, UNetGrid, counts_of, rooms_for
-from models.lanes import stream_on
 from models.layers import TextContext
-from models.noise import Draw, NoiseAhead
+from models.noise import Block, NoiseAhead, steps_at_once
 from models.runtime import Runtime
 from models.schedulers import SCHEDULERS, draws, plan, timesteps
 from models.slots import MOST_STEPS, Slot
@@ -45,6 +44,21 @@ AHEAD = 3
 L = TypeVar("L")
 
 
+@dataclass(frozen=True)
+class Lane:
+    """What a lane works with.
+
+    Attributes:
+        stream: Where its work runs, and nothing else; None on a CPU.
+        digests: Names of tensors, shared by all lanes of a stage.
+        noise: Shared as well, as samples change lanes.
+    """
+
+    stream: torch.cuda.Stream | None
+    digests: Digests
+    noise: NoiseAhead
+
+
 class Graphed(ABC, Generic[L]):
     """Runs the steps of a stage's samples together, in slots of layouts L.
 
@@ -58,16 +72,15 @@ class Graphed(ABC, Generic[L]):
     most_together = 1
     """States of a batch at most."""
 
-    def __init__(self, config: StageConfig, channels: int, runtime: Runtime, digests: Digests, slots_kept: int) -> None:
-        self.stage, self.schedule, self.channels = config.stage, config.schedule, channels
+    def __init__(self, config: StageConfig, channels: int, runtime: Runtime, lane: Lane, slots_kept: int) -> None:
+        self.schedule, self.channels = config.schedule, channels
         self.device, self.dtype = runtime.device, runtime.dtype
         self.exact = True
         on_gpu = self.device.type == "cuda"
-        self.stream = stream_on(self.device)
+        self.stream = lane.stream
         self.graphs = Graphs() if on_gpu and runtime.graphs else None
         self.slots: LRUCache[Slot[L]] = LRUCache(slots_kept)
-        self._digests = digests
-        self._ahead = NoiseAhead(pinned=on_gpu)
+        self._digests, self._noise = lane.digests, lane.noise
 
     @property
     @torch.inference_mode()
@@ -81,7 +94,7 @@ class Graphed(ABC, Generic[L]):
         size = self.batch_size
         groups = [states[start : start + size] for start in range(0, len(states), size)]
         for group in groups:
-            self._ahead.order(self._draws(group, 0))
+            self._order(group, 0)
         return [state for group in groups for state in self._advance(group, steps)]
 
     def predict(self, state: DiffusionState, timestep: int) -> Tensor:
@@ -91,9 +104,8 @@ class Graphed(ABC, Generic[L]):
         return slot.predict(times)[0, : len(state.x)].clone()
 
     def release(self) -> None:
-        """Frees slots and graphs, and noise that nobody took."""
+        """Frees slots and graphs."""
         self.slots.clear()
-        self._ahead.forget()
         if self.device.type == "cuda":
             gc.collect()  # graphs and their stages refer to each other
             torch.cuda.empty_cache()
@@ -125,15 +137,22 @@ class Graphed(ABC, Generic[L]):
         plans = [plan(state.scheduler, self.schedule, state.steps) for state in states]
         shares = [rows[state.step : state.step + steps] for rows, state in zip(plans, states, strict=True)]
         slot.plan(torch.tensor(times).T.contiguous(), torch.stack(shares, dim=1))
-        places = [place[: len(state.x)] for place, state in zip(slot.noise, states, strict=False)]
-        for step in range(AHEAD):
-            self._ahead.order(self._draws(states, step))
-        for step in range(steps):
-            self._ahead.order(self._draws(states, step + AHEAD))
-            for place, draw in zip(places, self._each_draw(states, step), strict=True):
-                if draw is not None:
-                    place.copy_(self._ahead.take(draw), non_blocking=True)
-            slot.advance(self.graphs)
+        done = 0
+        while done < steps:
+            blocks = [self._block(state, done) for state in states]
+            sizes = [steps_at_once(state.x.numel()) for state in states]
+            within = (size - (state.step + done) % size for state, size in zip(states, sizes, strict=True))
+            count = min(steps - done, slot.noise.shape[1], *within)
+            self._order(states, done + count)
+            slot.renew(
+                [
+                    None if block is None else self._noise.take(block, state.step + done, count)
+                    for state, block in zip(states, blocks, strict=True)
+                ]
+            )
+            for _ in range(count):
+                slot.advance(self.graphs)
+            done += count
         return [
             replace(
                 state, x=x[: len(state.x)].clone(), step=state.step + steps,
@@ -142,17 +161,16 @@ class Graphed(ABC, Generic[L]):
             for state, x, clean in zip(states, slot.x, slot.previous, strict=False)
         ]  # fmt: skip
 
-    def _draws(self, states: Sequence[DiffusionState], ahead: int) -> list[Draw]:
-        return [draw for draw in self._each_draw(states, ahead) if draw is not None]
+    def _block(self, state: DiffusionState, ahead: int) -> Block | None:
+        """The noise of the step that comes `ahead` steps after the next one, if it draws any."""
+        return Block.around(state, state.step + ahead, draws(state.scheduler, self.schedule, state.steps))
 
-    def _each_draw(self, states: Sequence[DiffusionState], ahead: int) -> list[Draw | None]:
-        """What the step of each sample that comes `ahead` steps after its next one draws, if it draws anything."""
-        each: list[Draw | None] = []
-        for state in states:
-            step = state.step + ahead
-            drawn = step < state.steps and draws(state.scheduler, self.schedule, state.steps)[step]
-            each.append((state.seed, self.stage, step, len(state.x), self.channels) if drawn else None)
-        return each
+    def _order(self, states: Sequence[DiffusionState], ahead: int) -> None:
+        """Has the noise drawn of the steps that come from `ahead` steps after the next one on."""
+        for further in range(AHEAD):
+            for state in states:
+                if (block := self._block(state, ahead + further)) is not None:
+                    self._noise.order(block)
 
     def _slot(
         self, key: Hashable, texts: Sequence[Tensor], shape: tuple[int, int, int], layout: Callable[[], L],
@@ -181,9 +199,9 @@ class GraphedCoarse(Graphed[int]):
 
     most_together = BUCKETS[-1] // 2
 
-    def __init__(self, config: StageConfig, unet: DenseUNet, null: Tensor, runtime: Runtime, digests: Digests) -> None:
+    def __init__(self, config: StageConfig, unet: DenseUNet, null: Tensor, runtime: Runtime, lane: Lane) -> None:
         assert isinstance(config.unet, DenseUNetConfig)
-        super().__init__(config, config.unet.in_channels, runtime, digests, len(BUCKETS))
+        super().__init__(config, config.unet.in_channels, runtime, lane, len(BUCKETS))
         self._resolution, self._unet, self._null = config.unet.image_size, unet, null
 
     def _place(self, states: Sequence[DiffusionState]) -> Slot[int]:
@@ -225,11 +243,11 @@ class GraphedFine(Graphed[_Voxels]):
     """Fine samples one after the other; a layout is room for the voxels of shapes of about one size."""
 
     def __init__(
-        self, config: StageConfig, unet: SparseUNet, runtime: Runtime, digests: Digests,
+        self, config: StageConfig, unet: SparseUNet, runtime: Runtime, lane: Lane,
         grid: Callable[[DiffusionState], Grid],
     ) -> None:  # fmt: skip
         assert isinstance(config.unet, SparseUNetConfig)
-        super().__init__(config, config.unet.out_channels, runtime, digests, SHAPES_KEPT)
+        super().__init__(config, config.unet.out_channels, runtime, lane, SHAPES_KEPT)
         if runtime.grids is not TorchGrid:
             self.graphs = None  # fvdb allocates and waits as it likes, which a graph cannot record
         self._levels, self._unet, self._grid = len(config.unet.channel_mult), unet, grid

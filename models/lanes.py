@@ -35,9 +35,9 @@ class Lanes(Generic[T]):
             self._free.put(thing)
 
 
-def stream_on(device: torch.device) -> torch.cuda.Stream | None:
-    """A new stream of a GPU; None on a CPU."""
-    return torch.cuda.Stream(device) if device.type == "cuda" else None
+def stream_on(device: torch.device, priority: int = 0) -> torch.cuda.Stream | None:
+    """A new stream of a GPU, where work of a lower number goes first; None on a CPU."""
+    return torch.cuda.Stream(device, priority=priority) if device.type == "cuda" else None
 
 
 @contextmanager

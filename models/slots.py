@@ -1,7 +1,7 @@
 """Fixed memory of samples under way on a GPU, and a whole denoising step on it: prediction, guidance, scheduler.
 
-What changes from step to step is read from a plan on the device, so a step needs nothing of the CPU but its noise,
-and one recorded graph serves every step of every sample that fits the memory.
+What changes from step to step is read from a plan on the device, so some steps need nothing of the CPU but their
+noise, and one recorded graph serves every step of every sample that fits the memory.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from models.graphs import Graph, Graphs
 from models.layers import TextContext
+from models.noise import steps_at_once
 from models.schedulers import COEFFICIENTS
 
 log = logging.getLogger("xcube.graphs")
@@ -41,14 +42,16 @@ class Slot(Generic[Layout]):
         self._texts = texts
         self._forward = forward
         self._graph: Graph | None = None
-        samples = shape[0]
-        self.x, self.previous, self.noise = (torch.zeros(shape, device=device) for _ in range(3))
+        samples, voxels, channels = shape
+        self.x, self.previous = (torch.zeros(shape, device=device) for _ in range(2))
+        self.noise = torch.zeros(samples, steps_at_once(voxels * channels), voxels, channels, device=device)
+        """For the steps that come next, float32 [S, k, V, C]."""
         self.source = torch.zeros(samples, dtype=torch.int64, device=device)
         self._partner = torch.arange(samples, device=device)
         self._guidance = torch.zeros(samples, 1, 1, device=device)
         self._plan = torch.zeros(MOST_STEPS, COEFFICIENTS, samples, 1, 1, device=device)
         self._times = torch.zeros(MOST_STEPS, samples, dtype=torch.int64, device=device)
-        self._step = torch.zeros(1, dtype=torch.int64, device=device)
+        self._step, self._drawn = (torch.zeros(1, dtype=torch.int64, device=device) for _ in range(2))
 
     def read(self, texts: Hashable, tokens: Callable[[], tuple[Tensor, Tensor, Tensor]]) -> None:
         """Takes other texts, `tokens()`, unless they are those it has; `texts` is their name."""
@@ -83,6 +86,13 @@ class Slot(Generic[Layout]):
         self._plan[:count, :, :samples] = turned.to(self._plan.device, non_blocking=True)
         self._step.zero_()
 
+    def renew(self, noise: Sequence[Tensor | None]) -> None:
+        """Takes the noise of the next steps of each sample, [k, v, C]; None where they draw none."""
+        for place, drawn in zip(self.noise, noise, strict=False):
+            if drawn is not None:
+                place[: drawn.shape[0], : drawn.shape[1]].copy_(drawn, non_blocking=True)
+        self._drawn.zero_()
+
     def predict(self, times: Tensor) -> Tensor:
         """The guided predictions [S, V, C] at timesteps [S]."""
         v = self._forward(self, self.x, times)
@@ -96,7 +106,7 @@ class Slot(Generic[Layout]):
             self._graph()
         else:
             try:
-                self._graph = Graph(self._advance, (self.x, self.previous, self._step), graphs)
+                self._graph = Graph(self._advance, (self.x, self.previous, self._step, self._drawn), graphs)
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError as error:
@@ -109,10 +119,12 @@ class Slot(Generic[Layout]):
         alpha, sigma, clean_share, epsilon_share, noise_share, x_share, change_share = self._plan.index_select(
             0, self._step
         )[0]
+        noise = self.noise.index_select(1, self._drawn)[:, 0]
         clean = alpha * self.x - sigma * v
         epsilon = alpha * v + sigma * self.x
-        following = clean_share * clean + epsilon_share * epsilon + noise_share * self.noise
+        following = clean_share * clean + epsilon_share * epsilon + noise_share * noise
         following = following + x_share * self.x + change_share * (clean - self.previous)
         self.x.copy_(following)
         self.previous.copy_(clean)
         self._step.add_(1)
+        self._drawn.add_(1)

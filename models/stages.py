@@ -22,11 +22,11 @@ from models.cache import Digests, LRUCache
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig
 from models.dense import DenseUNet, cube_of, latents_of
 from models.errors import NumericError
-from models.graphed import Graphed, GraphedCoarse, GraphedFine
+from models.graphed import Graphed, GraphedCoarse, GraphedFine, Lane
 from models.grids import Grid
 from models.lanes import Lanes, on_stream, stream_on
 from models.layers import TextContext
-from models.noise import INITIAL, noise
+from models.noise import INITIAL, NoiseAhead, noise
 from models.precision import prepare
 from models.runtime import REFERENCE, Runtime
 from models.schedulers import SCHEDULERS, timesteps
@@ -41,6 +41,9 @@ CONTEXTS_KEPT = 16
 DIGESTS_KEPT = 64
 GRIDS_KEPT = 32
 SHORTEST_NORMAL = 1e-8
+DECODING_FIRST, ONE_LANE_FIRST = -2, -1
+"""Priorities on a GPU. Who waits for a decoded shape waits for nothing else; and lanes of equal rank would end their
+calls together and leave the GPU idle together, until each has sent its results."""
 
 
 class DiffusionStage:
@@ -66,8 +69,9 @@ class DiffusionStage:
         self.decoder = decoder.to(self.device).eval().requires_grad_(False)
         self._contexts: LRUCache[TextContext] = LRUCache(CONTEXTS_KEPT)
         self._digests = Digests(DIGESTS_KEPT)
+        self._noise = NoiseAhead(pinned=self.device.type == "cuda")
         self._decoding = threading.Lock()
-        self._decoding_stream = stream_on(self.device)
+        self._decoding_stream = stream_on(self.device, DECODING_FIRST)
         if self.device.type != "cpu":
             self.run_together(runtime.lanes)
 
@@ -142,10 +146,11 @@ class DiffusionStage:
         Args:
             lanes: Calls of `denoise` that run at a time.
         """
-        self.graphed = [self._graphed() for _ in range(lanes)]
+        streams = [stream_on(self.device, 0 if number else ONE_LANE_FIRST) for number in range(lanes)]
+        self.graphed = [self._graphed(Lane(stream, self._digests, self._noise)) for stream in streams]
         self._lanes = Lanes(self.graphed)
 
-    def _graphed(self) -> Graphed[Any]:
+    def _graphed(self, lane: Lane) -> Graphed[Any]:
         raise NotImplementedError
 
     @contextmanager
@@ -162,6 +167,7 @@ class DiffusionStage:
         """Frees whatever can be made again: keys and values of texts, grids, graphs."""
         self._contexts.clear()
         self._digests.clear()
+        self._noise.forget()
         for graphed in self.graphed:
             graphed.release()
 
@@ -232,8 +238,8 @@ class CoarseStage(DiffusionStage):
         """The full cube, the same for every state."""
         return self._grid
 
-    def _graphed(self) -> GraphedCoarse:
-        return GraphedCoarse(self.config, self.unet, self.null, self.runtime, self._digests)
+    def _graphed(self, lane: Lane) -> GraphedCoarse:
+        return GraphedCoarse(self.config, self.unet, self.null, self.runtime, lane)
 
     def _predict(self, state: DiffusionState, timestep: int) -> Tensor:
         trunk = self.unet.before_text(cube_of(state.x[None], self.resolution), torch.tensor([timestep]))
@@ -306,8 +312,8 @@ class FineStage(DiffusionStage):
             torch.cuda.current_stream(self.device).synchronize()
         return grid
 
-    def _graphed(self) -> GraphedFine:
-        return GraphedFine(self.config, self.unet, self.runtime, self._digests, self.grid)
+    def _graphed(self, lane: Lane) -> GraphedFine:
+        return GraphedFine(self.config, self.unet, self.runtime, lane, self.grid)
 
     def release(self) -> None:
         """See `DiffusionStage.release`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -68,6 +69,18 @@ def test_fine_samples_keep_a_layout_each() -> None:
     states = [stage.start(shape(), text(prompt), seed=prompt, steps=3) for prompt in (1, 2)]
     close(stage.denoise(states, 3), alone.denoise(states, 3))
     assert len(slots_of(stage)) == 1
+
+
+@pytest.mark.parametrize("slices", [(24,), (1, 5, 18), (17, 7)])
+def test_slices_of_any_length_in_any_lane_take_the_noise_of_their_steps(slices: tuple[int, ...]) -> None:
+    stage, alone = coarse_stage(), ALONE
+    stage.run_together(2)
+    states = [stage.start(text(0), seed=1, steps=20), stage.start(text(1), seed=2, steps=30)]
+    done = states
+    for number, steps in enumerate(slices):
+        with stage._lane() if number % 2 else nullcontext():  # so that the other lane goes on with it
+            done = stage.denoise(done, steps)
+    close(done, alone.denoise(states, 24))
 
 
 def test_released_memory_is_made_again() -> None:
