@@ -294,7 +294,8 @@ class FineStage(DiffusionStage):
         side = self.config.vae.latent_resolution
         for size in (1 << power for power in range(9, 18)):
             if size <= side**3:
-                ijk = torch.stack(torch.unravel_index(torch.arange(size), (side,) * 3), dim=1) - side // 2
+                rows = torch.arange(size)[:, None]
+                ijk = rows // torch.tensor([side**2, side, 1]) % side - side // 2
                 up = torch.tensor([0.0, 0.0, 1.0]).repeat(size, 1)
                 yield Voxels(ijk.short().numpy(), up.numpy(), 1 / side)
 
