@@ -25,8 +25,9 @@ from api.http.responses import GeneratedArrays, answer, stream
 from api.http.streaming import EVENTS
 from api.jobs.service import Jobs
 from api.messages import Decoded, Finished, Order, Progress, Slice, Status
+from api.process import deployment
 from api.process.drain import before_end, end_when_idle
-from api.sampler import token_gate
+from api.sampler import order_gate, token_gate
 from api.sampler.model_threads import ModelThreads
 from api.schemas import BatchRequest, GenerateRequest, Health
 from api.settings import load_settings
@@ -53,6 +54,13 @@ COMMON: Any = {
 @bentoml.asgi_app(metrics_page.app(), path="/")
 class Sampler:
     """Text tower, coarse and fine stage. Stateless between calls: any Sampler takes any state."""
+
+    @bentoml.on_deployment
+    @staticmethod
+    def before_it_listens() -> None:
+        """Stops the start of a Sampler that would listen for itself, for everybody and without a token."""
+        if deployment.is_entry("Sampler"):
+            token_gate.check_address(settings)
 
     def __init__(self) -> None:
         metrics.start_sampler()
@@ -85,6 +93,7 @@ class Sampler:
 
 
 token_gate.guard(Sampler, settings)
+order_gate.guard(Sampler)
 
 
 @bentoml.service(workers=settings.workers, runner_probe={"enabled": False}, **COMMON)
@@ -93,6 +102,12 @@ class XCube:
     """Text to 3-D voxels."""
 
     sampler = bentoml.depends(Sampler, url=settings.sampler_url)
+
+    @bentoml.on_deployment
+    @staticmethod
+    def before_it_listens() -> None:
+        """Says that the Sampler, which is deployed next, only listens for this service."""
+        deployment.is_entry("XCube")
 
     def __init__(self) -> None:
         metrics.start_http()

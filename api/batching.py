@@ -14,11 +14,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import accumulate
 
-from api.messages import Progress, Slice
+from api.messages import MOST_BYTES, MOST_SAMPLES, Progress, Slice
 
-MOST_SAMPLES = 64
-"""Samples of one call at most."""
 Send = Callable[[list[Slice]], Awaitable[list[Progress]]]
 
 
@@ -32,6 +31,8 @@ class Batcher:
     """Groups slices into calls of `send`, of which at most `concurrent` are under way at a time.
 
     Who has waited longest goes first; where that is a coarse sample, others go with it.
+
+    A call has at most MOST_SAMPLES states, and no more than MOST_BYTES of them.
 
     One call a lane keeps all of them busy. `concurrent` may change at any time; calls that are under way go on.
 
@@ -73,7 +74,9 @@ class Batcher:
         first = self._waiting[0]
         if first.item.stage == "fine":
             return [first]
-        return [waiting for waiting in self._waiting if waiting.item.stage == first.item.stage][:most]
+        coarse = [waiting for waiting in self._waiting if waiting.item.stage == "coarse"][:most]
+        sizes = accumulate(len(waiting.item.state) for waiting in coarse)
+        return coarse[: max(1, sum(size <= MOST_BYTES for size in sizes))]
 
     def _end(self, call: asyncio.Task[None]) -> None:
         del self._calls[call]

@@ -10,7 +10,9 @@ from collections.abc import MutableMapping
 from contextvars import ContextVar
 from typing import Any
 
-from api.errors import BodyTimeout, BodyTooLarge, ClientGone
+from starlette.datastructures import Headers
+
+from api.errors import BodyTimeout, BodyTooLarge, ClientGone, UnsupportedMediaType
 from models.errors import XCubeError
 
 Receive = Any
@@ -96,6 +98,27 @@ async def read_body(receive: Receive, limit: int, seconds: float = BODY_SECONDS)
                     return b"".join(chunks)
     except TimeoutError:
         raise BodyTimeout(f"The body did not arrive within {seconds:g} s: send it at once.") from None
+
+
+async def read_json(headers: Headers, receive: Receive, limit: int) -> bytes:
+    """The body of a request that has to be JSON; a body that is declared as anything else is not read.
+
+    A page that a browser shows cannot send this type to another host without asking that host first.
+
+    Raises:
+        UnsupportedMediaType: it is no JSON, in no UTF-8, or compressed.
+        BodyTooLarge, BodyTimeout, ClientGone: see `read_body`.
+    """
+    kind, _, parameters = headers.get("content-type", "").partition(";")
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    if kind.strip().lower() != "application/json" or charset not in ("", "utf-8"):
+        raise UnsupportedMediaType("The body must be JSON in UTF-8: send it with Content-Type: application/json.")
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("The body must not be compressed: send it without Content-Encoding.")
+    length = headers.get("content-length", "")
+    if length.isdigit() and int(length[:20]) > limit:
+        raise BodyTooLarge(f"The body is longer than {limit} bytes: send a shorter request.")
+    return await read_body(receive, limit)
 
 
 async def watch_connection(receive: Receive, call: Call) -> None:

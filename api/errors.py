@@ -212,13 +212,23 @@ def error_of_code(code: str, text: str) -> XCubeError:
     return rule.exception(text) if rule else XCubeError(text)
 
 
-def problem_of_status(status: int, path: str, prefix: str = "") -> Problem:
+def is_problem(body: bytes) -> bool:
+    """Whether a body is one that `Problem.body` has made."""
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(value, dict) and set(value) == {"error", "code", "retryable"}
+
+
+def problem_of_status(status: int, path: str, prefix: str = "", guide: str = "/docs") -> Problem:
     """The problem for an error that the framework answered.
 
     Args:
         status: HTTP status of that answer, 400 or above.
         path: Path that was asked for.
         prefix: Under which a proxy serves the service.
+        guide: Path of the page that describes all others.
     """
     shown = f"{prefix}{path}"[:80]
     match status:
@@ -226,7 +236,7 @@ def problem_of_status(status: int, path: str, prefix: str = "") -> Problem:
             return problem_of(NotFound(f"There is nothing at {shown}: see {prefix}/ for the paths that exist."))
         case 405:
             return problem_of(
-                MethodNotAllowed(f"{shown} does not support this method: see {prefix}/docs for those it supports.")
+                MethodNotAllowed(f"{shown} does not support this method: see {prefix}{guide} for those it supports.")
             )
         case 415:
             return problem_of(UnsupportedMediaType("Send the body as application/json."))
@@ -235,6 +245,6 @@ def problem_of_status(status: int, path: str, prefix: str = "") -> Problem:
         case 504:
             return problem_of(DeadlinePassed("The request took too long and was stopped: ask for fewer steps."))
         case _ if status < 500:
-            return problem_of(InvalidRequest(f"The request is not what this path expects: see {prefix}/docs."))
+            return problem_of(InvalidRequest(f"The request is not what this path expects: see {prefix}{guide}."))
         case _:
             return problem_of(RuntimeError())

@@ -6,13 +6,18 @@ The same messages work over the private socket and over a URL, where BentoML spe
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import error_of_code, rule_of
 from api.schemas import GenerateRequest, Health, Seed
 from models.config import Stage
 
+MOST_SAMPLES = 64
+"""Samples of one call at most."""
+MOST_BYTES = 256 << 20
+"""Bytes of all states of one call at most: a shape that fills the cube of 128 voxels has 172 MB."""
 _FOLDERS = re.compile(r"(?<![\w.:/])(?:/[\w.@+-]+)+/(?=[\w.@+-]+/[\w.@+-]+)")
 
 
@@ -20,6 +25,9 @@ class Message(BaseModel):
     """Base of every message."""
 
     model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+
+State = Annotated[bytes, Field(max_length=MOST_BYTES)]
 
 
 class Order(GenerateRequest):
@@ -36,7 +44,7 @@ class Order(GenerateRequest):
 class Slice(Message):
     """A state to advance by as many steps as the Sampler finds to fit a time slice, and the stage that it is in."""
 
-    state: bytes
+    state: State
     stage: Stage
 
     @classmethod
@@ -48,7 +56,7 @@ class Slice(Message):
 class Finished(Message):
     """A state to decode; with `refine`, also into the first state of the fine stage."""
 
-    state: bytes
+    state: State
     refine: bool
 
 

@@ -178,11 +178,21 @@ def parse(model: type[Model], body: bytes) -> Model:
     try:
         return TypeAdapter(model).validate_python(value)
     except ValidationError as error:
-        told = (_of_item(value, one["loc"], one["type"], one["msg"]) for one in error.errors(include_url=False))
-        faults = list(dict.fromkeys(_fault(*one) for one in told if one is not None))
-    shown = "; ".join(faults[:_NAMED_FIELDS])
+        faults = sentence_of(error, value)
+    raise InvalidRequest(f"{faults}: correct the request; /docs lists every field.")
+
+
+def sentence_of(error: ValidationError, value: Any = None) -> str:
+    """What is wrong with the fields of a body: the first faults, and how many more there are.
+
+    Args:
+        error: What pydantic found.
+        value: The body, where it may be a batch.
+    """
+    told = (_of_item(value, one["loc"], one["type"], one["msg"]) for one in error.errors(include_url=False))
+    faults = list(dict.fromkeys(_fault(*one) for one in told if one is not None))
     more = f"; and {len(faults) - _NAMED_FIELDS} more" if len(faults) > _NAMED_FIELDS else ""
-    raise InvalidRequest(f"{shown}{more}: correct the request; /docs lists every field.")
+    return "; ".join(faults[:_NAMED_FIELDS]) + more
 
 
 Fault = tuple[tuple[int | str, ...], str, str]
@@ -204,7 +214,7 @@ def _of_item(value: dict[str, Any], location: tuple[int | str, ...], kind: str, 
 
 
 def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:
-    name = ascii(".".join(map(str, location))[:60])[1:-1]
+    name = ascii(".".join(map(str, location))[:60])[1:-1] or "the body"
     match kind:
         case "missing":
             return f"{name} is missing"

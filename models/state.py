@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from models.config import Stage
+from models.config import DenseUNetConfig, Stage, StageConfig
 from models.errors import StateError
+from models.schedulers import SCHEDULERS
 
 STATE_VERSION = 3
 
@@ -54,6 +55,22 @@ class DiffusionState:
         }
         return replace(self, **moved)
 
+    def check(self, config: StageConfig) -> None:
+        """Lets pass a state that came from elsewhere, if it is one of a stage such as this.
+
+        Raises:
+            StateError: Its parts have other sizes, or it asks for steps that this stage does not take.
+        """
+        unet = config.unet
+        fits = self.x.shape[1] == unet.out_channels and self.text.shape[1] == unet.context_dim
+        if isinstance(unet, DenseUNetConfig):
+            fits = fits and self.ijk is None and len(self.x) == unet.image_size**3
+        else:
+            side = config.vae.latent_resolution
+            fits = fits and self.ijk is not None and -side <= int(self.ijk.min()) and int(self.ijk.max()) < side
+        if not fits or self.steps > config.schedule.num_train_timesteps or self.scheduler not in SCHEDULERS:
+            raise StateError(f"a saved state does not fit the {config.stage} model: start the generation again")
+
     def to_bytes(self) -> bytes:
         """The state as a safetensors file in memory."""
         tensors = {
@@ -74,9 +91,34 @@ class DiffusionState:
                 raise StateError(
                     f"a saved state has version {version}, this program reads {STATE_VERSION}: start it again"
                 )
-            return cls(**values, **dict[str, Any]({name: tensors.get(name) for name in _TENSORS}))
-        except (SafetensorError, KeyError, ValueError, TypeError) as error:
+            state = cls(**values, **dict[str, Any]({name: tensors.get(name) for name in _TENSORS}))
+            state._check()
+        except (SafetensorError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise StateError("a saved state cannot be read: start the generation again") from error
+        return state
+
+    def _check(self) -> None:
+        """Raises ValueError or TypeError where the parts cannot be those of one state."""
+        rows = len(self.x)
+        shapes = {
+            "x": (torch.float32, (rows, self.x.shape[-1])),
+            "text": (torch.float32, (len(self.text), self.text.shape[-1])),
+            "ijk": (torch.int16, (rows, 3)),
+            "normal": (torch.float32, (rows, 3)),
+            "previous": (torch.float32, (rows, self.x.shape[-1])),
+        }
+        present = {"x", "text", "ijk", "normal"} if self.stage == "fine" else {"x", "text"}
+        for name, (dtype, shape) in shapes.items():
+            tensor = getattr(self, name)
+            if tensor is None and name in present:
+                raise ValueError(f"{name} is missing")
+            if tensor is not None and (tensor.dtype, tuple(tensor.shape)) != (dtype, shape):
+                raise ValueError(f"{name} is {tensor.dtype} {tuple(tensor.shape)}")
+        numbers = (self.seed, self.steps, self.step)
+        if self.stage not in get_args(Stage) or not all(type(number) is int for number in numbers):
+            raise TypeError("a value has another type")
+        if not rows or not 0 <= self.step <= self.steps or not float(self.guidance_scale) < float("inf"):
+            raise ValueError("a value is out of range")
 
 
 _TENSORS = ("x", "text", "ijk", "normal", "previous")

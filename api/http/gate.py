@@ -11,8 +11,8 @@ import orjson
 from pydantic import BaseModel
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 
-from api.call import Call, Message, Receive, current, read_body, replay, set_current, watch_connection
-from api.errors import BodyTooLarge, ClientGone, Problem, UnsupportedMediaType, problem_of, problem_of_status
+from api.call import Call, Message, Receive, current, read_json, replay, set_current, watch_connection
+from api.errors import ClientGone, Problem, is_problem, problem_of, problem_of_status
 from api.http.accept import accept_of
 from api.http.auth import ApiKey
 from api.http.cors import Origins
@@ -87,16 +87,7 @@ class Gate:
             metrics.ended(route.path, answer.status, answer.code, call.seconds, gone=gone)
 
     async def _checked_body(self, headers: Headers, receive: Receive, model: type[BaseModel]) -> bytes:
-        kind, _, parameters = headers.get("content-type", "").partition(";")
-        charset = parameters.strip().lower().removeprefix("charset=").strip('"')
-        if kind.strip().lower() != "application/json" or charset not in ("", "utf-8"):
-            raise UnsupportedMediaType("The body must be JSON in UTF-8: send it with Content-Type: application/json.")
-        if headers.get("content-encoding", "identity").lower() != "identity":
-            raise UnsupportedMediaType("The body must not be compressed: send it without Content-Encoding.")
-        length = headers.get("content-length", "")
-        if length.isdigit() and int(length[:20]) > self.max_body_bytes:
-            raise BodyTooLarge(f"The body is longer than {self.max_body_bytes} bytes: send a shorter request.")
-        body = await read_body(receive, self.max_body_bytes)
+        body = await read_json(headers, receive, self.max_body_bytes)
         return parse(model, body).model_dump_json().encode()
 
 
@@ -146,7 +137,7 @@ class _Answer:
         headers, body = MutableHeaders(raw=held["headers"]), bytes(self._body)
         if held["status"] == 405:
             headers["Allow"] = ", ".join(methods_of(self._scope["path"]))
-        if not _is_ours(body):
+        if not is_problem(body):
             body = problem_of_status(held["status"], self._scope["path"], prefix_of(self._scope)).body()
         await self._write(held["status"], headers, body)
 
@@ -187,14 +178,6 @@ def passes(check: Callable[[], None]) -> bool:
         current().refused = error
         return False
     return True
-
-
-def _is_ours(body: bytes) -> bool:
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return False
-    return isinstance(value, dict) and set(value) == {"error", "code", "retryable"}
 
 
 def _with_length(scope: Scope, length: int) -> Scope:

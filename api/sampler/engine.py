@@ -23,7 +23,7 @@ from api.sampler.step_times import StepTimes
 from api.schemas import Health
 from api.settings import Settings
 from api.telemetry import metrics
-from models.errors import CheckpointError, ConfigError, NumericError, XCubeError
+from models.errors import CheckpointError, ConfigError, NumericError, StateError, XCubeError
 from models.pipeline import FINE_EMPTY, NO_FINE_MODEL, TRUNCATED
 from models.shape import Voxels
 from models.stages import DiffusionStage
@@ -125,14 +125,14 @@ class Engine:
         try:
             work = partial(self._denoise, stage, states, steps)
             return [self._progress(state) for state in self._with_room(stage, work, smallest=len(states) == 1)]
-        except (NumericError, torch.OutOfMemoryError) as error:
+        except (NumericError, StateError, torch.OutOfMemoryError) as error:
             if len(states) == 1:
                 return [_failed(Progress, error)]
             lacking = isinstance(error, torch.OutOfMemoryError)
         except Exception as error:
             self._end_if_lost(error)
             return [_failed(Progress, error) for _ in states]
-        # Halves again and again: a batch that is too large fits, one that holds a NaN loses only that sample.
+        # Halves again and again: a batch that is too large fits, one with a NaN or a misfit loses only that sample.
         if lacking:
             metrics.out_of_memory()
         half = len(states) // 2
@@ -140,6 +140,8 @@ class Engine:
 
     def _denoise(self, stage: str, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
         chosen = self._stage(stage)
+        for state in states:
+            state.check(chosen.config)
         start = time.perf_counter()
         advanced = chosen.denoise(states, steps)
         seconds = time.perf_counter() - start
@@ -150,7 +152,7 @@ class Engine:
         return advanced
 
     def _decode(self, state: DiffusionState, refine: bool) -> Decoded:
-        voxels = self._with_room(state.stage, lambda: self._stage(state.stage).decode([state])[0])
+        voxels = self._with_room(state.stage, lambda: self._voxels(state))
         if len(voxels) > self.settings.max_voxels:
             raise TooManyVoxels(
                 f"The {state.stage} shape has {len(voxels)} voxels, more than the {self.settings.max_voxels} of "
@@ -166,6 +168,11 @@ class Engine:
             start = stage.start(voxels, text, seed=state.seed, steps=state.steps, scheduler=state.scheduler)
             fine = self._progress(start)
         return Decoded(voxels=voxels.to_bytes(), fine=fine)
+
+    def _voxels(self, state: DiffusionState) -> Voxels:
+        stage = self._stage(state.stage)
+        state.check(stage.config)
+        return stage.decode([state])[0]
 
     def _with_room(self, needed: str, work: Callable[[], T], *, smallest: bool = True) -> T:
         """Some work, tried again with more room where the GPU's memory does not suffice.

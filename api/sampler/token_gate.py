@@ -10,8 +10,10 @@ from starlette.responses import Response
 
 from api.errors import Unauthorized, problem_of
 from api.messages import authorization
+from api.process import deployment
 from api.process.probes import PROBES
 from api.settings import Settings
+from api.telemetry.bentoml_internals import default_host
 
 _problem = problem_of(
     Unauthorized("This Sampler needs a token: set XCUBE_SAMPLER_TOKEN to the same value in both tiers.")
@@ -40,3 +42,17 @@ def guard(service: Any, settings: Settings) -> None:
     """Puts the gate in front of the Sampler's service, where there is a token."""
     if settings.sampler_token is not None:
         service.add_asgi_middleware(TokenGate, token=settings.sampler_token.get_secret_value())
+
+
+def check_address(settings: Settings) -> None:
+    """Lets a Sampler listen for itself where there is a token, or where only this machine reaches it.
+
+    Raises:
+        SystemExit: Others reach its address, and there is no token; one sentence for standard error.
+    """
+    address = deployment.host(default_host)
+    if settings.sampler_token is None and not deployment.is_loopback(address):
+        raise SystemExit(
+            f"xcube: a Sampler at {address} would work for everybody who reaches it: "
+            "set XCUBE_SAMPLER_TOKEN to the same value in both tiers, or serve it with --host 127.0.0.1."
+        )

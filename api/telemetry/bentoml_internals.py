@@ -1,7 +1,7 @@
 """What the service needs of BentoML's inside, which may change with any version of it; nothing else in api/ takes it.
 
-BentoML has no public way to its tracer, to the trace of the current request, to the folder of its metrics, or from the
-address of a socket to its path.
+BentoML has no public way to its tracer, to the trace of the current request, to the folder of its metrics, to the
+address that it listens on by default, or from the address of a socket to its path.
 """
 
 from __future__ import annotations
@@ -36,3 +36,8 @@ def use_metrics_folder(folder: Path) -> None:
 def path_of(uri: str) -> Path:
     """The path of a socket from its address, `file://...`."""
     return Path(uri_to_path(uri))
+
+
+def default_host() -> str:
+    """The address that `bentoml serve` listens on if it is told none."""
+    return str(BentoMLContainer.http.host.get())

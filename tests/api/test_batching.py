@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from api.batching import MOST_SAMPLES, Batcher
-from api.messages import Progress, Slice
+from api import batching
+from api.batching import Batcher
+from api.messages import MOST_SAMPLES, Progress, Slice
 from models.config import Stage
 
 
@@ -97,6 +98,18 @@ def test_a_call_is_bounded_and_who_is_left_over_goes_first_in_the_next() -> None
         assert [len(call) for call in sampler.calls] == [MOST_SAMPLES, 3]
         assert sampler.calls[1][-1] == b"late"
 
+    asyncio.run(main())
+
+
+def test_a_call_has_no_more_bytes_than_a_sampler_takes_but_at_least_one_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        sampler = Sampler()
+        tasks = await start(Batcher(sampler.send), b"12", b"34", b"5", b"678901", b"2")
+        sampler.go.set()
+        await asyncio.gather(*tasks)
+        assert sampler.calls == [[b"12", b"34"], [b"5"], [b"678901"], [b"2"]]
+
+    monkeypatch.setattr(batching, "MOST_BYTES", 4)
     asyncio.run(main())
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
 from models.errors import StateError
 from models.state import DiffusionState
+from tests.support.tiny import coarse_stage, fine_stage, shape, text
 
 COARSE = DiffusionState("coarse", -(2**63), 100, 3, "ddim", 7.5, torch.randn(8, 8), torch.randn(5, 16))
 FINE = DiffusionState(
@@ -45,3 +48,39 @@ def test_a_state_of_another_version_is_refused_by_its_number() -> None:
     changed = json.dumps(header).encode()
     with pytest.raises(StateError, match="version 9"):
         DiffusionState.from_bytes(struct.pack("<Q", len(changed)) + changed + data[8 + size :])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"steps": 5, "step": 6}, {"step": -1}, {"steps": True}, {"seed": 1.5}, {"stage": "other"},
+        {"stage": "coarse", "x": FINE.x[0]},
+        {"guidance_scale": float("nan")}, {"x": FINE.x.half()}, {"x": FINE.x[:0]},
+        {"ijk": torch.zeros(2, 3, dtype=torch.int16)}, {"ijk": None},
+        {"normal": torch.randn(3, 8)}, {"text": FINE.text[0]}, {"previous": FINE.x[:, :2]},
+    ],
+)  # fmt: skip
+def test_a_state_whose_parts_do_not_go_together_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(StateError, match="start the generation again"):
+        DiffusionState.from_bytes(replace(FINE, **wrong).to_bytes())
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"x": torch.randn(8, 8)}, {"text": torch.randn(4, 5)}, {"steps": 1001}, {"scheduler": "other"}],
+)  # fmt: skip
+def test_a_state_of_other_sizes_than_the_stage_s_is_refused(other: dict[str, Any]) -> None:
+    stage = coarse_stage()
+    state = stage.start(text(0), seed=1, steps=7)
+    state.check(stage.config)
+    with pytest.raises(StateError, match="does not fit the coarse model"):
+        replace(state, **other).check(stage.config)
+
+
+def test_latents_outside_of_the_stage_s_cube_are_refused() -> None:
+    stage = fine_stage()
+    state = stage.start(shape(), text(0), seed=1)
+    state.check(stage.config)
+    assert state.ijk is not None
+    with pytest.raises(StateError, match="does not fit the fine model"):
+        replace(state, ijk=state.ijk + 2000).check(stage.config)

@@ -15,16 +15,17 @@ from pathlib import Path
 from tests.support.service import Server, own_environment, started
 
 TOKEN = "a secret of this test"
+SERVE_SAMPLER = [sys.executable, "-m", "bentoml", "serve", "service:Sampler"]
 
 
 @contextlib.contextmanager
-def sampler(checkpoints: Path, model_store: Path, log: Path) -> Iterator[Server]:
+def sampler(checkpoints: Path, model_store: Path, log: Path, token: str = TOKEN) -> Iterator[Server]:
     """A Sampler, served as deploy/overlays/split serves it, but on a CPU; it may still load its models."""
     environment = own_environment(
         model_store, XCUBE_CHECKPOINT_DIR=str(checkpoints), XCUBE_THREADS="1", XCUBE_DEVICE="cpu",
-        XCUBE_SAMPLER_TOKEN=TOKEN, XCUBE_KEEP_ALIVE_SECONDS="2",
+        XCUBE_SAMPLER_TOKEN=token, XCUBE_KEEP_ALIVE_SECONDS="2",
     )  # fmt: skip
-    with started([sys.executable, "-m", "bentoml", "serve", "service:Sampler"], environment, log) as server:
+    with started(SERVE_SAMPLER, environment, log) as server:
         yield server
 
 

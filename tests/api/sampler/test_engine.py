@@ -61,15 +61,12 @@ def test_a_batch_may_hold_both_stages(engine: Engine) -> None:
 def test_one_bad_item_does_not_fail_the_others(engine: Engine) -> None:
     good, sick = engine.begin(ORDER), DiffusionState.from_bytes(engine.begin(ORDER).state)
     sick.x[0, 0] = float("nan")
-    items = [
-        Slice.after(good),
-        Slice(state=b"nonsense", stage="coarse"),
-        Slice(state=sick.to_bytes(), stage="coarse"),
-        Slice.after(good),
-    ]
-    outcomes = engine.denoise(items)
-    assert [outcome.code for outcome in outcomes] == [None, "unreadable_state", "not_finite", None]
-    assert outcomes[0].state == outcomes[3].state
+    misfit = replace(sick, x=sick.x[:9])
+    states = (good.state, b"nonsense", sick.to_bytes(), misfit.to_bytes(), good.state)
+    outcomes = engine.denoise([Slice(state=state, stage="coarse") for state in states])
+    assert [outcome.code for outcome in outcomes] == [None, "unreadable_state", "not_finite", "unreadable_state", None]
+    assert outcomes[0].state == outcomes[4].state
+    assert engine.decode(misfit.to_bytes(), refine=False).code == "unreadable_state"
 
 
 def test_an_empty_shape_is_told_as_such(tmp_path: Path) -> None:
