@@ -51,8 +51,8 @@ class Forwarded:
         if address is not None and any(address in network for network in self._proxies):
             told = dict(scope)
             await self._headers(told, None, None)  # type: ignore[arg-type]  # it only looks at the scope
-            if _address(told["client"][0]) is not None:
-                scope["client"] = told["client"]
+            if (sender := _address(told["client"][0])) is not None:
+                scope["client"] = (str(sender), told["client"][1])
             scope["scheme"] = told["scheme"]
             prefix = _forwarded_prefix(Headers(scope=scope)) or prefix
         return {**scope, _KEY: prefix, "path": _without(prefix, scope["path"])}
@@ -84,9 +84,12 @@ async def _nothing(*_: Any) -> None:
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """An address; of an IPv4 client that came in over IPv6 the IPv4 one. None for anything else."""
+    """An address; of an IPv4 client that came in over IPv6 the IPv4 one. None for anything else.
+
+    The zone of an address is left out: it may be any text.
+    """
     try:
-        address = ipaddress.ip_address(text)
+        address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address

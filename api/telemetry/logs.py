@@ -10,6 +10,7 @@ import re
 import sys
 import time
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any
 
 import orjson
@@ -20,11 +21,17 @@ from api.telemetry.bentoml_internals import trace_id
 
 access = logging.getLogger("xcube.access")
 LONGEST_PATH = 200
+LONGEST_METHOD = 20
+LONGEST_VALUE = 1024
+"""Bytes of a text in a line. Clients choose headers, prompts and more, and could fill the disk with them."""
+CUT = " [cut]"
 _BENTOML_HANDLERS = frozenset({"tracehandler", "bentomlhandler", "defaulthandler"})
 _SHOWN_FIELDS = frozenset({"code", "seconds", "request_id"})
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-"""What could make a second line, or move a terminal's cursor."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What could make a second line, move a terminal's cursor, or turn the direction of what follows."""
 _CONFIGURED = ("", "bentoml", "uvicorn.error", "circus")
+_TRACE_HEADERS = ("opentelemetry.trace", "opentelemetry.baggage", "opentelemetry.propagate")
+"""Loggers with warnings about the headers of a trace, one for each of their entries that is wrong."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -36,29 +43,58 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": short(record.getMessage()),
         }
         if (call := calls.known()) is not None:
             line["request_id"] = call.id
         if (trace := trace_id()) is not None:
             line["trace_id"] = trace
-        line |= getattr(record, "fields", {})
+        line |= {name: _bounded(value) for name, value in getattr(record, "fields", {}).items()}
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+            line["exception"] = "\n".join(self._traceback(record.exc_info))
+        return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", orjson.dumps(line, default=str).decode())
+
+    def _traceback(self, info: Any) -> list[str]:
+        return [short(line) for line in self.formatException(info).splitlines()]
 
 
 class TextFormatter(JsonFormatter):
     """The same for a terminal: the time, what is worth more attention than usual, the message, and its fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line; a traceback follows on lines of its own."""
+        """The line; a traceback follows on lines of its own, which begin with blanks."""
         fields = getattr(record, "fields", {})
         shown = " ".join(f"{name}={value}" for name, value in fields.items() if name in _SHOWN_FIELDS)
         level = "" if record.levelno <= logging.INFO else f"{record.levelname} "
-        text = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {level}{record.getMessage()}"
-        text = _CONTROL.sub("?", f"{text}  {shown}" if shown else text)
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        text = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {level}{short(record.getMessage())}"
+        lines = [f"{text}  {shown}" if shown else text]
+        if record.exc_info:
+            lines += [f"  {line}" for line in self._traceback(record.exc_info)]
+        return "\n".join(_CONTROL.sub("?", line) for line in lines)
+
+
+def short(text: str) -> str:
+    """A text of at most LONGEST_VALUE bytes in UTF-8; one that was cut says so at its end."""
+    written = text.encode(errors="backslashreplace")
+    if len(written) <= LONGEST_VALUE:
+        return written.decode()
+    return written[: LONGEST_VALUE - len(CUT)].decode(errors="ignore") + CUT
+
+
+def _bounded(value: Any) -> Any:
+    """A value whose texts are short; of a list as many items as have room, and how many more there are."""
+    match value:
+        case str():
+            return short(value)
+        case dict():
+            return {short(str(name)): _bounded(inner) for name, inner in value.items()}
+        case list() | tuple():
+            items = [_bounded(item) for item in value]
+            sizes = accumulate(len(orjson.dumps(item, default=str)) for item in items)
+            room = sum(size <= LONGEST_VALUE for size in sizes)
+            return items if room == len(items) else [*items[:room], f"{len(items) - room} more{CUT}"]
+        case _:
+            return value
 
 
 def formatter() -> logging.Formatter:
@@ -79,6 +115,8 @@ def configure() -> None:
         if name and logger.handlers:  # else the root logger would write each record again
             logger.propagate = False
     logging.getLogger("xcube").setLevel(logging.INFO)
+    for name in _TRACE_HEADERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def parameters(body: bytes) -> dict[str, Any]:
@@ -101,11 +139,11 @@ def request(scope: Any, call: calls.Call, status: int, code: str | None) -> None
         status: Status of the answer.
         code: Error code of the answer, if it was an error.
     """
-    path = scope["path"][:LONGEST_PATH]
+    path, method = scope["path"][:LONGEST_PATH], scope["method"][:LONGEST_METHOD]
     fields = {
         "request_id": call.id,
         "client": scope["client"][0] if scope.get("client") else None,
-        "method": scope["method"],
+        "method": method,
         "path": path,
         "status": status,
         "code": code,
@@ -113,4 +151,4 @@ def request(scope: Any, call: calls.Call, status: int, code: str | None) -> None
         "parameters": call.parameters,
     }
     shown = {name: value for name, value in fields.items() if value is not None}
-    access.info("%s %s %d", scope["method"], path, status, extra={"fields": shown})
+    access.info("%s %s %d", method, path, status, extra={"fields": shown})

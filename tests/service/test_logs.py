@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.log_lines import lines
@@ -70,6 +72,26 @@ def test_a_path_cannot_forge_a_line(server: Server) -> None:
     assert len(new) == 1
     assert new[0]["level"] == "INFO"
     assert len(new[0]["path"]) <= 200
+
+
+def test_nobody_makes_a_long_line_or_many_lines_with_headers_or_passes_for_another_client(server: Server) -> None:
+    count = len(lines(server))
+    long = "y" * 4000
+    headers = {
+        "X-Request-ID": long, "X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9",
+        "traceparent": "00-" + "f" * 4000, "tracestate": ",".join(f"{long[:200]}{index}=\x7f" for index in range(20)),
+        "baggage": ",".join(f"a{index} b=;;{long[:150]}" for index in range(50)), "User-Agent": long, "Referer": long,
+    }  # fmt: skip
+    answer = httpx.request("M" * 3000, server.url + "/" + long, headers=headers, timeout=30)
+    assert answer.status_code in (404, 405)
+    headers["traceparent"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    assert server.get("/none", headers=headers).status_code == 404
+    new = lines(server)[count:]
+    assert [line["status"] for line in new] == [answer.status_code, 404]
+    for line in new:
+        assert line["client"] == "127.0.0.1"
+        assert len(json.dumps(line)) < 2048
+    assert new[0]["method"] == "M" * 20
 
 
 def test_what_is_no_http_at_all_is_at_most_one_line(server: Server) -> None:

@@ -138,8 +138,19 @@ def test_without_a_setting_not_even_this_machine_is_believed() -> None:
         ("", PROXY),
         ("unknown", PROXY),
         ("a\tlong lie", PROXY),
+        (f"fe80::1%{'x' * 3000}", "fe80::1"),
     ],
-    ids=["one", "two proxies", "a client that lies", "with a port", "IPv6", "empty", "unknown", "nonsense"],
+    ids=[
+        "one",
+        "two proxies",
+        "a client that lies",
+        "with a port",
+        "IPv6",
+        "empty",
+        "unknown",
+        "nonsense",
+        "a zone of any text",
+    ],
 )
 def test_a_trusted_proxy_says_who_the_client_is(header: str, found: str) -> None:
     assert client(PROXY).get("/show", headers={"X-Forwarded-For": header}).json()["client"] == found
