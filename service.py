@@ -116,7 +116,7 @@ class XCube:
         self.monitor = Monitor(client, StartUp())
         self.generator = Generator(settings, client, self.monitor)
         self.jobs = Jobs(settings, self.generator)
-        pages.connect(lambda: self.monitor.status, self.jobs, lambda: entry.openapi_spec.asdict()["paths"])
+        pages.connect(self.generator, self.jobs, lambda: entry.openapi_spec.asdict()["paths"])
         before_end(self.drain)
         lifecycle.keep_sockets(ending=lambda: self.generator.draining)
         background = (self.monitor.run(), discovery.follow(settings.sampler_url, client.share_among))

@@ -14,6 +14,8 @@ from api.errors import error_of_code, rule_of
 from api.schemas import GenerateRequest, Health, Seed
 from models.config import Stage
 
+MODELS = ("text", "coarse", "fine")
+"""Names of the models, in the order in which a prompt meets them."""
 MOST_SAMPLES = 64
 """Samples of one call at most."""
 MOST_BYTES = 256 << 20
@@ -94,14 +96,27 @@ class Decoded(Outcome):
     fine: Progress | None = None
 
 
+class ModelStatus(Message):
+    """One model.
+
+    Attributes:
+        version: Names its weights; empty until they are found.
+        usable: Whether it is there and nothing is wrong with it.
+        fault: What is wrong with it, by its file, and what to do; empty where nothing is.
+    """
+
+    version: str = ""
+    usable: bool = False
+    fault: str = ""
+
+
 class Status(Message):
     """What a Sampler says about itself: health, and seconds of one denoising step by stage, as measured.
 
     Attributes:
         health: What GET /health answers.
         model_set: "demo" or "official", or "own" where XCUBE_CONFIG names the models; empty until they are found.
-        fine_model: Whether there is a fine model, loaded or not.
-        fine_fault: Why it cannot be used; empty where it can.
+        models: The models that there are, or should be, by name; empty until they have been looked for.
         step_seconds: Stage to seconds of one denoising step of one sample.
         arithmetic: What changes the last bits of results besides the weights.
         lanes: Calls of `denoise` that each Sampler process works on at a time.
@@ -109,11 +124,20 @@ class Status(Message):
 
     health: Health
     model_set: str = ""
-    fine_model: bool = False
-    fine_fault: str = ""
+    models: dict[str, ModelStatus] = {}
     step_seconds: dict[str, float] = {}
     arithmetic: str = ""
     lanes: int = 1
+
+    @property
+    def fine_model(self) -> bool:
+        """Whether there is a fine model, loaded or not."""
+        return "fine" in self.models
+
+    @property
+    def fine_fault(self) -> str:
+        """Why the fine model cannot be used; empty where it can."""
+        return self.models["fine"].fault if self.fine_model else ""
 
 
 def failure(error: Exception) -> tuple[str, str]:

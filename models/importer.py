@@ -36,6 +36,11 @@ class Candidate:
     model_set: SetName
     open: Callable[[], Source]
 
+    @property
+    def kind(self) -> str:
+        """What the model is as the folder's name says, also where nothing in it can be read: `text`, `coarse` ..."""
+        return self.folder.name.rpartition("_")[2]
+
 
 @dataclass(frozen=True)
 class Imported:
@@ -106,19 +111,20 @@ def import_demo(checkpoint_dir: Path) -> None:
             log.info("imported %s as %s", candidate.folder, stored.tag)
 
 
-def ensure_imported(checkpoint_dir: Path) -> list[str]:
+def ensure_imported(checkpoint_dir: Path) -> list[tuple[Candidate, str]]:
     """Brings the store up to date with a checkpoint folder, as a service does when it starts.
 
-    What is in the store already costs a look at the files' tables. Returns one sentence for every model that could
-    not be imported; what happened else is logged.
+    What is in the store already costs a look at the files' tables. Returns the models that could not be imported, with
+    one sentence each; what happened else is logged.
     """
     errors = []
-    for result in import_models(checkpoint_dir, _Told):
+    for candidate in candidates(checkpoint_dir):
+        result = _imported(candidate, _Told(candidate), force=False)
         for warning in result.warnings:
             log.warning("%s", warning)
         if result.error is not None:
             log.error("%s", result.error)
-            errors.append(result.error)
+            errors.append((candidate, result.error))
         elif result.stored is not None and result.stored.added:
             log.info("imported %s as %s", result.folder, result.stored.tag)
     return errors

@@ -17,7 +17,7 @@ from api.generation.events import CoarseMade, Queued, Remaining, Report, Stepped
 from api.generation.monitor import Monitor
 from api.generation.recent import RecentResults
 from api.generation.sampler_client import SamplerClient
-from api.messages import Decoded, Order, Progress
+from api.messages import Decoded, Order, Progress, Status
 from api.schemas import GenerateRequest, random_seed
 from api.settings import Settings
 from api.telemetry import metrics, tracing
@@ -120,6 +120,26 @@ class Generator:
         """
         self.check_open()
         self.monitor.check_default()
+
+    def check_model(self, model: str) -> None:
+        """Lets pass what needs one model.
+
+        Raises:
+            Draining: The service is stopping.
+            NotFound, StillLoading, ModelsUnavailable: See `Monitor.check_model`.
+        """
+        self.check_known(model)
+        if self.draining:
+            raise _draining()
+        self.monitor.check_model(model)
+
+    def check_known(self, model: str) -> None:
+        """Lets pass the name of a model that there is. Raises NotFound for any other."""
+        self.monitor.check_known(model)
+
+    def status(self) -> Status:
+        """The Sampler's status as it is known now."""
+        return self.monitor.status
 
     async def drain(self, longest: float) -> None:
         """Takes no new work, waits for what runs or waits, and after `longest` seconds hands that back."""

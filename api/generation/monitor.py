@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from api.errors import ModelsUnavailable, StillLoading
+from api.errors import ModelsUnavailable, NotFound, StillLoading
 from api.generation.sampler_client import SamplerClient
-from api.messages import Status
+from api.messages import MODELS, ModelStatus, Status
 from api.schemas import LOADING, Health
 from api.telemetry import metrics
 
@@ -45,7 +45,7 @@ class Monitor:
             ModelsUnavailable: They failed to load.
         """
         if self.health.status == "loading":
-            raise StillLoading("The models are still loading: try again in a few seconds.", retry_after=RETRY_LOADING)
+            raise _still_loading()
         if self.health.status == "error":
             raise ModelsUnavailable(self.health.error or "The models failed to load: see the service's log.")
 
@@ -59,6 +59,37 @@ class Monitor:
         self.check_ready()
         if self.status.fine_fault:
             raise ModelsUnavailable(self.status.fine_fault)
+
+    def check_known(self, model: str) -> None:
+        """Lets pass the name of a model that this service has or should have; while the models load, of any kind.
+
+        Raises:
+            NotFound: There is no such model.
+        """
+        if model not in MODELS or (self.status.models and model not in self.status.models):
+            known = ", ".join(self.status.models or MODELS)
+            raise NotFound(f"This service has no model of this name: ask for one of {known}.")
+
+    def check_model(self, model: str) -> None:
+        """Lets pass what needs one model.
+
+        Args:
+            model: "text", "coarse" or "fine".
+
+        Raises:
+            NotFound: There is no such model.
+            StillLoading: The models are not ready yet.
+            ModelsUnavailable: It cannot be used, or another one without which it cannot be used; the text names the
+                file that is wrong.
+        """
+        self.check_known(model)
+        if self.health.status == "loading":
+            raise _still_loading()
+        found = self.status.models.get(model, ModelStatus())
+        if found.fault:
+            raise ModelsUnavailable(found.fault)
+        if not found.usable or (self.health.status == "error" and model != "text"):
+            raise ModelsUnavailable(self.health.error or f"The {model} model is not loaded: see the service's log.")
 
     async def run(self) -> None:
         """Asks again and again; ends when cancelled."""
@@ -81,3 +112,7 @@ class Monitor:
         except Exception:  # whatever went wrong on the way: no answer is what counts
             if time.monotonic() - self._seen > PATIENCE:
                 self.status = self.status.model_copy(update={"health": LOADING})
+
+
+def _still_loading() -> StillLoading:
+    return StillLoading("The models are still loading: try again in a few seconds.", retry_after=RETRY_LOADING)

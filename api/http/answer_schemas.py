@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.messages import MODELS
+
 _POINTS = {
     "type": "array",
     "items": {"type": "array", "items": {"type": "number", "format": "float"}, "minItems": 3, "maxItems": 3},
@@ -70,4 +72,42 @@ EVENT = _object(
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
 )
-ANSWERS = {"Generated": GENERATED, "BatchResults": BATCH, "Job": JOB, "Event": EVENT}
+_TENSORS = {
+    "type": "array",
+    "items": _object(
+        "Tensor",
+        "A tensor. A size of -1 is any size.",
+        {
+            "name": {"type": "string"},
+            "datatype": {"type": "string"},
+            "shape": {"type": "array", "items": {"type": "integer"}},
+        },
+    ),
+}
+SERVER = _object(
+    "Server",
+    "The service, as the Open Inference Protocol describes a server.",
+    {
+        "name": {"type": "string"},
+        "version": {"type": "string"},
+        "extensions": {"type": "array", "items": {"type": "string"}},
+    },
+)
+MODEL = _object(
+    "Model",
+    "A model, as the Open Inference Protocol describes it.",
+    {
+        "name": {"enum": list(MODELS)},
+        "versions": {"type": "array", "items": {"type": "string"}, "description": "names its weights"},
+        "platform": {"type": "string"},
+        "inputs": _TENSORS,
+        "outputs": _TENSORS,
+    },
+)
+LIVE = _object("Live", "The process is alive.", {"live": {"const": True}})
+READY = _object("Ready", "Every kind of request can be taken.", {"ready": {"const": True}})
+MODEL_READY = _object("ModelReady", "The model is ready.", {"name": {"enum": list(MODELS)}, "ready": {"const": True}})
+ANSWERS = {
+    "Generated": GENERATED, "BatchResults": BATCH, "Job": JOB, "Event": EVENT, "Server": SERVER, "Model": MODEL,
+    "Live": LIVE, "Ready": READY, "ModelReady": MODEL_READY,
+}  # fmt: skip

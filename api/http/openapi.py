@@ -12,6 +12,8 @@ from api.errors import TABLE
 from api.http.answer_schemas import ANSWERS
 from api.http.routes import body_of
 from api.http.streaming import EVENTS
+from api.messages import MODELS
+from api.process.probes import INFERENCE
 from api.schemas import BatchRequest, ErrorBody, GenerateRequest, Health, NoParameters
 from formats import FORMATS
 
@@ -79,7 +81,7 @@ def document(version: str, infrastructure: Mapping[str, Any], prefix: str = "") 
         "info": {"title": "XCube", "version": version, "description": "Text to 3-D voxels."},
         "servers": [{"url": prefix or "."}],
         "security": _SECURITY,
-        "paths": paths | _generating() | _jobs() | _pages(),
+        "paths": paths | _generating() | _jobs() | _pages() | _models(),
         "components": {"securitySchemes": _SECURITY_SCHEMES, "schemas": {**schemas["$defs"], **ANSWERS}},
     }
 
@@ -146,6 +148,25 @@ def _pages() -> dict[str, Any]:
         "/docs": {"get": _page("docs", "This documentation in Swagger UI", _text("text/html"))},
         "/redoc": {"get": _page("redoc", "This documentation in ReDoc", _text("text/html"))},
     }
+
+
+def _models() -> dict[str, Any]:
+    """The health of the Open Inference Protocol."""
+    name = {"name": "name", "in": "path", "required": True, "schema": {"enum": list(MODELS)}}
+
+    def get(operation: str, summary: str, answer: str, *failures: int) -> dict[str, Any]:
+        found = {200: {"description": summary, "content": _json(answer)}}
+        return {"get": _operation(operation, summary, found, failures)}
+
+    return {
+        INFERENCE: get("server", "The service's name and version", "Server"),
+        f"{INFERENCE}/health/live": get("live", "Whether the process is alive", "Live"),
+        f"{INFERENCE}/health/ready": get("ready", "Whether every kind of request can be taken", "Ready", 503),
+        f"{INFERENCE}/models/{{name}}": {"parameters": [name], **get("model", "A model's version", "Model", 404)},
+        f"{INFERENCE}/models/{{name}}/ready": {
+            "parameters": [name], **get("model_ready", "Whether a model is ready", "ModelReady", 404, 503)
+        },
+    }  # fmt: skip
 
 
 def _operation(

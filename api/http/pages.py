@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from api.errors import problem_of
 from api.http.forwarded import prefix_of
 from api.http.job_routes import JobRoutes
+from api.http.model_routes import ModelRoutes, Readiness
 from api.http.openapi import document
 from api.http.web_page import page_or, ui_routes
 from api.jobs.service import Jobs
@@ -43,7 +44,7 @@ class Pages:
     """The routes of the application `app`, which exists before the service; `connect` tells it what to show."""
 
     def __init__(self) -> None:
-        self._status: Callable[[], Status]
+        self._models = ModelRoutes()
         self._infrastructure: Callable[[], dict[str, Any]] = dict
         self._jobs = JobRoutes()
         self.app = Starlette(
@@ -56,20 +57,24 @@ class Pages:
                 Route("/redoc", self._page("redoc.html")),
                 Mount("/static", StaticFiles(directory=STATIC)),
                 *self._jobs.routes(),
+                *self._models.routes(),
                 *ui_routes(),
             ],
             exception_handlers={XCubeError: _error},
         )
 
-    def connect(self, status: Callable[[], Status], jobs: Jobs, infrastructure: Callable[[], dict[str, Any]]) -> None:
+    def connect(self, readiness: Readiness, jobs: Jobs, infrastructure: Callable[[], dict[str, Any]]) -> None:
         """Tells the routes what they are about, before the first request.
 
         Args:
-            status: Gives the Sampler's status as it is known now.
+            readiness: Says what can be served now.
             jobs: The jobs of this process.
             infrastructure: Gives the paths that BentoML documents by itself.
         """
-        self._status, self._jobs.jobs, self._infrastructure = status, jobs, infrastructure
+        self._models.readiness, self._jobs.jobs, self._infrastructure = readiness, jobs, infrastructure
+
+    def _status(self) -> Status:
+        return self._models.readiness.status()
 
     async def _index(self, request: Request) -> Response:
         about = {"name": "xcube", "version": service_version(), "models": self._status().model_set or None}

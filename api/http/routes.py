@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from api.process.probes import PROBES
+from api.process.probes import INFERENCE, PROBES
 from api.schemas import BatchRequest, GenerateRequest, NoParameters
 
 Access = Literal["key", "open", "page"]
@@ -27,6 +27,7 @@ class Route:
         access: `key` asks for the API key wherever one is set, `open` only with XCUBE_API_KEY_EVERYWHERE. `page` lets
             everybody read: a browser cannot send a key when it opens a page, and these files hold no secret.
         methods: Those of the path itself.
+        below: Whether what is `open` is so for the paths below it too.
         quiet: Whether machines call it every few seconds, so that the log tells of failures alone.
     """
 
@@ -34,6 +35,7 @@ class Route:
     body: type[BaseModel] | None = None
     access: Access = "key"
     methods: tuple[str, ...] = READ
+    below: bool = False
     quiet: bool = False
 
     def is_open(self, method: str, path: str, *, everywhere: bool) -> bool:
@@ -46,7 +48,7 @@ class Route:
         """
         if self.access == "page":
             return method in ("GET", "HEAD")
-        return self.access == "open" and path == self.path and not everywhere
+        return self.access == "open" and (path == self.path or self.below) and not everywhere
 
 
 ROUTES = (
@@ -56,6 +58,7 @@ ROUTES = (
     Route("/jobs", GenerateRequest, methods=("POST",)),
     Route("/health", NoParameters, access="open", methods=(*READ, "POST"), quiet=True),
     *(Route(path, access="open", quiet=True) for path in PROBES),
+    Route(INFERENCE, access="open", below=True, quiet=True),
     *(Route(path, access="page") for path in ("/ui", "/docs", "/redoc", "/static", "/openapi.json")),
     *(Route(path) for path in ("/", "/docs.json", "/schema.json")),
 )

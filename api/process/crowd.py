@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from api.errors import TooManyConnections, problem_of
-from api.process.probes import ALWAYS_ANSWERED
+from api.process.probes import is_always_answered
 
 App = Any
 _CLOSE = (b"connection", b"close")
@@ -24,7 +24,7 @@ def probes_alone(app: App, refused: Callable[[bool], None]) -> App:
                 message = {**message, "headers": [*message.get("headers", []), _CLOSE]}
             await send(message)
 
-        if scope["path"] in ALWAYS_ANSWERED:
+        if is_always_answered(scope["path"]):
             await app(scope, receive, send_and_close)
             return
         refused(True)

@@ -63,8 +63,10 @@ class Engine:
         return Status(
             health=health,
             model_set=self.models.model_set,
-            fine_model=self.models.has_fine,
-            fine_fault=fine_fault,
+            models={
+                name: model.model_copy(update={"fault": for_strangers(model.fault)})
+                for name, model in self.models.statuses.items()
+            },
             step_seconds=dict(self.times.seconds),
             arithmetic=self.models.arithmetic,
             lanes=self.models.runtime.lanes,

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from api.errors import ModelsUnavailable
+from api.messages import MODELS, ModelStatus
 from api.model_set import read_model_set
 from api.settings import Settings
 from api.telemetry import metrics
@@ -54,10 +55,10 @@ class LoadedModels:
         self._fine_folder: Path | None = None
         self.faults: list[str] = []
         """Models that are not served because they could not be imported, one sentence each."""
-        self.fine_fault: str | None = None
-        """Why the fine model cannot be used, although there is one."""
-        self.tags = ""
-        """Names the weights of all models."""
+        self._broken: dict[str, str] = {}
+        """What is wrong with a model that cannot be used, by its name."""
+        self._versions: dict[str, str] = {}
+        """Names the weights of each model."""
         self._lock = threading.RLock()
         self._embeddings: LRUCache[TextEmbedding] = LRUCache(EMBEDDINGS_KEPT)
 
@@ -65,6 +66,28 @@ class LoadedModels:
     def has_fine(self) -> bool:
         """Whether there is a fine model, loaded or not."""
         return self._fine_folder is not None
+
+    @property
+    def fine_fault(self) -> str | None:
+        """Why the fine model cannot be used, although there is one."""
+        return self._broken.get("fine")
+
+    @property
+    def tags(self) -> str:
+        """Names the weights of all models."""
+        return " ".join(self._versions.values())
+
+    @property
+    def statuses(self) -> dict[str, ModelStatus]:
+        """Each model that there is, or should be: whether it can be used by itself, and why not."""
+        usable = {"text": self._text is not None, "coarse": self._coarse_folder is not None, "fine": self.has_fine}
+        return {
+            name: ModelStatus(
+                version=self._versions.get(name, ""), usable=usable[name] and name not in self._broken,
+                fault=self._broken.get(name, ""),
+            )
+            for name in MODELS if name != "fine" or self.has_fine or name in self._broken
+        }  # fmt: skip
 
     def load(self) -> None:
         """Finds the device, loads text tower and coarse stage, and reads the fine model to know whether it can be used.
@@ -76,20 +99,26 @@ class LoadedModels:
         """
         threads.use(self.settings.threads)
         self.runtime = Runtime(self._find_device())
-        self.faults = ensure_imported(self.settings.checkpoint_dir)
+        faults = ensure_imported(self.settings.checkpoint_dir)
         found = find(self.settings.model)
+        lacking = {each.kind: told for each, told in faults if each.model_set == found.name}
         if self.settings.config is not None:
             folders: dict[str, Any] = {**read_model_set(self.settings.config)}
             found = replace(found, **folders)
+            lacking = {kind: told for kind, told in lacking.items() if kind not in folders}
+        self._broken = {kind: lacking[kind] for kind in MODELS if getattr(found, kind) is None and kind in lacking}
+        self._coarse_folder, self._fine_folder = found.coarse, found.fine
         if found.text is None or found.coarse is None:
-            raise ModelsUnavailable(" ".join([*self.faults, _missing(found)]))
+            raise ModelsUnavailable(" ".join([*(told for _, told in faults), _missing(found)]))
+        self.faults = [told for _, told in faults if told != self._broken.get("fine")]
+        if "fine" in self._broken:
+            self._note(self._broken["fine"])
         self.model_set = found.name if self.settings.config is None else "own"
         with self._loading("text"):
             self._text = load_text(found.text).to(self.runtime.device)
         self.runtime = Runtime.choose(self.runtime.device, self.settings.dtype, self.settings.backend)
-        self._coarse_folder, self._fine_folder = found.coarse, found.fine
-        used = (found.text, found.coarse, found.fine)
-        self.tags = " ".join(name_of_weights(folder) for folder in used if folder is not None)
+        used = {name: getattr(found, name) for name in MODELS}
+        self._versions = {name: name_of_weights(folder) for name, folder in used.items() if folder is not None}
         coarse = self.coarse()
         self._check_fine(coarse.config)
         metrics.build(torch.__version__, torch.version.cuda, backend=self.runtime.backend)
@@ -129,7 +158,7 @@ class LoadedModels:
                     try:
                         self._fine = load_fine(self._fine_folder, self.runtime)
                     except (CheckpointError, ConfigError) as error:
-                        self._note(error)
+                        self._note(str(error))
                         raise
             return self._fine
 
@@ -139,11 +168,12 @@ class LoadedModels:
             try:
                 check_fine(self._fine_folder, coarse)
             except (CheckpointError, ConfigError) as error:
-                self._note(error)
+                self._note(str(error))
 
-    def _note(self, error: XCubeError) -> None:
-        log.error("the fine model cannot be used: %s", error)
-        self.fine_fault = f"The fine model cannot be used, so set use_fine to false until it is repaired: {error}"
+    def _note(self, fault: str) -> None:
+        log.error("the fine model cannot be used: %s", fault)
+        told = f"The fine model cannot be used, so set use_fine to false until it is repaired: {fault}"
+        self._broken["fine"] = told
 
     def empty_caches(self) -> None:
         """Frees what can be made again: grids, keys and values of texts, graphs, and memory that PyTorch holds."""
@@ -168,8 +198,13 @@ class LoadedModels:
     @contextmanager
     def _loading(self, model: str) -> Iterator[None]:
         log.info("loading the %s model", model)
-        with metrics.loading(model):
-            yield
+        try:
+            with metrics.loading(model):
+                yield
+        except XCubeError as error:
+            self._broken.setdefault(model, str(error))
+            raise
+        self._broken.pop(model, None)
 
     def show_memory(self) -> None:
         """Puts the GPU's memory into the metrics."""

@@ -81,7 +81,7 @@ def test_files_of_any_kind_and_even_a_bug_keep_no_other_model_from_being_importe
     os.mkfifo(demo / "objaverse_coarse" / "last.ckpt")
     (demo / "objaverse_fine" / "last.ckpt").symlink_to("/dev/zero")
     (demo / "my_model" / "model.safetensors").mkdir()
-    errors = ensure_imported(demo)
+    errors = [told for _, told in ensure_imported(demo)]
     assert [error.split(": ")[0].rpartition("/")[2] for error in errors] == ["config.yaml", "last.ckpt", "last.ckpt"]
     assert find("auto") == find("demo")
     assert find("demo").coarse is not None
@@ -91,4 +91,6 @@ def test_files_of_any_kind_and_even_a_bug_keep_no_other_model_from_being_importe
 
     monkeypatch.setattr("models.importer.OFFICIAL", {})
     monkeypatch.setattr("models.importer.open_own", bug)
-    assert all("demo_" not in error or "(RuntimeError); please report it" in error for error in ensure_imported(demo))
+    assert all(
+        "demo_" not in error or "(RuntimeError); please report it" in error for _, error in ensure_imported(demo)
+    )

@@ -139,7 +139,7 @@ def test_a_failed_import_leaves_the_store_as_it_was_and_stops_no_other(store: Pa
     }
     assert not [name for name in after if name.startswith("xcube-coarse") and name not in before]
     assert list(store.parent.iterdir()) == [store]
-    assert ensure_imported(tmp_path / "spoiled") == [coarse.error]
+    assert [told for _, told in ensure_imported(tmp_path / "spoiled")] == [coarse.error]
 
 
 def test_a_full_disk_leaves_nothing_behind_and_says_what_to_do(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,14 @@ def test_the_table_has_every_metric_and_no_other() -> None:
     assert described == set(NAMES)
 
 
+def test_every_path_of_the_table_of_probes_answers(server: Server) -> None:
+    paths = re.findall(r"`(?:GET )?(/[\w/]+)`", "".join(re.findall(r"^\| (`GET [^|]+)\|", TEXT, re.M)))
+    assert len(paths) == 9
+    for path in paths:
+        assert server.get(path).status_code == 200, path
+    assert server.get("/v2/models/fine").json()["versions"][0].startswith("xcube-fine:")
+
+
 def test_alerts_are_queries_on_metrics_that_exist() -> None:
     (rules,) = [block for block in blocks("yaml") if "groups:" in block]
     for rule in yaml.safe_load(rules)["groups"][0]["rules"]:

@@ -136,7 +136,8 @@ def test_a_service_without_a_text_tower_names_it_and_stays_up(incomplete: Server
     assert "text" in health["error"]
     assert "\n" not in health["error"]
     assert incomplete.get("/livez").status_code == 200
-    assert_error(incomplete.get("/readyz"), 503)
+    for path in ("/readyz", "/v2/health/ready", "/v2/models/text/ready", "/v2/models/coarse/ready"):
+        assert assert_error(incomplete.get(path), 503, "models_unavailable") == health["error"]
     assert assert_error(incomplete.generate(), 503, "models_unavailable") == health["error"]
     assert "Traceback" not in incomplete.log.read_text()
     assert incomplete.stop() == 0

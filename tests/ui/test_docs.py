@@ -14,6 +14,8 @@ from api.http.auth import ApiKey
 from api.http.forwarded import Forwarded
 from api.http.gate import Gate
 from api.http.pages import Pages
+from api.messages import Status
+from api.schemas import LOADING
 from models.shape import Shape
 from tests.support.page import Site, make, new_page
 from tests.support.replay import Replay
@@ -26,7 +28,7 @@ KEY = "correct horse"
 def url() -> Iterator[str]:
     """The pages of a service with a key, behind a proxy that serves it under /xcube and does not say so."""
     pages = Pages()
-    pages.connect(lambda: SimpleNamespace(model_set="demo"), SimpleNamespace(), dict)  # type: ignore[arg-type, return-value]
+    pages.connect(SimpleNamespace(status=lambda: Status(health=LOADING, model_set="demo")), SimpleNamespace(), dict)  # type: ignore[arg-type, return-value]
     inner: Any = Forwarded(Gate(pages.app, 1000, ApiKey(SecretStr(KEY), everywhere=False)), "", ())
 
     with serving(behind_proxy(inner)) as address:

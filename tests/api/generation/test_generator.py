@@ -17,7 +17,7 @@ from api.generation.generator import Generator, Timings
 from api.generation.monitor import Monitor
 from api.generation.sampler_client import SamplerClient
 from api.http.streaming import EventStream
-from api.messages import Decoded, Finished, Order, Progress, Slice, Status
+from api.messages import Decoded, Finished, ModelStatus, Order, Progress, Slice, Status
 from api.schemas import LOADING, GenerateRequest
 from api.settings import Settings
 from formats import FORMATS
@@ -36,7 +36,7 @@ class FakeSampler:
         self.slices = 0
         self.pause = 0.0
         self.decoded = Decoded(voxels=SHAPE)
-        self.current = Status(health=READY, fine_model=True)
+        self.current = Status(health=READY, models={"fine": ModelStatus(usable=True)})
 
     async def status(self) -> Status:
         return self.current

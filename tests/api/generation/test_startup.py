@@ -14,7 +14,7 @@ from api.errors import ModelsUnavailable, StillLoading
 from api.generation import monitor, startup
 from api.generation.monitor import Monitor
 from api.generation.startup import StartUp
-from api.messages import Status
+from api.messages import ModelStatus, Status
 from api.schemas import LOADING, Health
 from api.settings import read_settings
 
@@ -75,7 +75,11 @@ def test_of_several_processes_the_first_one_says_it(
     [
         (Status(health=LOADING), StillLoading, StillLoading),
         (Status(health=FAILED), ModelsUnavailable, ModelsUnavailable),
-        (Status(health=READY, fine_fault="The fine model cannot be used."), None, ModelsUnavailable),
+        (
+            Status(health=READY, models={"fine": ModelStatus(fault="The fine model cannot be used.")}),
+            None,
+            ModelsUnavailable,
+        ),
         (Status(health=READY), None, None),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from api.http.openapi import document
 from api.http.pages import Pages
 from api.http.routes import OTHER, ROUTES, body_of, route_of
-from api.process.probes import PROBES
+from api.process.probes import INFERENCE, PROBES, is_always_answered
 
 DOCUMENTED = document("0", {})["paths"]
 PAGES = {"/ui", "/docs", "/redoc", "/static", "/openapi.json"}
@@ -59,12 +59,22 @@ def test_machines_ask_without_the_key_unless_it_is_wanted_everywhere(path: str) 
     assert route_of(path).quiet
 
 
+@pytest.mark.parametrize("path", ["/v2", "/v2/health/live", "/v2/health/ready", "/v2/models/fine/ready", "/v2/none"])
+def test_tools_for_inference_servers_ask_without_the_key_too(path: str) -> None:
+    assert route_of(path).path == INFERENCE
+    assert route_of(path).is_open("GET", path, everywhere=False)
+    assert not route_of(path).is_open("GET", path, everywhere=True)
+    assert route_of(path).quiet
+    assert is_always_answered(path)
+    assert not is_always_answered("/v2x")
+
+
 def test_the_pages_files_can_be_read_by_everybody_and_written_by_nobody_without_the_key() -> None:
     for path in ("/ui", "/ui/", "/ui/app.js", "/docs", "/redoc", "/static/docs.js", "/openapi.json"):
         assert route_of(path).is_open("GET", path, everywhere=True)
         assert not route_of(path).is_open("POST", path, everywhere=False)
 
 
-@pytest.mark.parametrize("path", [*sorted(PATHS - PAGES - {"/health", *PROBES}), "/nothing", "/uix"])
+@pytest.mark.parametrize("path", [*sorted(PATHS - PAGES - {"/health", INFERENCE, *PROBES}), "/nothing", "/uix"])
 def test_all_else_is_closed(path: str) -> None:
     assert not route_of(path).is_open("GET", path, everywhere=False)

@@ -322,7 +322,7 @@ def test_in_a_crowd_probes_are_answered_and_all_else_gets_an_error_and_its_end()
     with served(Places(2, 2, opened.append, refused.append)) as server:
         idle = [server.connect() for _ in range(2)]
         time.sleep(AT_ONCE)
-        for path in ALWAYS_ANSWERED:
+        for path in (*ALWAYS_ANSWERED, "/v2/models/coarse/ready"):
             with server.connect(GET.replace(b"/", path.encode(), 1)) as connection:
                 answer = connection.makefile("rb").read()
             assert answer.startswith(b"HTTP/1.1 200 ")

@@ -74,6 +74,11 @@ def test_a_broken_fine_model_is_told_at_the_start_and_coarse_shapes_are_made_wit
     assert "set use_fine to false" in status.fine_fault
     assert str(own.parent) not in status.fine_fault
     assert f"{own.parent}/demo_fine" in caplog.text
+    assert {name: model.usable for name, model in status.models.items()} == {
+        "text": True,
+        "coarse": True,
+        "fine": False,
+    }
     refused = engine.begin(ORDER)
     assert (refused.code, refused.error) == ("models_unavailable", status.fine_fault)
     coarse = engine.decode(finish(engine, engine.begin(ORDER.model_copy(update={"use_fine": False}))).state, False)
@@ -85,10 +90,16 @@ def test_weights_with_infinity_are_refused_at_the_start_by_file_and_name(
     own: Path, tiny_models: Path, kind: str
 ) -> None:
     without_end(own.parent / f"demo_{kind}")
-    health = loaded(tiny_models, config=own).status().health
+    engine = loaded(tiny_models, config=own)
+    health = engine.status().health
     assert health.status == "error"
     assert f"demo_{kind}/model.safetensors: " in str(health.error)
     assert "holds NaN or infinity" in str(health.error)
+    told = engine.status().models
+    assert told[kind].fault == health.error
+    assert {name for name, model in told.items() if model.usable} == {"text", "coarse", "fine"} - {"text", kind} | (
+        {"text"} if kind == "coarse" else set()
+    )
 
 
 def test_a_fine_model_that_breaks_later_is_told_from_then_on(own: Path, tiny_models: Path) -> None:
@@ -108,6 +119,28 @@ def test_a_model_that_could_not_be_imported_is_told_beside_those_that_serve(tiny
     status = loaded(checkpoints).status()
     assert (status.health.status, status.fine_fault) == ("ready", "")
     assert "objaverse_fine/last.ckpt: not a PyTorch checkpoint" in str(status.health.error)
+
+
+def test_a_fine_model_of_the_served_set_that_could_not_be_imported_is_a_broken_one(
+    store: Path, tiny_models: Path, tmp_path: Path
+) -> None:
+    shutil.rmtree(store / "xcube-fine", ignore_errors=True)  # an earlier version would serve in its place
+    checkpoints = tmp_path / "checkpoints"
+    shutil.copytree(tiny_models, checkpoints)
+    cut(checkpoints / "demo_fine")
+    engine = loaded(checkpoints)
+    status = engine.status()
+    assert (status.health.status, status.health.error) == ("ready", status.fine_fault)
+    assert status.fine_fault.count("demo_fine/model.safetensors: ") == 1
+    assert not status.models["fine"].usable
+    assert engine.begin(ORDER).code == "models_unavailable"
+
+
+def test_without_a_fine_model_there_is_none_in_the_status(own: Path, tiny_models: Path) -> None:
+    own.write_text(own.read_text().replace("fine: demo_fine", "fine: null"))
+    status = loaded(tiny_models, config=own).status()
+    assert set(status.models) == {"text", "coarse"}
+    assert all(model.usable and model.version for model in status.models.values())
 
 
 def test_a_pipeline_refuses_models_that_do_not_go_together(own: Path) -> None:
