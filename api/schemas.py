@@ -162,8 +162,8 @@ def random_seed() -> int:
     return secrets.randbelow(2**31)
 
 
-def parse(model: type[Model], body: bytes) -> Model:
-    """A model from a JSON body.
+def parse(model: type[Model], body: bytes, guide: str = "/docs") -> Model:
+    """A model from a JSON body; `guide` is where clients find the page that lists the fields.
 
     Raises:
         InvalidRequest: no JSON (NaN, numbers beyond a double and lone surrogates are none), no object, or fields that
@@ -174,12 +174,12 @@ def parse(model: type[Model], body: bytes) -> Model:
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"The body is not valid JSON ({error}): send one JSON object.") from None
     if not isinstance(value, dict):
-        raise InvalidRequest("The body is not a JSON object: send one object with the fields that /docs lists.")
+        raise InvalidRequest(f"The body is not a JSON object: send one object with the fields that {guide} lists.")
     try:
         return TypeAdapter(model).validate_python(value)
     except ValidationError as error:
         faults = sentence_of(error, value)
-    raise InvalidRequest(f"{faults}: correct the request; /docs lists every field.")
+    raise InvalidRequest(f"{faults}: correct the request; {guide} lists every field.")
 
 
 def sentence_of(error: ValidationError, value: Any = None) -> str:

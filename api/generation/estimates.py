@@ -34,7 +34,7 @@ def check_deadline(
     remedy = f"ask for at most {fitting} steps" if fitting else "set use_fine to false or use a faster server"
     raise TooSlow(
         f"{request.ddim_steps} steps would take about {expected:.0f} s here, more than the {deadline:.0f} s a request "
-        f"may take: {remedy}, or send it to /jobs."
+        f"may take: {remedy}, or send it as a job."
     )
 
 

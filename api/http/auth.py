@@ -8,7 +8,8 @@ from pydantic import SecretStr
 from starlette.datastructures import Headers
 
 from api.errors import Unauthorized
-from api.http.routes import route_of
+from api.http.routes import READ, route_of
+from api.http.web_page import wants_page
 
 
 class ApiKey:
@@ -24,6 +25,8 @@ class ApiKey:
         Raises:
             Unauthorized: It needs the key and does not have it.
         """
+        if method in READ and path == "/" and wants_page(headers):
+            return  # a browser is sent to the page, which everybody may read and which asks for the key
         if self._key is None or route_of(path).is_open(method, path, everywhere=self._everywhere):
             return
         scheme, _, token = headers.get("authorization", "").partition(" ")

@@ -62,7 +62,7 @@ class Gate:
             self.key.check(scope["method"], scope["path"], headers)
             model = body_of(scope["method"], scope["path"])
             if model is not None:
-                body = await self._checked_body(headers, receive, model)
+                body = await self._checked_body(headers, receive, model, f"{prefix_of(scope)}/docs")
                 scope = _with_length(scope, len(body))
                 call.parameters = logs.parameters(body)
                 watcher = asyncio.create_task(watch_connection(receive, call))
@@ -86,9 +86,9 @@ class Gate:
                 logs.request(scope, call, answer.status, answer.code)
             metrics.ended(route.path, answer.status, answer.code, call.seconds, gone=gone)
 
-    async def _checked_body(self, headers: Headers, receive: Receive, model: type[BaseModel]) -> bytes:
+    async def _checked_body(self, headers: Headers, receive: Receive, model: type[BaseModel], guide: str) -> bytes:
         body = await read_json(headers, receive, self.max_body_bytes)
-        return parse(model, body).model_dump_json().encode()
+        return parse(model, body, guide).model_dump_json().encode()
 
 
 class _Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from starlette.datastructures import Headers
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -55,11 +56,16 @@ def ui_routes() -> list[BaseRoute]:
     return [Route("/ui", _to_page), Mount("/ui", files)]
 
 
+def wants_page(headers: Headers) -> bool:
+    """Whether a client at `/` asks for the page, as browsers do, and not for JSON."""
+    return prefers(accept_of(headers), _HTML, ["application/json"])
+
+
 def page_or(index: Endpoint) -> Endpoint:
     """An endpoint for `/`: browsers, which ask for HTML, are sent to the page; all others get `index`."""
 
     async def endpoint(request: Request) -> Response:
-        if prefers(accept_of(request.headers), _HTML, ["application/json"]):
+        if wants_page(request.headers):
             response = await _to_page(request)
         else:
             response = await index(request)

@@ -64,6 +64,13 @@ def test_without_the_key_nothing_but_probes_answers(guarded: Server, headers: di
         assert guarded.get(path, headers=headers).status_code == 200
 
 
+def test_a_browser_without_the_key_is_sent_to_the_page_that_asks_for_it(guarded: Server) -> None:
+    page = guarded.get("/", headers={"Accept": "text/html,*/*;q=0.8"}, follow_redirects=True)
+    assert page.status_code == 200
+    assert page.url.path == "/ui/"
+    assert_error(guarded.post("/", headers={"Accept": "text/html"}), 401, "unauthorized")
+
+
 @pytest.mark.parametrize("headers", [bearer(), {"X-API-Key": KEY}])
 def test_with_the_key_everything_answers(guarded: Server, headers: dict[str, str]) -> None:
     assert guarded.get("/docs", headers=headers).status_code == 200

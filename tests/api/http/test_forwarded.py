@@ -62,6 +62,8 @@ def test_all_that_a_client_follows_lies_under_the_prefix(told: bool, keeps: bool
     assert http.get(f"{before}/ui/").status_code == 200
     assert http.get(f"{before}/docs/").headers["location"] == "/xcube/docs"
     assert http.get(f"{before}/to", params={"to": "/jobs/1"}).headers["location"] == "/xcube/jobs/1"
+    wrong = http.post(f"{before}/generate", json={})
+    assert "; /xcube/docs lists every field" in wrong.json()["error"]
     assert "see /xcube/ for" in http.get(f"{before}/none").json()["error"]
 
 
