@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # With curl: health, a shape as JSON, the same shape as a GLB, and its progress as it happens.
 set -euo pipefail
+# Proxies that the environment names are for other machines than this one.
+export no_proxy="localhost,127.0.0.1,::1,${no_proxy:-${NO_PROXY:-}}"
 url="${XCUBE_URL:-http://localhost:8000}"
 request='{"prompt": "a round table", "seed": 7}'
 json='Content-Type: application/json'

@@ -14,7 +14,7 @@ from pathlib import Path
 BUNDLED = Path(__file__).with_name("app")
 HELP = """\
 usage: xcube-serve [OPTION ...]
-       xcube-serve import [--checkpoint-dir DIR] [--clip PLACE]
+       xcube-serve import [--checkpoint-dir DIR] [--clip PLACE] [--force]
        xcube-serve --help | --version
 
 Serves text to 3-D voxels on http://localhost:8000: a page at /, the API's documentation at /docs.

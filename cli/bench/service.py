@@ -102,7 +102,7 @@ def serving() -> Iterator[str]:
 def _wait_until_it_answers(url: str, process: subprocess.Popen[bytes]) -> None:
     while process.poll() is None:
         with contextlib.suppress(httpx.TransportError):
-            httpx.get(f"{url}/health", timeout=10)
+            httpx.get(f"{url}/health", timeout=10, trust_env=False)  # no proxy: it is on this machine
             return
         time.sleep(0.2)
 
@@ -113,7 +113,7 @@ def _request(steps: int) -> dict[str, Any]:
 
 def _generate(url: str, steps: int) -> float:
     start = time.perf_counter()
-    httpx.post(f"{url}/generate", json=_request(steps), timeout=PATIENCE).raise_for_status()
+    httpx.post(f"{url}/generate", json=_request(steps), timeout=PATIENCE, trust_env=False).raise_for_status()
     return time.perf_counter() - start
 
 
@@ -132,7 +132,7 @@ def _long(url: str) -> Iterator[None]:
     def client() -> None:
         accept = {"Accept": "text/event-stream"}
         with httpx.stream(
-            "POST", f"{url}/generate", json=_request(LONG_STEPS), headers=accept, timeout=PATIENCE
+            "POST", f"{url}/generate", json=_request(LONG_STEPS), headers=accept, timeout=PATIENCE, trust_env=False
         ) as answer:
             answer.raise_for_status()
             for line in answer.iter_lines():
@@ -155,7 +155,7 @@ def _long(url: str) -> Iterator[None]:
 
 def _calls(url: str) -> list[float]:
     seconds = []
-    with httpx.Client(timeout=PATIENCE) as client:
+    with httpx.Client(timeout=PATIENCE, trust_env=False) as client:
         for _ in range(CALLS):
             start = time.perf_counter()
             client.get(url).raise_for_status()

@@ -15,6 +15,7 @@ from rich.console import Console
 
 import formats
 from api.environment import variable
+from cli.connection import ServiceError
 from cli.generate.drawing import drawing
 from cli.generate.options import Options, parse
 from cli.generate.progress import Bar
@@ -29,7 +30,7 @@ def run(options: Options, console: Console) -> None:
     """Makes the shapes, prints a line for each, and shows progress, notes and drawings on `console`.
 
     Raises:
-        GenerateError: A shape could not be made. If only its seed was to blame, the other shapes are made first.
+        ServiceError: A shape could not be made. If only its seed was to blame, the other shapes are made first.
         OSError: A file could not be written.
     """
     pictures: dict[int, NDArray[np.uint8]] = {}
@@ -79,14 +80,13 @@ def show(
     options: Options, shape: Shape, path: Path | None, seconds: float, console: Console
 ) -> NDArray[np.uint8] | None:
     """Prints a line about a shape and draws it if asked to; returns its picture if one is to be saved."""
-    stages = shape.stages()
-    xyz, normal = next(iter(stages.values()))
+    xyz, normal = next(iter(shape.stages.values()))
     # Who asked for a picture alone, and looks at no terminal, needs no drawing.
     if options.drawn and (console.is_terminal or options.picture is None):
         console.print(drawing(formats.voxel_indices(xyz), normal, console), highlight=False)
     for warning in shape.warnings:
         console.print(f"Note: {warning}", highlight=False, markup=False)
-    counts = ", ".join(f"{len(positions):,} {stage} points" for stage, (positions, _) in stages.items())
+    counts = ", ".join(f"{len(positions):,} {stage} points" for stage, (positions, _) in shape.stages.items())
     print(f"{path or options.prompt}: {counts}, seed {shape.seed}, {seconds:.1f} s", flush=True)
     if options.picture is None:
         return None
@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     options = parse(arguments)
     try:
         run(options, Console(stderr=True))
-    except GenerateError as failure:
+    except ServiceError as failure:
         sys.exit(str(failure))
     except OSError as error:
         sys.exit(f"The file could not be written: {error}.")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from cli.connection import address, seconds
 from formats import FORMATS, Format
 
 BY_NAME = {format_.name: format_ for format_ in FORMATS}
@@ -112,7 +113,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         guidance_scale=given.guidance_scale,
         seed=given.seed,
         fine=not given.no_fine,
-        url=given.url.rstrip("/"),
+        url=given.url,
         timeout=given.timeout,
     )
 
@@ -154,7 +155,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     shape = parser.add_argument_group("the shape")
     shape.add_argument("--steps", type=int, metavar="N", help="denoising steps, 1 to 1000 (the service's default: 100)")
-    shape.add_argument("--guidance-scale", type=float, metavar="S", help="1.0 to 20.0 (the service's default: 7.5)")
+    shape.add_argument(
+        "--guidance-scale",
+        type=float,
+        metavar="S",
+        help="how closely to follow the prompt, a factor from 1.0 to 20.0 (the service's default: 7.5)",
+    )
     shape.add_argument(
         "--seed",
         type=int,
@@ -162,9 +168,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     shape.add_argument("--no-fine", action="store_true", help="make only the coarse shape")
     service = parser.add_argument_group("the service")
-    service.add_argument("--url", default="http://127.0.0.1:8000", help="where the service is (default: %(default)s)")
     service.add_argument(
-        "--timeout", type=float, default=300.0, metavar="SECONDS", help="longest time for a shape (default: 300)"
+        "--url",
+        type=address,
+        default="http://127.0.0.1:8000",
+        help="address of the service (default: %(default)s); for one on this machine no proxy is used",
+    )
+    service.add_argument(
+        "--timeout",
+        type=seconds,
+        default=300.0,
+        metavar="SECONDS",
+        help="longest time for the start of the service, and for a shape (default: 300)",
     )
     return parser
 

@@ -12,7 +12,10 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-HEALTH_SECONDS = 5.0
+from cli.connection import ServiceError, client, health, stranger
+
+LONGEST_QUOTE = 200
+"""Characters of an answer that is not the service's."""
 EVENTS = "text/event-stream"
 OF_THE_SEED = ("empty_result", "too_many_voxels", "not_finite")
 """Codes of errors that may not occur with another seed."""
@@ -21,8 +24,8 @@ Points = tuple[NDArray[np.float32], NDArray[np.float32]]
 Report = Callable[[str, dict[str, Any]], None]
 
 
-class GenerateError(Exception):
-    """Something went wrong; the text is one sentence for the user.
+class GenerateError(ServiceError):
+    """No shape was made; the text is one sentence for the user.
 
     Attributes:
         code: The service's error code; None if the error does not come from the service.
@@ -39,22 +42,15 @@ class Shape:
 
     Attributes:
         body: The answer of POST /generate, as JSON.
+        stages: Positions and normals, float32 [N, 3] each, of the stages that have run, finest first.
         seed: The seed that was used.
         warnings: Notes on the result.
     """
 
     body: bytes
+    stages: dict[str, Points]
     seed: int
     warnings: tuple[str, ...]
-
-    def stages(self) -> dict[str, Points]:
-        """Positions and normals, float32 [N, 3] each, of the stages that have run, finest first."""
-        answer = json.loads(self.body)
-        return {
-            stage: (np.asarray(answer[f"{stage}_xyz"], np.float32), np.asarray(answer[f"{stage}_normal"], np.float32))
-            for stage in ("fine", "coarse")
-            if answer[f"{stage}_xyz"] is not None
-        }
 
 
 class Service:
@@ -66,36 +62,28 @@ class Service:
         key: Its API key, if it has one.
 
     Raises:
-        GenerateError: The key has a character that a header cannot carry.
+        ServiceError: The key has a character that a header cannot carry, or the environment names a wrong proxy.
     """
 
     def __init__(self, url: str, timeout: float, key: str | None) -> None:
         self._url, self._timeout = url, timeout
-        self._http = httpx.Client(timeout=timeout, headers=_authorization(key.strip()) if key else {})
+        self._http = client(url, timeout=timeout, headers=_authorization(key.strip()) if key else {})
 
     def wait_until_ready(self) -> None:
         """Waits until the service can generate; asks /health once a second while the models load.
 
         Raises:
-            GenerateError: No service answers, its models failed to load, or loading takes longer than the timeout.
+            ServiceError: No service answers, its models failed to load, or loading takes longer than the timeout.
         """
         end = time.monotonic() + self._timeout
         while True:
-            try:
-                health = self._http.get(f"{self._url}/health", timeout=HEALTH_SECONDS).json()
-                status = health["status"]
-            except httpx.TransportError:
-                raise GenerateError(
-                    f"No service answers at {self._url}: start scripts/serve or give another --url."
-                ) from None
-            except (ValueError, TypeError, KeyError, httpx.InvalidURL):
-                raise self._stranger() from None
-            if status == "ready":
+            found = health(self._http, self._url)
+            if found["status"] == "ready":
                 return
-            if status == "error":
-                raise GenerateError(f"The service has no models: {health.get('error')}")
+            if found["status"] == "error":
+                raise ServiceError(f"The service has no models: {found.get('error')}")
             if time.monotonic() > end:
-                raise GenerateError(
+                raise ServiceError(
                     f"The service at {self._url} was still loading after {self._timeout:g} s: try again later."
                 )
             time.sleep(1.0)
@@ -109,6 +97,7 @@ class Service:
 
         Raises:
             GenerateError: The service refused or failed, the connection broke, or the time is over.
+            ServiceError: What answers is not this service.
         """
         end = time.monotonic() + self._timeout
         while True:
@@ -124,7 +113,7 @@ class Service:
                         raise _refusal(answer)
             except httpx.TimeoutException:
                 raise self._late() from None
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 raise self._broken(type(error).__name__) from None
             report("full", {"seconds": pause})
             time.sleep(pause)
@@ -139,7 +128,7 @@ class Service:
             answer = self._http.post(f"{self._url}/generate", params={"format": format_}, json=request)
         except httpx.TimeoutException:
             raise self._late() from None
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise self._broken(type(error).__name__) from None
         if not answer.is_success:
             raise _refusal(answer)
@@ -150,11 +139,18 @@ class Service:
             answer.read()
             raise _refusal(answer)
         if not answer.headers.get("Content-Type", "").startswith(EVENTS):
-            raise self._stranger()
+            raise stranger(self._url, answer)
+        try:
+            return self._read(answer, report, end)
+        except (ValueError, TypeError, KeyError):
+            raise stranger(self._url, answer) from None
+
+    def _read(self, answer: httpx.Response, report: Report, end: float) -> Shape:
         warnings: tuple[str, ...] = ()
         for name, data in read_events(self._in_time(answer.iter_bytes(), end)):
             if name == "completed":
-                return Shape(data.replace(b"\n", b""), int(answer.headers["X-Seed"]), warnings)
+                body = data.replace(b"\n", b"")
+                return Shape(body, _stages(body), int(answer.headers["X-Seed"]), warnings)
             content = json.loads(data)
             if name == "failed":
                 raise GenerateError(content["error"], content["code"])
@@ -175,8 +171,18 @@ class Service:
     def _broken(self, why: str) -> GenerateError:
         return GenerateError(f"The connection to {self._url} broke ({why}): see the service's log.")
 
-    def _stranger(self) -> GenerateError:
-        return GenerateError(f"What answers at {self._url} is not this service: give the right --url.")
+
+def _stages(body: bytes) -> dict[str, Points]:
+    content = json.loads(body)
+
+    def points(name: str) -> NDArray[np.float32]:
+        return np.asarray(content[name], np.float32).reshape(-1, 3)
+
+    return {
+        stage: (points(f"{stage}_xyz"), points(f"{stage}_normal"))
+        for stage in ("fine", "coarse")
+        if stage == "coarse" or content["fine_xyz"] is not None
+    }
 
 
 def _pause(answer: httpx.Response) -> float:
@@ -191,7 +197,8 @@ def _refusal(answer: httpx.Response) -> GenerateError:
         body = answer.json()
         return GenerateError(str(body["error"]), str(body["code"]))
     except (ValueError, TypeError, KeyError):
-        return GenerateError(f"The service answered {answer.status_code}: {answer.text.strip() or 'nothing'}")
+        quote = " ".join(answer.text.split())[:LONGEST_QUOTE]
+        return GenerateError(f"The service answered {answer.status_code}: {quote or 'nothing'}")
 
 
 def read_events(chunks: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:

@@ -12,10 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from cli.connection import ServiceError, address
 from cli.load.memory import MEGABYTE, Memory, NoServiceError, processes
 from cli.load.probes import probing
 from cli.load.report import Report, report
-from cli.load.users import Load, Mix, NotReadyError, wait_until_ready
+from cli.load.users import Load, Mix, wait_until_ready
 
 MOST_GROWTH = 0.05
 SOAK_SECONDS = 600.0
@@ -36,7 +37,7 @@ def main(arguments: list[str]) -> int:
         if options.soak:
             processes(port)
         result = asyncio.run(_run(options, seconds, port if options.soak else None))
-    except (NoServiceError, NotReadyError) as error:
+    except (NoServiceError, ServiceError) as error:
         print(f"load: {error}", file=sys.stderr)
         return 2
     print("\n".join(result.lines()))
@@ -69,17 +70,33 @@ async def _run(options: argparse.Namespace, seconds: float, port: int | None) ->
 def options_of(arguments: list[str]) -> argparse.Namespace:
     """The options on the command line; exits with one sentence if they make no sense."""
     parser = argparse.ArgumentParser(prog="load", description="Puts load on a running service.")
-    parser.add_argument("--url", default="http://localhost:8000", help="the service (default: %(default)s)")
-    parser.add_argument("--users", type=int, default=16, help="users who wait for their answers (default: %(default)s)")
+    parser.add_argument(
+        "--url", type=address, default="http://localhost:8000", help="address of the service (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--users", type=int, default=16, help="number of users who wait for their answers (default: %(default)s)"
+    )
     parser.add_argument(
         "--rate",
         type=float,
+        metavar="REQUESTS",
         help="send this many requests per second, whatever the service does, instead of simulating users",
     )
-    parser.add_argument("--seconds", type=float, help="how long to send requests (default: 60; with --soak 600)")
+    parser.add_argument(
+        "--seconds", type=float, help="how long to send requests, in seconds (default: 60; with --soak 600)"
+    )
     parser.add_argument("--requests", type=int, help="stop after this many requests")
-    parser.add_argument("--steps", type=int, nargs=2, default=(4, 20), metavar=("MIN", "MAX"), help="denoising steps")
-    parser.add_argument("--fine", type=float, default=0.5, help="share of requests with the fine stage")
+    parser.add_argument(
+        "--steps",
+        type=int,
+        nargs=2,
+        default=(4, 20),
+        metavar=("MIN", "MAX"),
+        help="denoising steps of a request, at least and at most (default: 4 20)",
+    )
+    parser.add_argument(
+        "--fine", type=float, default=0.5, help="share of requests with the fine stage, 0 to 1 (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the mix of requests")
     parser.add_argument(
         "--soak", action="store_true", help="also watch the memory of the service, which has to run on this machine"

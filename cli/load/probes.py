@@ -10,6 +10,8 @@ from multiprocessing.connection import Connection
 
 import httpx
 
+from cli.connection import client
+
 PATHS = ("/livez", "/health")
 PERIOD = 0.1
 LATE = 30.0
@@ -43,12 +45,12 @@ def probing(url: str) -> Iterator[Callable[[], Times]]:
 
 def _probe(url: str, ended: Connection) -> None:
     times: Times = {path: [] for path in PATHS}
-    with httpx.Client(base_url=url, timeout=LATE) as client:
+    with client(url, base_url=url, timeout=LATE) as http:
         while not ended.poll(PERIOD):
             for path, seconds in times.items():
                 start = time.monotonic()
                 try:
-                    client.get(path).raise_for_status()
+                    http.get(path).raise_for_status()
                     seconds.append(time.monotonic() - start)
                 except httpx.HTTPError:
                     seconds.append(LATE)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import httpx
 import orjson
 
+from cli.connection import ServiceError, client, health, is_here
+
 PROMPTS = ("a tall chair", "a round table", "a small house with a roof", "a tree", "a cup", "an aeroplane", "a torus")
 GUIDANCE_SCALES = (1.0, 3.0, 7.5, 12.0)
 LONGEST_ANSWER = 320.0
@@ -59,27 +61,23 @@ class Answer:
     user: int | None = None
 
 
-class NotReadyError(Exception):
-    """The service does not become ready."""
-
-
 def wait_until_ready(url: str, seconds: float = 300.0) -> None:
     """Waits for a service.
 
     Raises:
-        NotReadyError: It does not answer, its models failed to load, or loading takes too long.
+        ServiceError: It does not answer, its models failed to load, or loading takes too long.
     """
     end = time.monotonic() + seconds
-    while True:
-        try:
-            health = httpx.get(f"{url}/health", timeout=10).json()
-        except httpx.TransportError as error:
-            raise NotReadyError(f"{url} does not answer ({error}): start the service with scripts/serve.") from None
-        if health["status"] == "ready":
-            return
-        if health["status"] == "error" or time.monotonic() > end:
-            raise NotReadyError(f"The service at {url} is not ready: {health['error'] or 'its models are loading'}")
-        time.sleep(0.5)
+    with client(url) as http:
+        while True:
+            found = health(http, url)
+            if found["status"] == "ready":
+                return
+            if found["status"] == "error" or time.monotonic() > end:
+                raise ServiceError(
+                    f"The service at {url} is not ready: {found.get('error') or 'its models are loading'}"
+                )
+            time.sleep(0.5)
 
 
 class Load:
@@ -97,21 +95,21 @@ class Load:
 
     async def closed(self, users: int) -> None:
         """Each user sends the next request after the last answer, or when the service told it to try again."""
-        async with self._client() as client:
-            await asyncio.gather(*(self._user(client, user) for user in range(users)))
+        async with self._client() as http:
+            await asyncio.gather(*(self._user(http, user) for user in range(users)))
 
     async def open(self, rate: float) -> None:
         """Sends `rate` requests per second, whatever the service does."""
         start, sent = time.monotonic(), 0
-        async with self._client() as client, asyncio.TaskGroup() as running:
+        async with self._client() as http, asyncio.TaskGroup() as running:
             while self._take():
-                running.create_task(self._send(client, next(self._requests)))
+                running.create_task(self._send(http, next(self._requests)))
                 sent += 1
                 await asyncio.sleep(max(0.0, start + sent / rate - time.monotonic()))
 
-    async def _user(self, client: httpx.AsyncClient, user: int) -> None:
+    async def _user(self, http: httpx.AsyncClient, user: int) -> None:
         while self._take():
-            pause = await self._send(client, next(self._requests), user)
+            pause = await self._send(http, next(self._requests), user)
             await asyncio.sleep(pause)
 
     def _take(self) -> bool:
@@ -121,22 +119,24 @@ class Load:
                 return False
         return time.monotonic() < self._end
 
-    async def _send(self, client: httpx.AsyncClient, request: dict[str, object], user: int | None = None) -> float:
+    async def _send(self, http: httpx.AsyncClient, request: dict[str, object], user: int | None = None) -> float:
         start, size, pause = time.monotonic(), 0, 0.0
         try:
-            answer = await client.post("/generate", json=request)
+            answer = await http.post("/generate", json=request)
             outcome, size = str(answer.status_code), len(answer.content)
             if answer.status_code == 200 and not _is_shape(answer.content, fine=bool(request["use_fine"])):
                 outcome = BAD_BODY
             pause = min(float(answer.headers.get("Retry-After", 0)), LONGEST_PAUSE)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             outcome = type(error).__name__
         self.answers.append(Answer(outcome, time.monotonic() - start, bool(request["use_fine"]), size, user))
         return pause
 
     def _client(self) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-        return httpx.AsyncClient(base_url=self._url, timeout=LONGEST_ANSWER, limits=limits)
+        return httpx.AsyncClient(
+            base_url=self._url, timeout=LONGEST_ANSWER, limits=limits, trust_env=not is_here(self._url)
+        )
 
 
 def _is_shape(body: bytes, *, fine: bool) -> bool:

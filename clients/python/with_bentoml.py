@@ -9,13 +9,27 @@ import httpx
 from bentoml.exceptions import BentoMLException
 
 URL = os.environ.get("XCUBE_URL", "http://localhost:8000")
+# Proxies that the environment names are for other machines than this one.
+others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+os.environ["no_proxy"] = f"localhost,127.0.0.1,::1,{others}"
 
-with bentoml.SyncHTTPClient(URL, timeout=300) as client:
-    print("The service is", client.health()["status"])
-    try:
-        shape = client.generate(prompt="a round table", seed=7)
-    except httpx.TimeoutException:
-        sys.exit("The service took too long: ask for fewer steps.")
-    except BentoMLException as error:
-        sys.exit(json.loads(str(error))["error"])
-print(shape["coarse_xyz"].shape, "coarse points as", shape["coarse_xyz"].dtype)
+
+def main() -> None:
+    # BentoML's client would wait for minutes for a service that is not there.
+    print("The service is", httpx.get(f"{URL}/health", timeout=5).json()["status"])
+    with bentoml.SyncHTTPClient(URL, timeout=300) as client:
+        try:
+            shape = client.generate(prompt="a round table", seed=7)
+        except BentoMLException as error:
+            sys.exit(json.loads(str(error))["error"])
+    print(shape["coarse_xyz"].shape, "coarse points as", shape["coarse_xyz"].dtype)
+
+
+try:
+    main()
+except httpx.TimeoutException:
+    sys.exit(f"The service at {URL} took too long: try again later or ask for fewer steps.")
+except (ValueError, KeyError, TypeError, httpx.UnsupportedProtocol):
+    sys.exit(f"{URL} is not the service: set XCUBE_URL to its address, such as http://localhost:8000.")
+except httpx.TransportError:
+    sys.exit(f"No service answers at {URL}: start it or set XCUBE_URL to its address.")

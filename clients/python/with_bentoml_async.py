@@ -1,14 +1,23 @@
 """Two shapes at a time with BentoML's asynchronous client, and the progress of a third one."""
 
 import asyncio
+import json
 import os
+import sys
 
 import bentoml
+import httpx
+from bentoml.exceptions import BentoMLException
 
 URL = os.environ.get("XCUBE_URL", "http://localhost:8000")
+# Proxies that the environment names are for other machines than this one.
+others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+os.environ["no_proxy"] = f"localhost,127.0.0.1,::1,{others}"
 
 
 async def main() -> None:
+    # BentoML's client would wait for minutes for a service that is not there.
+    print("The service is", httpx.get(f"{URL}/health", timeout=5).json()["status"])
     async with bentoml.AsyncHTTPClient(URL, timeout=300) as client:
         async with asyncio.timeout(300):  # for both together; `timeout` above is for each
             shapes = await asyncio.gather(
@@ -27,4 +36,14 @@ async def main() -> None:
                     print(data.removeprefix("data: "))
 
 
-asyncio.run(main())
+try:
+    try:
+        asyncio.run(main())
+    except BentoMLException as error:
+        sys.exit(json.loads(str(error))["error"])
+except (TimeoutError, httpx.TimeoutException):
+    sys.exit(f"The service at {URL} took too long: try again later or ask for fewer steps.")
+except (ValueError, KeyError, TypeError, httpx.UnsupportedProtocol):
+    sys.exit(f"{URL} is not the service: set XCUBE_URL to its address, such as http://localhost:8000.")
+except httpx.TransportError:
+    sys.exit(f"No service answers at {URL}: start it or set XCUBE_URL to its address.")

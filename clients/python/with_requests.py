@@ -9,19 +9,34 @@ import requests
 
 URL = os.environ.get("XCUBE_URL", "http://localhost:8000")
 SECONDS = 300
+# Proxies that the environment names are for other machines than this one.
+others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+os.environ["no_proxy"] = f"localhost,127.0.0.1,::1,{others}"
 
-request = {"prompt": "a round table", "seed": 7}
-with requests.Session() as session:
-    while session.get(f"{URL}/health", timeout=5).json()["status"] == "loading":
-        time.sleep(1)
 
-    answer = session.post(f"{URL}/generate", json=request, timeout=SECONDS)
-    if not answer.ok:
-        sys.exit(answer.json()["error"])
-    shape = answer.json()
-    print(len(shape["coarse_xyz"]), "coarse points, seed", answer.headers["X-Seed"])
+def main() -> None:
+    request = {"prompt": "a round table", "seed": 7}
+    with requests.Session() as session:
+        while session.get(f"{URL}/health", timeout=5).json()["status"] == "loading":
+            time.sleep(1)
 
-    # The service still has the shape that it made a moment ago, so this takes no second generation.
-    file = session.post(f"{URL}/generate", params={"format": "glb"}, json=request, timeout=SECONDS)
-    file.raise_for_status()
-    Path("table.glb").write_bytes(file.content)
+        answer = session.post(f"{URL}/generate", json=request, timeout=SECONDS)
+        if not answer.ok:
+            sys.exit(answer.json()["error"])
+        shape = answer.json()
+        print(len(shape["coarse_xyz"]), "coarse points, seed", answer.headers["X-Seed"])
+
+        # The service still has the shape that it made a moment ago, so this takes no second generation.
+        file = session.post(f"{URL}/generate", params={"format": "glb"}, json=request, timeout=SECONDS)
+        file.raise_for_status()
+        Path("table.glb").write_bytes(file.content)
+
+
+try:
+    main()
+except requests.Timeout:
+    sys.exit(f"The service at {URL} took too long: try again later or ask for fewer steps.")
+except (ValueError, KeyError, TypeError):
+    sys.exit(f"{URL} is not the service: set XCUBE_URL to its address, such as http://localhost:8000.")
+except requests.RequestException:
+    sys.exit(f"No service answers at {URL}: start it or set XCUBE_URL to its address.")

@@ -52,7 +52,13 @@ impl Client {
 
     /// A client that keeps other times.
     pub fn with_settings(url: &str, settings: Settings) -> Result<Self, Error> {
-        let http = reqwest::Client::builder().build()?;
+        let address = match reqwest::Url::parse(url) {
+            Ok(address) if matches!(address.scheme(), "http" | "https") => address,
+            _ => return Err(Error::Address(url.to_owned())),
+        };
+        let builder = reqwest::Client::builder();
+        // Proxies that the environment names are for other machines than this one.
+        let http = if is_here(&address) { builder.no_proxy() } else { builder }.build()?;
         Ok(Self { http, url: url.trim_end_matches('/').to_owned(), key: None, settings })
     }
 
@@ -116,7 +122,14 @@ impl Client {
     }
 }
 
-/// The error that an answer other than a success stands for; its text is the service's sentence, or else the whole body.
+/// Whether an address is one of this machine's own.
+fn is_here(address: &reqwest::Url) -> bool {
+    let host = address.host_str().unwrap_or_default();
+    let ip = host.trim_matches(|bracket| bracket == '[' || bracket == ']').parse::<std::net::IpAddr>();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
+}
+
+/// The error that an answer other than a success stands for; its text is the service's sentence, or else that it is not the service's.
 async fn error_of(answer: Response) -> Error {
     let status = answer.status();
     let body = match answer.text().await {
@@ -125,7 +138,7 @@ async fn error_of(answer: Response) -> Error {
     };
     let (text, code) = match serde_json::from_str::<Problem>(&body) {
         Ok(problem) => (problem.error, problem.code),
-        Err(_) => (body, None),
+        Err(_) => ("the answer does not come from the service: check the address".to_owned(), None),
     };
     match status {
         StatusCode::SERVICE_UNAVAILABLE if text.contains(STILL_LOADING) => Error::StillLoading(text),

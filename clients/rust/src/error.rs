@@ -5,6 +5,8 @@ use std::fmt;
 /// Why there is no answer. The texts of the service say what is wrong and what to do.
 #[derive(Debug)]
 pub enum Error {
+    /// What was given is no address such as `http://localhost:8000`.
+    Address(String),
     /// Nothing answers at the address, or the connection broke.
     Unreachable(reqwest::Error),
     /// The answer took too long. The service stops the work when the connection is closed.
@@ -24,11 +26,12 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Error::Address(url) => write!(out, "{url} is no address: write it like http://localhost:8000"),
             Error::Unreachable(error) => write!(out, "the service does not answer: {error}"),
             Error::TimedOut(_) => write!(out, "the service took too long"),
             Error::StillLoading(text) | Error::Unavailable(text) => write!(out, "{text}"),
             Error::Refused { status, text, .. } | Error::Failed { status, text } => write!(out, "{text} ({status})"),
-            Error::Unreadable(why) => write!(out, "the answer cannot be read: {why}"),
+            Error::Unreadable(why) => write!(out, "the answer is not the service's, or is of another version ({why})"),
         }
     }
 }

@@ -199,3 +199,18 @@ async fn nobody_at_the_address_is_unreachable() {
     assert!(matches!(client.health().await, Err(Error::Unreachable(_))));
     assert!(matches!(client.generate(&chair()).await, Err(Error::Unreachable(_))));
 }
+
+#[tokio::test]
+async fn what_is_not_the_service_is_told_on_one_line() {
+    let server = Replay::of(&[Step::Page]);
+    let told = client(&server).health().await.unwrap_err().to_string();
+    assert_eq!(told, "the answer does not come from the service: check the address (404)");
+}
+
+#[test]
+fn what_is_no_address_is_told_with_the_right_form() {
+    for wrong in ["localhost:8000", "127.0.0.1:8000", "ftp://localhost", ""] {
+        let told = Client::new(wrong).unwrap_err().to_string();
+        assert_eq!(told, format!("{wrong} is no address: write it like http://localhost:8000"));
+    }
+}

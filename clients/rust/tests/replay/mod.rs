@@ -10,9 +10,13 @@ use std::thread;
 pub enum Step {
     /// The answer in tests/answers/NAME.http.
     Answer(&'static str),
+    /// A page, as something else than the service sends it.
+    Page,
     /// No answer at all; the connection stays open.
     Silence,
 }
+
+const PAGE: &[u8] = b"HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n<html>\n<p>Not the service.</p>\n</html>";
 
 pub struct Replay {
     pub url: String,
@@ -32,6 +36,7 @@ impl Replay {
                 asked.lock().unwrap().push(read_request(&mut stream));
                 match step {
                     Step::Answer(name) => stream.write_all(&recorded(name)).unwrap(),
+                    Step::Page => stream.write_all(PAGE).unwrap(),
                     Step::Silence => open.push(stream),
                 }
             }
