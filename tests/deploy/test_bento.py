@@ -214,9 +214,11 @@ def test_the_health_check_sends_the_key() -> None:
         url = f"http://127.0.0.1:{server.server_port}"
         assert healthy(url, XCUBE_API_KEY="a key")
         assert healthy(url, XCUBE_API_KEY="a key\n"), "as a secret that is read from a file ends"
+        proxies = {"http_proxy": "http://127.0.0.1:9", "ALL_PROXY": "http://127.0.0.1:9"}
+        assert healthy(url, XCUBE_API_KEY="a key", **proxies), "no proxy reaches the container's own port"
         assert not healthy(url)
         server.shutdown()
-    assert keys == ["a key", "a key", ""]
+    assert keys == ["a key", "a key", "a key", ""]
 
 
 def test_the_gpu_tiers_command_serves_the_sampler_alone(bento: Built, tmp_path: Path) -> None:

@@ -25,7 +25,12 @@ KUBERNETES = "1.33.0"
 UID = 1034
 CUSTOM = {"ScaledObject": "scaledobject.json", "ServiceMonitor": "servicemonitor.json"}
 # Not in the manifests on purpose: whoever deploys makes them (docs/deploy.md).
-MADE_BY_HAND = {("PersistentVolumeClaim", "xcube-models"), ("Secret", "xcube-sampler"), ("Secret", "xcube-api-key")}
+MADE_BY_HAND = {
+    ("PersistentVolumeClaim", "xcube-models"),
+    ("Secret", "xcube-sampler"),
+    ("Secret", "xcube-api-key"),
+    ("ConfigMap", "xcube-settings"),
+}
 
 
 @pytest.fixture(scope="module", params=OVERLAYS)
@@ -136,6 +141,9 @@ def test_what_is_referred_to_exists(overlay: list[Resource]) -> None:
             if "persistentVolumeClaim" in volume:
                 assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in names
         for container in pod["spec"]["containers"]:
+            for source in container["envFrom"]:
+                assert ("ConfigMap", source["configMapRef"]["name"]) in names
+                assert source["configMapRef"]["optional"] is True
             for variable in container["env"]:
                 if "valueFrom" in variable:
                     assert ("Secret", variable["valueFrom"]["secretKeyRef"]["name"]) in names

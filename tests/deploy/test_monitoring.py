@@ -13,6 +13,7 @@ import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
+from api.environment import name_of
 from api.settings import Settings
 from api.telemetry import metrics
 
@@ -131,13 +132,35 @@ def test_composes_service_is_hardened_and_drains(compose: dict[str, Any]) -> Non
         assert service["security_opt"] == ["no-new-privileges:true"]
     service = compose["services"]["xcube"]
     assert service["read_only"] is True
-    assert (
-        int(service["stop_grace_period"].removesuffix("s")) >= int(service["environment"]["XCUBE_DRAIN_SECONDS"]) + 30
-    )
-    names = {name.removeprefix("XCUBE_").lower() for name in service["environment"]}
-    assert names <= set(Settings.model_fields)
+    drain = default_of(service["environment"]["XCUBE_DRAIN_SECONDS"])
+    assert int(default_of(service["stop_grace_period"]).removesuffix("s")) >= int(drain) + 30
+    assert default_of(service["command"][-1]) == drain
     (device,) = service["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+
+
+def default_of(value: str) -> str:
+    """What compose takes where a variable is not set."""
+    match = re.fullmatch(r"\$\{\w+:-(.+)\}", value)
+    assert match is not None, value
+    return match[1]
+
+
+def test_compose_passes_on_every_setting_of_the_service(compose: dict[str, Any]) -> None:
+    environment = compose["services"]["xcube"]["environment"]
+    assert set(environment) == {name_of(field) for field in set(Settings.model_fields) - {"host", "port"}}
+    for name, value in environment.items():  # without a value, the one of the caller
+        assert value is None or value.startswith(f"${{{name}:"), name
+
+
+def test_compose_opens_no_port_without_a_key(compose: dict[str, Any]) -> None:
+    assert compose["services"]["xcube"]["environment"]["XCUBE_API_KEY"].startswith("${XCUBE_API_KEY:?")
+
+
+def test_every_container_of_compose_has_limits(compose: dict[str, Any]) -> None:
+    for name, service in compose["services"].items():
+        assert service["mem_limit"], name
+        assert service["pids_limit"] > 0, name
 
 
 def test_only_the_service_is_open_to_others(compose: dict[str, Any]) -> None:
@@ -161,5 +184,5 @@ def test_prometheus_and_grafana_find_each_other(compose: dict[str, Any]) -> None
 def test_the_cpu_file_changes_the_service_alone() -> None:
     cpu = yaml.load((COMPOSE / "cpu.yaml").read_text(), ComposeLoader)["services"]
     assert set(cpu) == {"xcube"}
-    assert cpu["xcube"]["environment"] == {"XCUBE_DEVICE": "cpu"}
+    assert {name: default_of(value) for name, value in cpu["xcube"]["environment"].items()} == {"XCUBE_DEVICE": "cpu"}
     assert cpu["xcube"]["deploy"] == "reset"
