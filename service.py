@@ -31,7 +31,7 @@ from api.sampler import order_gate, token_gate
 from api.sampler.model_threads import ModelThreads
 from api.schemas import BatchRequest, GenerateRequest, Health
 from api.settings import load_settings
-from api.telemetry import metrics, metrics_page
+from api.telemetry import metrics, metrics_page, own_figures
 
 settings = load_settings()
 lifecycle.begin(settings)
@@ -64,6 +64,7 @@ class Sampler:
 
     def __init__(self) -> None:
         metrics.start_sampler()
+        own_figures.follow("sampler")
         self.threads = ModelThreads(settings, (bentoml.server_context.worker_index or 1) - 1)
         end_when_idle(lambda: self.threads.idle_seconds, settings.drain_seconds)
 
@@ -111,6 +112,7 @@ class XCube:
 
     def __init__(self) -> None:
         metrics.start_http()
+        own_figures.follow("http")
         discovery.prepare(self.sampler, settings)
         client = SamplerClient(self.sampler, settings.gpus)
         self.monitor = Monitor(client, StartUp())

@@ -77,6 +77,11 @@ class Records:
         with self._open() as database:
             return _one(database, "SELECT * FROM jobs WHERE id = ?", id_)
 
+    def waiting(self) -> int:
+        """How many jobs are pending."""
+        with closing(self._connect()) as database:
+            return int(database.execute("SELECT count(*) FROM jobs WHERE state = 'pending'").fetchone()[0])
+
     def position(self, record: Record) -> int:
         """Place of a pending job in the queue; 1 is the next."""
         with self._open() as database:

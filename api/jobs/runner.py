@@ -16,6 +16,7 @@ from api.jobs.files import Files
 from api.jobs.records import Record, Records
 from api.messages import Order
 from api.schemas import GenerateRequest
+from api.telemetry import metrics
 from models.errors import StateError, XCubeError
 from models.shape import Shape
 
@@ -64,6 +65,7 @@ class Runner:
                     await asyncio.to_thread(self._reap)
                     reaped = loop.time()
                 await self._take()
+                metrics.jobs_waiting(await asyncio.to_thread(self._records.waiting))
             except Exception:
                 log.exception("looking for jobs failed")
             self._news.clear()

@@ -20,6 +20,7 @@ from models.version import service_version
 STAGES = ("coarse", "fine")
 PARTS = ("text", "coarse_diffusion", "coarse_decode", "fine_diffusion", "fine_decode", "serialize")
 MODELS = ("text", "coarse", "fine")
+PROCESSES = ("http", "sampler")
 REFUSED_STATUSES = frozenset({400, 401, 404, 405, 406, 408, 409, 413, 415, 429, 503})
 """Statuses of requests that are turned away; 422, 499, 500 and 504 end work that was begun."""
 
@@ -45,6 +46,16 @@ _failed = Counter("xcube_requests_failed_total", "Requests that failed after wor
 _cancelled = Counter("xcube_requests_cancelled_total", "Requests whose client left before the end of the answer")
 _connections = Gauge("xcube_connections", "Connections over the network", multiprocess_mode="livesum")
 _refused = Counter("xcube_connections_refused_total", "Connections that found no place")
+_jobs = Gauge("xcube_jobs_waiting", "Jobs that wait for their turn", multiprocess_mode="livemostrecent")
+_restarts = Counter("xcube_process_restarts_total", "Processes that took the place of one that ended", ["process"])
+_process = {
+    kind: Gauge(f"xcube_process_{kind}", text, ["process", "worker"], multiprocess_mode="livemostrecent")
+    for kind, text in (
+        ("resident_memory_bytes", "Memory of a process that is not swapped out"),
+        ("open_descriptors", "Open files and connections of a process"),
+        ("max_descriptors", "How many a process may open"),
+    )
+}
 _oom = Counter("xcube_gpu_oom_total", "How often the GPU ran out of memory")
 _points = Histogram("xcube_output_points", "Points of a shape", ["stage"], buckets=_POINTS)
 _memory = {
@@ -83,6 +94,7 @@ def start_http() -> None:
     _ready.set(0)
     _cancelled.inc(0)
     connections(0)
+    jobs_waiting(0)
     _refused.inc(0)
     queue(0, 0)
     for part in PARTS:
@@ -111,6 +123,28 @@ def connection_refused(answered: bool) -> None:
     _refused.inc()
     if answered:
         problem("too_many_connections")
+
+
+def jobs_waiting(count: int) -> None:
+    """How many jobs wait, in all processes that share the folder of jobs."""
+    _jobs.set(count)
+
+
+def process_started(kind: str, *, again: bool) -> None:
+    """A process of one of PROCESSES has started, again if it takes the place of one that ended."""
+    _restarts.labels(kind).inc(int(again))
+
+
+def process(kind: str, resident: int, descriptors: int, most_descriptors: float) -> None:
+    """What this process takes: bytes of memory, and descriptors of those that it may have."""
+    figures = {"resident_memory_bytes": resident, "open_descriptors": descriptors, "max_descriptors": most_descriptors}
+    for name, value in figures.items():
+        _process[name].labels(kind, worker()).set(value)
+
+
+def worker() -> str:
+    """This process's number among those of its kind, from 0."""
+    return str((server_context.worker_index or 1) - 1)
 
 
 def queued(seconds: float) -> None:
@@ -182,9 +216,8 @@ def loading(model: str) -> Iterator[None]:
 
 def gpu_memory(allocated: int, reserved: int, total: int) -> None:
     """Bytes of the GPU of this Sampler process; zeros without a GPU."""
-    worker = str((server_context.worker_index or 1) - 1)
     for kind, value in (("allocated", allocated), ("reserved", reserved), ("total", total)):
-        _memory[kind].labels(worker).set(value)
+        _memory[kind].labels(worker()).set(value)
 
 
 def build(torch: str, cuda: str | None, backend: str) -> None:

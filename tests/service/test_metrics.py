@@ -167,6 +167,30 @@ def test_what_a_killed_process_was_running_is_forgotten(server: Server) -> None:
     assert running(server) == 0
 
 
+def test_each_process_tells_its_memory_its_descriptors_and_their_limit(server: Server) -> None:
+    figures = read(server)
+    for kind, worker in (("http", "0"), ("http", "1"), ("sampler", "0")):
+        labels = frozenset({"process": kind, "worker": worker}.items())
+        assert 10e6 < figures["xcube_process_resident_memory_bytes", labels] < 10e9
+        assert 5 < figures["xcube_process_open_descriptors", labels] < figures["xcube_process_max_descriptors", labels]
+
+
+def test_a_sampler_that_died_is_counted_when_it_is_started_again(server: Server) -> None:
+    before = value(server, "xcube_process_restarts_total", process="sampler")
+    (sampler,) = server.samplers()
+    sampler.kill()
+    wait_for(lambda: value(server, "xcube_process_restarts_total", process="sampler") == before + 1)
+    server.wait_until("ready")
+
+
+def test_jobs_that_wait_are_counted_whoever_is_asked(server: Server) -> None:
+    ids = [server.post("/jobs", json={"prompt": "a chair", **LONG}).json()["id"] for _ in range(4)]
+    wait_for(lambda: value(server, "xcube_jobs_waiting") == 2)  # two run, one in each process
+    for id_ in ids:
+        server.delete(f"/jobs/{id_}")
+    wait_for(lambda: value(server, "xcube_jobs_waiting") == 0)
+
+
 def test_another_service_of_the_same_user_leaves_the_figures_alone(
     server: Server, start_server: StartServer, tiny_models: Path
 ) -> None:
