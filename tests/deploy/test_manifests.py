@@ -23,7 +23,11 @@ DEPLOY = ROOT / "deploy"
 OVERLAYS = sorted(path.name for path in (DEPLOY / "overlays").iterdir())
 KUBERNETES = "1.33.0"
 UID = 1034
-CUSTOM = {"ScaledObject": "scaledobject.json", "ServiceMonitor": "servicemonitor.json"}
+CUSTOM = {
+    "ScaledObject": "scaledobject.json",
+    "ServiceMonitor": "servicemonitor.json",
+    "PrometheusRule": "prometheusrule.json",
+}
 # Not in the manifests on purpose: whoever deploys makes them (docs/deploy.md).
 MADE_BY_HAND = {
     ("PersistentVolumeClaim", "xcube-models"),

@@ -12,9 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
-import promql_parser
 import pytest
-import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
@@ -43,16 +41,6 @@ def test_every_path_of_the_table_of_probes_answers(server: Server) -> None:
     for path in paths:
         assert server.get(path).status_code == 200, path
     assert server.get("/v2/models/fine").json()["versions"][0].startswith("xcube-fine:")
-
-
-def test_alerts_are_queries_on_metrics_that_exist() -> None:
-    (rules,) = [block for block in blocks("yaml") if "groups:" in block]
-    for rule in yaml.safe_load(rules)["groups"][0]["rules"]:
-        promql_parser.parse(rule["expr"])
-        used = {re.sub("_(total|bucket)$", "", name) for name in re.findall(r"xcube_\w+", rule["expr"])}
-        assert used
-        assert used <= set(NAMES)
-        assert rule["annotations"]["summary"]
 
 
 def test_commands_of_scripts_load_are_understood() -> None:
