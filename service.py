@@ -33,6 +33,7 @@ from api.schemas import BatchRequest, GenerateRequest, Health
 from api.settings import load_settings
 from api.telemetry import metrics, metrics_page, own_figures
 
+lifecycle.fix_paths()
 settings = load_settings()
 lifecycle.begin(settings)
 pages = Pages()

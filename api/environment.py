@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
 from difflib import get_close_matches
+from pathlib import Path
+
+from models.home import VARIABLE as BENTOML_HOME
 
 PREFIX = "XCUBE_"
 _OTHERS = frozenset({"XCUBE_URL", "XCUBE_IMAGE"})
@@ -36,6 +39,25 @@ def values(environ: Mapping[str, str], fields: Collection[str]) -> dict[str, str
 def name_of(field: str) -> str:
     """The variable of a field: ``XCUBE_PORT`` for ``port``."""
     return PREFIX + field.upper()
+
+
+def fix_paths(environ: MutableMapping[str, str], fields: Iterable[str], folder: Path) -> None:
+    """Makes relative paths absolute, so that they mean the same in processes that run in another folder.
+
+    Those that begin with the home folder are resolved where they are used. So are variables in BENTOML_HOME, by
+    BentoML. A variable without a value is removed.
+
+    Args:
+        environ: Variables of this process.
+        fields: Fields of the settings that hold paths.
+        folder: What they are relative to.
+    """
+    for name in (*map(name_of, fields), BENTOML_HOME):
+        path = variable(environ, name)
+        if not path:
+            environ.pop(name, None)
+        elif not path.startswith(("~", "$") if name == BENTOML_HOME else "~"):
+            environ[name] = str(folder / path)
 
 
 def doubts(environ: Mapping[str, str], fields: Collection[str]) -> Iterator[str]:

@@ -16,15 +16,24 @@ import bentoml
 from api import environment
 from api.process import connections, descriptors, supervisor, temporary
 from api.process.places import Places
-from api.settings import Settings
+from api.settings import PATHS, Settings
 from api.telemetry import logs, metrics, metrics_page
-from api.telemetry.bentoml_internals import path_of
+from api.telemetry.bentoml_internals import path_of, start_folder
 
 log = logging.getLogger("xcube.lifecycle")
 NOTICE_SECONDS = 3.0
 """Time for a process to notice that the service is ending."""
 LAST_SECONDS = 10.0
 """Time for what runs to end, once the Samplers cannot be reached."""
+
+
+def fix_paths() -> None:
+    """Makes the settings' relative paths absolute. Call it before they are read.
+
+    They count from the folder of the start, but `bentoml serve` imports the service in the project's folder, where all
+    processes but the supervisor run.
+    """
+    environment.fix_paths(os.environ, PATHS, start_folder())
 
 
 def begin(settings: Settings) -> None:

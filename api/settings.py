@@ -193,6 +193,7 @@ class _Variables(EnvSettingsSource):
         return dict(environment.values(os.environ, self.settings_cls.model_fields))
 
 
+PATHS = tuple(name for name, field in Settings.model_fields.items() if field.annotation in (Path, Path | None))
 SECRETS = frozenset(name for name, field in Settings.model_fields.items() if field.annotation == SecretStr | None)
 
 

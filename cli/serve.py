@@ -8,15 +8,13 @@ import socket
 import sys
 from pathlib import Path
 
-from api.environment import PREFIX, variable
+from api.environment import PREFIX, fix_paths
 from api.process import temporary
-from api.settings import load_settings
+from api.settings import PATHS, load_settings
 from models.errors import ConfigError
-from models.home import VARIABLE as BENTOML_HOME
 from models.home import check_home
 
 ROOT = Path(__file__).parents[1]
-FOLDERS_AND_FILES = (f"{PREFIX}CHECKPOINT_DIR", f"{PREFIX}CONFIG", f"{PREFIX}JOBS_DIR", BENTOML_HOME)
 
 
 def main(arguments: list[str]) -> None:
@@ -25,12 +23,7 @@ def main(arguments: list[str]) -> None:
     Paths are relative to the folder in which the command is called; the default folders are the project's.
     """
     settings = load_settings()
-    for name in FOLDERS_AND_FILES:
-        path = variable(os.environ, name)
-        if not path:
-            os.environ.pop(name, None)
-        elif not path.startswith(("~", "$") if name == BENTOML_HOME else "~"):  # resolved where it is used
-            os.environ[name] = str(Path(path).absolute())
+    fix_paths(os.environ, PATHS, Path.cwd())
     if (fault := temporary.unusable()) is not None:
         sys.exit(f"xcube: {fault}")
     try:
