@@ -49,14 +49,30 @@ def _groups(process: Path) -> Iterator[Path]:
         root, point = (PurePosixPath(_unescaped(field)) for field in fields.split(" ")[3:5])
         for entry in own:
             if len(entry) == 3 and ("cpu" in entry[1].split(",") if kind == "cgroup" else entry[0] == "0"):
-                yield from _upwards(Path(point), _below(root, PurePosixPath(entry[2])))
+                yield from _upwards(Path(point), _below(Path(point), root, PurePosixPath(entry[2])))
 
 
-def _below(root: PurePosixPath, group: PurePosixPath) -> PurePosixPath:
-    """Where a group lies below what is mounted; the mounted folder itself if it lies elsewhere."""
-    if ".." in group.parts or not group.is_relative_to(root):
-        return PurePosixPath()
-    return group.relative_to(root)
+def _below(point: Path, root: PurePosixPath, group: PurePosixPath) -> PurePosixPath:
+    """Where a group lies below what is mounted; the mounted folder itself if it lies elsewhere.
+
+    A process in a namespace of its own sees the groups above that only as `/..`, even where they are mounted with their
+    names: then the group is found by this process, which is in it.
+    """
+    if group.is_relative_to(root) and ".." not in (below := group.relative_to(root)).parts:
+        return below
+    hidden = root.parts[1:]
+    if hidden and set(hidden) == {".."} and ".." not in group.parts:
+        for folder in point.glob("/".join("*" for _ in hidden)):
+            if _holds_this_process(found := folder / group.relative_to("/")):
+                return PurePosixPath(found.relative_to(point))
+    return PurePosixPath()
+
+
+def _holds_this_process(group: Path) -> bool:
+    try:
+        return str(os.getpid()) in (group / "cgroup.procs").read_text().split()
+    except OSError:
+        return False
 
 
 def _upwards(point: Path, group: PurePosixPath) -> Iterator[Path]:

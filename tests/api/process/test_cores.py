@@ -79,6 +79,27 @@ def test_a_container_that_sees_its_own_part_of_the_tree_is_found_there(tmp_path:
     assert usable_cores(made) == 3
 
 
+@VERSIONS
+@pytest.mark.parametrize(
+    ("root", "group", "place"),
+    [
+        ("/..", "/", "box"),
+        ("/../..", "/", "pod1/box"),
+        ("/../..", "/own", "pod1/box/own"),
+        ("/..", "/../other", "other"),
+    ],
+)
+def test_a_process_whose_namespace_begins_below_the_mount_is_found_in_it(
+    tmp_path: Path, kind: str, root: str, group: str, place: str
+) -> None:
+    """As after `unshare --cgroup`, or with the host's control groups mounted in a container."""
+    made, point = process(tmp_path, kind, root=root, group=group)
+    (point / "pod0" / "box" / "own").mkdir(parents=True)
+    grant(point / place, kind, "300000")
+    (point / place / "cgroup.procs").write_text(f"1\n{os.getpid()}\n")
+    assert usable_cores(made) == 3
+
+
 @pytest.mark.parametrize(
     ("content", "cores"),
     [
