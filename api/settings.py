@@ -17,7 +17,7 @@ from api.environment import name_of
 from api.model_set import read_model_set
 from api.networks import networks_of
 from api.origins import origins_of
-from api.process.cores import usable_cores
+from models.cores import usable_cores
 from models.errors import ConfigError
 
 _HEADER_VALUE = re.compile(r"[ -~]*")

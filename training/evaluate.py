@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from formats.preview import contact_sheet, render, save_png
 from models import threads
 from models.config import to_dict
+from models.cores import usable_cores
 from models.loading import load_coarse, load_fine, load_text
 from models.pipeline import Pipeline
 from models.runtime import Runtime
@@ -150,7 +150,7 @@ def find_classifier(
     checkpoints: Path, folder: Path, device: torch.device, tests: int
 ) -> tuple[ShapeClassifier, float, float]:
     """The shipped classifier, or one trained now; with its shares of right categories and attributes on test shapes."""
-    workers = os.cpu_count() or 1
+    workers = usable_cores()
     path = checkpoints / CLASSIFIER_FILE
     if path.exists():
         classifier = load_classifier(path, device)
@@ -185,7 +185,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     runtime = Runtime(device)
-    threads.use(torch.get_num_threads())
+    threads.use(min(torch.get_num_threads(), usable_cores()))
     root: Path = options.checkpoint_dir
     text = load_text(root / "demo_text")
     pipeline = Pipeline(

@@ -7,7 +7,6 @@ minutes it has. Stages that do not need each other may run in processes of their
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from models.cores import usable_cores
 from training.classifier import CLASSIFIER_FILE, accuracy, save_classifier, train_classifier
 from training.coarse import train_coarse
 from training.dataset import Shapes, load_shapes, make_shapes
@@ -176,7 +176,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, help="where the models go (default: RUN_DIR/checkpoints)")
     parser.add_argument("--device", help="cpu, cuda, … (default: a GPU if there is one)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that make shapes")
+    parser.add_argument(
+        "--workers", type=int, default=usable_cores(), help="processes that make shapes (default: %(default)s)"
+    )
     return parser
 
 

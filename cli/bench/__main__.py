@@ -16,11 +16,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from api.process.cores import usable_cores
 from api.settings import read_settings
 from cli.bench import generation, memory, service, speed
 from cli.bench.subjects import demo_is_there
 from models import threads
+from models.cores import usable_cores
 from models.presets import SIZES
 
 

@@ -13,8 +13,8 @@ import promql_parser
 import pytest
 import yaml
 
-from tests.deploy.test_monitoring import TARGET_LABELS, series
 from tests.support.paths import ROOT
+from tests.support.series import TARGET_LABELS, series
 
 RULE = yaml.safe_load((ROOT / "deploy/components/monitoring/prometheusrule.yaml").read_text())
 RULES: dict[str, dict[str, Any]] = {rule["alert"]: rule for rule in RULE["spec"]["groups"][0]["rules"]}

@@ -11,38 +11,14 @@ from typing import Any
 import promql_parser
 import pytest
 import yaml
-from prometheus_client.metrics import MetricWrapperBase
 
 from api.environment import name_of
 from api.settings import Settings
-from api.telemetry import metrics
+from tests.support.series import TARGET_LABELS, collectors, series
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "deploy/compose"
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "deploy/grafana/xcube.json").read_text())
-
-
-def collectors() -> list[MetricWrapperBase]:
-    """The metrics that api/telemetry/metrics.py defines, those in its dictionaries included."""
-    values = list(vars(metrics).values())
-    values += [each for value in values if isinstance(value, dict) for each in value.values()]
-    return [each for each in values if isinstance(each, MetricWrapperBase)]
-
-
-def series() -> dict[str, set[str]]:
-    """Every time series of the service, with its labels."""
-    found: dict[str, set[str]] = {}
-    for collector in collectors():
-        (family,) = collector.describe()
-        labels = set(collector._labelnames)
-        ends = {"counter": ("_total",), "gauge": ("",), "histogram": ("_sum", "_count")}[family.type]
-        found |= {family.name + end: labels for end in ends}
-        if family.type == "histogram":
-            found[f"{family.name}_bucket"] = labels | {"le"}
-    return found
-
-
-TARGET_LABELS = {"instance", "namespace", "pod", "job"}
 
 
 def dashboard_queries() -> Iterator[tuple[str, str]]:

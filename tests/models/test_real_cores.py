@@ -15,7 +15,7 @@ from tests.support.paths import ROOT
 
 ASKED = """
 import torch
-from api.process.cores import usable_cores
+from models.cores import usable_cores
 from api.settings import read_settings
 from models import threads
 threads.use(read_settings().threads)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from api import settings
-from api.process.cores import usable_cores
 from api.settings import read_settings
+from models.cores import usable_cores
 
 
 @pytest.fixture(autouse=True)
