@@ -12,6 +12,7 @@ from models.home import VARIABLE as BENTOML_HOME
 PREFIX = "XCUBE_"
 _OTHERS = frozenset({"XCUBE_URL", "XCUBE_IMAGE"})
 """Read by the example clients and by deploy/compose, not by the service."""
+_HERE = "localhost,127.0.0.1,::1"
 _TESTS = "XCUBE_TEST_"
 _ADDRESS = re.compile(r"(tcp|udp|sctp)://\S+:\d+")
 _LINK = re.compile(r"XCUBE_(.+_)?(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)")
@@ -58,6 +59,16 @@ def fix_paths(environ: MutableMapping[str, str], fields: Iterable[str], folder: 
             environ.pop(name, None)
         elif not path.startswith(("~", "$") if name == BENTOML_HOME else "~"):
             environ[name] = str(folder / path)
+
+
+def pass_by_proxies(environ: MutableMapping[str, str]) -> None:
+    """Makes calls of this process and its children to the same machine use no proxy, whatever HTTP_PROXY says.
+
+    Samplers may listen there, and a collector of traces.
+    """
+    others = environ.get("no_proxy") or environ.get("NO_PROXY", "")
+    if _HERE not in others:
+        environ["no_proxy"] = f"{_HERE},{others}".rstrip(",")
 
 
 def doubts(environ: Mapping[str, str], fields: Collection[str]) -> Iterator[str]:

@@ -42,6 +42,7 @@ def begin(settings: Settings) -> None:
     Raises:
         SystemExit: in the supervisor, with one sentence, where it cannot write temporary files for a while.
     """
+    environment.pass_by_proxies(os.environ)
     if bentoml.server_context.worker_index is None:
         _begin_supervisor()
     else:

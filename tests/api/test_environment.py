@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import http.server
 import logging
+import os
+import threading
 from pathlib import Path
 
 import bentoml
+import httpx
 import pytest
 
 from api import lifecycle
-from api.environment import doubts, name_of, values
+from api.environment import doubts, name_of, pass_by_proxies, values
 from api.settings import Settings, read_settings
 
 FIELDS = Settings.model_fields
@@ -81,6 +85,18 @@ def test_a_folder_may_begin_with_the_home_folder(field: str, monkeypatch: pytest
     assert getattr(read_settings(), field) == tmp_path / "models"
 
 
+def test_calls_to_the_same_machine_pass_by_proxies_and_other_exceptions_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    monkeypatch.setenv("HTTP_PROXY", "http://192.0.2.1:9")
+    for _ in range(2):  # the supervisor does it, then its children with what they inherit
+        pass_by_proxies(os.environ)
+    assert os.environ["no_proxy"] == "localhost,127.0.0.1,::1,example.org"
+    with http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as listening:
+        threading.Thread(target=listening.handle_request, daemon=True).start()
+        assert httpx.get(f"http://127.0.0.1:{listening.server_port}/none", timeout=5).status_code == 404
+
+
 @pytest.mark.parametrize(("worker", "told"), [(None, 1), (1, 0)])
 def test_a_start_warns_once_of_misspelt_settings(
     worker: int | None, told: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -92,6 +108,7 @@ def test_a_start_warns_once_of_misspelt_settings(
     monkeypatch.setattr(lifecycle.connections, "use", lambda *_: None)
     monkeypatch.setattr(lifecycle.descriptors, "room_for", lambda wanted: wanted)
     monkeypatch.setenv("XCUBE_DEVCE", "cpu")
+    monkeypatch.setenv("no_proxy", "")
     lifecycle.begin(Settings())
     assert [record.getMessage() for record in caplog.records if "XCUBE_DEVCE" in record.getMessage()] == [
         "XCUBE_DEVCE is set but is no setting: XCUBE_DEVICE may be meant."

@@ -51,7 +51,11 @@ def tiers(
     nothing = tmp_path_factory.mktemp("no-models")
     with balancer([each.port for each in samplers]) as spread:
         server = start_server(
-            nothing, XCUBE_SAMPLER_URL=spread.url, XCUBE_SAMPLER_TOKEN=TOKEN, BENTOML_HOME=str(nothing / "bentoml")
+            nothing,
+            XCUBE_SAMPLER_URL=spread.url,
+            XCUBE_SAMPLER_TOKEN=TOKEN,
+            BENTOML_HOME=str(nothing / "bentoml"),
+            HTTP_PROXY="http://127.0.0.1:9",  # not for a machine's own addresses
         )
         for each in samplers:
             each.wait_until_ready()
