@@ -59,7 +59,10 @@ class Block:
 
     @classmethod
     def around(cls, state: DiffusionState, step: int, drawn: Sequence[bool]) -> Block | None:
-        """The block of a sample's step; None if no step from it on draws noise, which `drawn` tells for its whole run."""
+        """The block of a sample's step; None if no step from there on draws noise.
+
+        drawn: which steps of its run do.
+        """
         size = steps_at_once(state.x.numel())
         first = step // size * size
         wanted = [place for place, draws in enumerate(drawn[first : first + size], start=1) if draws]
