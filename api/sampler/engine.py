@@ -216,14 +216,13 @@ class Engine:
             self._advance("coarse", [state], WARM_UP_STEPS)
         (shape,) = coarse.decode([state])
         if coarse.graphed and self.models.has_fine and self.models.fine_fault is None and len(shape):
-            self._warm_up_fine(shape, text)
+            try:
+                self._warm_up_fine(shape, text)
+            except torch.OutOfMemoryError:
+                log.warning("the GPU has too little memory for the fine stage: a request that does not fit is refused")
 
     def _warm_up_fine(self, shape: Voxels, text: TextEmbedding) -> None:
-        try:
-            fine = self._with_room("fine", self.models.fine)
-        except torch.OutOfMemoryError:
-            log.warning("the GPU has too little memory for both models: the fine one is loaded when it is needed")
-            return
+        fine = self._with_room("fine", self.models.fine)
         if fine is not None:
             state = fine.start(shape, text, seed=0, steps=WARM_UP_STEPS)
             self._advance("fine", [state], WARM_UP_STEPS)

@@ -175,6 +175,16 @@ def test_so_does_the_text_tower(engine: Engine, memory: Memory, monkeypatch: pyt
     assert memory.events == ["empty_caches", "unload_idle text"]
 
 
+def test_where_the_fine_stage_does_not_fit_the_coarse_one_is_served(
+    engine: Engine, memory: Memory, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine.models.coarse().run_together()
+    memory.lacks = lambda stage, _: stage.stage == "fine"
+    engine._warm_up()
+    assert "too little memory for the fine stage" in caplog.text
+    assert engine.denoise(begun(engine, 1))[0].code is None
+
+
 class _Card:
     total_memory = 79 * 2**30
 
