@@ -20,7 +20,7 @@ from api.generation.sampler_client import SamplerClient
 from api.generation.startup import StartUp
 from api.http import gate
 from api.http.batch import BatchResults, answer_batch
-from api.http.pages import Pages
+from api.http.endpoints import Endpoints
 from api.http.responses import GeneratedArrays, answer, stream
 from api.http.streaming import EVENTS
 from api.jobs.service import Jobs
@@ -36,7 +36,7 @@ from api.telemetry import metrics, metrics_page, own_figures
 lifecycle.fix_paths()
 settings = load_settings()
 lifecycle.begin(settings)
-pages = Pages()
+endpoints = Endpoints()
 # BentoML's own limits stay out of the way: deadlines and queues are api/'s (see docs of the settings).
 LONGEST_CALL = settings.deadline_seconds + settings.drain_seconds
 # BentoML's own metrics have a label with whatever path was asked for: any stranger could make series without end.
@@ -99,7 +99,7 @@ order_gate.guard(Sampler)
 
 
 @bentoml.service(workers=settings.workers, runner_probe={"enabled": False}, **COMMON)
-@bentoml.asgi_app(pages.app, path="/")
+@bentoml.asgi_app(endpoints.app, path="/")
 class XCube:
     """Text to 3-D voxels."""
 
@@ -119,7 +119,7 @@ class XCube:
         self.monitor = Monitor(client, StartUp())
         self.generator = Generator(settings, client, self.monitor)
         self.jobs = Jobs(settings, self.generator)
-        pages.connect(self.generator, self.jobs, lambda: entry.openapi_spec.asdict()["paths"])
+        endpoints.connect(self.generator, self.jobs, lambda: entry.openapi_spec.asdict()["paths"])
         before_end(self.drain)
         lifecycle.keep_sockets(ending=lambda: self.generator.draining)
         background = (self.monitor.run(), discovery.follow(settings.sampler_url, client.share_among))

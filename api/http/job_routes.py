@@ -22,23 +22,31 @@ from api.errors import (
     error_of_code,
     rule_of,
 )
+from api.http.behind import Behind
+from api.http.describing import BODY, FORMAT, WORK, as_files, as_json, body_for, operation
 from api.http.negotiation import negotiate
 from api.http.responses import as_file
 from api.jobs.records import Record
-from api.jobs.service import Jobs
 from api.schemas import GenerateRequest, random_seed
 from models.version import service_version
 
 LONGEST_KEY = 255
 RETRY_SECONDS = 2.0
 RETRY_FULL_SECONDS = 60.0
+_JOB_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+    "description": "the same key with the same request gives the same job",
+}
 
 
 class JobRoutes:
-    """The endpoints. `jobs` is set by the service when it starts."""
+    """The endpoints."""
 
-    def __init__(self) -> None:
-        self.jobs: Jobs
+    def __init__(self, behind: Behind) -> None:
+        self._behind = behind
 
     def routes(self) -> list[BaseRoute]:
         """Routes for a Starlette application."""
@@ -49,19 +57,41 @@ class JobRoutes:
             Route("/jobs/{id}/result", self._result, methods=["GET"]),
         ]
 
+    @staticmethod
+    def described() -> dict[str, Any]:
+        """See `endpoints.Group`."""
+        job = {"description": "the job", "content": as_json("Job")}
+        gone = {"description": "the finished job was removed"}
+        shape = {"description": "the shape", "content": as_files()}
+        add = operation(
+            "add_job", "Start a generation without a deadline", {202: job}, BODY | WORK | {409}, body_for("/jobs")
+        )
+        common = frozenset({401, 404, 405, 500, 503})
+        result = operation("job_result", "The result of a job", {200: shape}, common | {400, 406, 409, 422})
+        cancel = operation("cancel_job", "Cancel a job, or remove a finished one", {200: job, 204: gone}, common)
+        return {
+            "/jobs": {"post": {**add, "parameters": [_KEY]}},
+            "/jobs/{id}": {
+                "parameters": [_JOB_ID],
+                "get": operation("show_job", "The progress of a job", {200: job}, common),
+                "delete": cancel,
+            },
+            "/jobs/{id}/result": {"parameters": [_JOB_ID, FORMAT], "get": result},
+        }
+
     async def _add(self, request: Request) -> Response:
         order = GenerateRequest.model_validate_json(await request.body())  # checked by the gate already
         key = request.headers.get("idempotency-key")
         if key is not None and not 0 < len(key) <= LONGEST_KEY:
             raise InvalidRequest(f"Idempotency-Key has {len(key)} characters: send 1 to {LONGEST_KEY}.")
         wanted, seed = order.model_dump_json(), random_seed() if order.seed is None else order.seed
-        most = self.jobs.settings.max_jobs
-        record = await asyncio.to_thread(self.jobs.records.add, wanted, seed, key, most)
+        most = self._behind.jobs.settings.max_jobs
+        record = await asyncio.to_thread(self._behind.jobs.records.add, wanted, seed, key, most)
         if record is None:
             raise QueueFull(f"{most} jobs are already waiting: try again later.", retry_after=RETRY_FULL_SECONDS)
         if record.request != wanted:
             raise IdempotencyConflict("This Idempotency-Key already belongs to another request: send a new one.")
-        self.jobs.runner.wake()
+        self._behind.jobs.runner.wake()
         return Response(
             await self._describe(record), 202, {"Location": f"/jobs/{record.id}"}, media_type="application/json"
         )
@@ -72,12 +102,12 @@ class JobRoutes:
 
     async def _cancel(self, request: Request) -> Response:
         record = await self._find(request)
-        if await asyncio.to_thread(self.jobs.records.cancel, record.id):
-            self.jobs.runner.drop(record.id)
+        if await asyncio.to_thread(self._behind.jobs.records.cancel, record.id):
+            self._behind.jobs.runner.drop(record.id)
             record = await self._find(request)
             return Response(await self._describe(record), media_type="application/json")
-        await asyncio.to_thread(self.jobs.files.remove, record.id)
-        await asyncio.to_thread(self.jobs.records.remove, record.id)
+        await asyncio.to_thread(self._behind.jobs.files.remove, record.id)
+        await asyncio.to_thread(self._behind.jobs.records.remove, record.id)
         return Response(status_code=204)
 
     async def _result(self, request: Request) -> Response:
@@ -96,26 +126,26 @@ class JobRoutes:
         if warnings:
             call.headers["X-XCube-Warning"] = "; ".join(warnings)
         try:
-            result = await asyncio.to_thread(self.jobs.files.result, record.id, int(record.seed), warnings)
+            result = await asyncio.to_thread(self._behind.jobs.files.result, record.id, int(record.seed), warnings)
         except OSError:
             raise NotFound("The result of this job is gone: send the request again as a new job.") from None
-        body = await self.jobs.writer.write(format_, result, service_version())
+        body = await self._behind.jobs.writer.write(format_, result, service_version())
         return as_file(body, format_, f"xcube-{record.seed}")
 
     async def _find(self, request: Request) -> Record:
-        record = await asyncio.to_thread(self.jobs.records.get, request.path_params["id"])
+        record = await asyncio.to_thread(self._behind.jobs.records.get, request.path_params["id"])
         if record is None:
             raise NotFound("There is no such job: it never existed, was removed, or has expired.")
         return record
 
     async def _describe(self, record: Record) -> bytes:
         waiting = record.state == "pending"
-        position = await asyncio.to_thread(self.jobs.records.position, record) if waiting else None
+        position = await asyncio.to_thread(self._behind.jobs.records.position, record) if waiting else None
         error: dict[str, Any] | None = None
         if record.code is not None:
             rule = rule_of(error_of_code(record.code, ""))
             error = {"error": record.error, "code": record.code, "retryable": rule is None or rule.retryable}
-        retention = self.jobs.settings.job_retention_seconds
+        retention = self._behind.jobs.settings.job_retention_seconds
         return orjson.dumps(
             {
                 "id": record.id,

@@ -6,14 +6,16 @@ make one together, and in steps that others share.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from api.messages import Status
+from api.http.behind import Behind
+from api.http.describing import as_json, operation
+from api.messages import MODELS
 from api.process.probes import INFERENCE
 from models.version import service_version
 
@@ -32,27 +34,11 @@ _TENSORS = {"text": ([_PROMPT], [_TEXT]), "coarse": ([_TEXT], _COARSE), "fine": 
 """What goes into each model and what comes out."""
 
 
-class Readiness(Protocol):
-    """Who says what can be served now; each raises what is in the way."""
-
-    def check_default(self) -> None:
-        """Lets pass what needs every model."""
-
-    def check_model(self, model: str) -> None:
-        """Lets pass what needs one model."""
-
-    def status(self) -> Status:
-        """The Sampler's status as it is known now."""
-
-    def check_known(self, model: str) -> None:
-        """Lets pass the name of a model that there is."""
-
-
 class ModelRoutes:
-    """The endpoints. `readiness` is set by the service when it starts."""
+    """The endpoints."""
 
-    def __init__(self) -> None:
-        self.readiness: Readiness
+    def __init__(self, behind: Behind) -> None:
+        self._behind = behind
 
     def routes(self) -> list[BaseRoute]:
         """Routes for a Starlette application."""
@@ -64,6 +50,25 @@ class ModelRoutes:
             Route(f"{INFERENCE}/models/{{name}}/ready", self._model_ready),
         ]
 
+    @staticmethod
+    def described() -> dict[str, Any]:
+        """See `endpoints.Group`."""
+        name = {"name": "name", "in": "path", "required": True, "schema": {"enum": list(MODELS)}}
+
+        def get(id_: str, summary: str, answer: str, *failures: int) -> dict[str, Any]:
+            found = {200: {"description": summary, "content": as_json(answer)}}
+            return {"get": operation(id_, summary, found, failures)}
+
+        return {
+            INFERENCE: get("server", "The service's name and version", "Server"),
+            f"{INFERENCE}/health/live": get("live", "Whether the process is alive", "Live"),
+            f"{INFERENCE}/health/ready": get("ready", "Whether every kind of request can be taken", "Ready", 503),
+            f"{INFERENCE}/models/{{name}}": {"parameters": [name], **get("model", "A model's version", "Model", 404)},
+            f"{INFERENCE}/models/{{name}}/ready": {
+                "parameters": [name], **get("model_ready", "Whether a model is ready", "ModelReady", 404, 503)
+            },
+        }  # fmt: skip
+
     async def _server(self, _: Request) -> Response:
         return _json({"name": "xcube", "version": service_version(), "extensions": []})
 
@@ -71,13 +76,13 @@ class ModelRoutes:
         return _json({"live": True})
 
     async def _ready(self, _: Request) -> Response:
-        self.readiness.check_default()
+        self._behind.readiness.check_default()
         return _json({"ready": True})
 
     async def _model(self, request: Request) -> Response:
         name = request.path_params["name"]
-        self.readiness.check_known(name)
-        model = self.readiness.status().models.get(name)
+        self._behind.readiness.check_known(name)
+        model = self._behind.readiness.status().models.get(name)
         inputs, outputs = _TENSORS[name]
         versions = [model.version] if model is not None and model.version else []
         return _json({
@@ -86,7 +91,7 @@ class ModelRoutes:
 
     async def _model_ready(self, request: Request) -> Response:
         name = request.path_params["name"]
-        self.readiness.check_model(name)
+        self._behind.readiness.check_model(name)
         return _json({"name": name, "ready": True})
 
 

@@ -1,4 +1,4 @@
-"""What GET serves in addition to BentoML's own routes: index, health, documentation. No page needs internet access."""
+"""GET / and /health, and the pages that people open. None of them needs internet access."""
 
 from __future__ import annotations
 
@@ -7,22 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from api.errors import problem_of
+from api.http.behind import Behind
+from api.http.describing import BODY, as_json, as_text, operation, page
 from api.http.forwarded import prefix_of
-from api.http.job_routes import JobRoutes
-from api.http.model_routes import ModelRoutes, Readiness
-from api.http.openapi import document
 from api.http.web_page import page_or, ui_routes
-from api.jobs.service import Jobs
-from api.messages import Status
-from api.telemetry import metrics_page
-from models.errors import XCubeError
+from api.schemas import NoParameters
 from models.version import service_version
 
 STATIC = Path(__file__).parent / "static"
@@ -40,62 +34,56 @@ _PAGE_HEADERS = {
 }
 
 
-class Pages:
-    """The routes of the application `app`, which exists before the service; `connect` tells it what to show."""
+class PageRoutes:
+    """The endpoints."""
 
-    def __init__(self) -> None:
-        self._models = ModelRoutes()
-        self._infrastructure: Callable[[], dict[str, Any]] = dict
-        self._jobs = JobRoutes()
-        self.app = Starlette(
-            routes=[
-                Route("/", page_or(self._index)),
-                Route("/health", self._health),
-                Route("/metrics", metrics_page.show),
-                Route("/openapi.json", self._openapi),
-                Route("/docs", self._page("docs.html")),
-                Route("/redoc", self._page("redoc.html")),
-                Mount("/static", StaticFiles(directory=STATIC)),
-                *self._jobs.routes(),
-                *self._models.routes(),
-                *ui_routes(),
-            ],
-            exception_handlers={XCubeError: _error},
-        )
+    def __init__(self, behind: Behind) -> None:
+        self._behind = behind
 
-    def connect(self, readiness: Readiness, jobs: Jobs, infrastructure: Callable[[], dict[str, Any]]) -> None:
-        """Tells the routes what they are about, before the first request.
+    def routes(self) -> list[BaseRoute]:
+        """Routes for a Starlette application."""
+        return [
+            Route("/", page_or(self._index)),
+            Route("/health", self._health),
+            Route("/docs", self._page("docs.html")),
+            Route("/redoc", self._page("redoc.html")),
+            Mount("/static", StaticFiles(directory=STATIC)),
+            *ui_routes(),
+        ]
 
-        Args:
-            readiness: Says what can be served now.
-            jobs: The jobs of this process.
-            infrastructure: Gives the paths that BentoML documents by itself.
-        """
-        self._models.readiness, self._jobs.jobs, self._infrastructure = readiness, jobs, infrastructure
-
-    def _status(self) -> Status:
-        return self._models.readiness.status()
+    @staticmethod
+    def described() -> dict[str, Any]:
+        """See `endpoints.Group`."""
+        health = {200: {"description": "the health", "content": as_json("Health")}}
+        about = "What the service is doing; always 200 while the process is alive"
+        nothing = {"application/json": {"schema": NoParameters.model_json_schema()}}
+        index = {"application/json": {"schema": {"type": "object"}}, **as_text("text/html")}
+        return {
+            "/health": {
+                "get": operation("get_health", about, health, ()),
+                "post": operation("post_health", about, health, BODY, nothing),
+            },
+            "/": {"get": page("index", "Name, version, model set and links; browsers are sent to the page", index)},
+            "/docs": {"get": page("docs", "This documentation in Swagger UI", as_text("text/html"))},
+            "/redoc": {"get": page("redoc", "This documentation in ReDoc", as_text("text/html"))},
+        }
 
     async def _index(self, request: Request) -> Response:
-        about = {"name": "xcube", "version": service_version(), "models": self._status().model_set or None}
+        about = {
+            "name": "xcube",
+            "version": service_version(),
+            "models": self._behind.readiness.status().model_set or None,
+        }
         return _json({**about, **{name: prefix_of(request.scope) + path for name, path in _LINKS.items()}})
 
     async def _health(self, _: Request) -> Response:
-        return _json(self._status().health.model_dump())
-
-    async def _openapi(self, request: Request) -> Response:
-        return _json(document(service_version(), self._infrastructure(), prefix_of(request.scope)))
+        return _json(self._behind.readiness.status().health.model_dump())
 
     def _page(self, name: str) -> Callable[[Request], Any]:
         async def page(_: Request) -> Response:
             return FileResponse(STATIC / name, media_type="text/html", headers=_PAGE_HEADERS)
 
         return page
-
-
-async def _error(_: Request, error: Exception) -> Response:
-    problem = problem_of(error)
-    return Response(problem.body(), problem.status, problem.headers(), "application/json")
 
 
 def _json(value: dict[str, Any]) -> Response:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from api.http.openapi import document
+from api.http.endpoints import document
 from models.version import service_version
 
 SNAPSHOT = Path(__file__).parents[2] / "docs" / "openapi.json"

@@ -11,9 +11,9 @@ from playwright.sync_api import Browser, expect
 from pydantic import SecretStr
 
 from api.http.auth import ApiKey
+from api.http.endpoints import Endpoints
 from api.http.forwarded import Forwarded
 from api.http.gate import Gate
-from api.http.pages import Pages
 from api.messages import Status
 from api.schemas import LOADING
 from models.shape import Shape
@@ -27,7 +27,7 @@ KEY = "correct horse"
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """The pages of a service with a key, behind a proxy that serves it under /xcube and does not say so."""
-    pages = Pages()
+    pages = Endpoints()
     pages.connect(SimpleNamespace(status=lambda: Status(health=LOADING, model_set="demo")), SimpleNamespace(), dict)  # type: ignore[arg-type, return-value]
     inner: Any = Forwarded(Gate(pages.app, 1000, ApiKey(SecretStr(KEY), everywhere=False)), "", ())
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from api.http.cors import READABLE, Origins
-from api.http.openapi import document
+from api.http.endpoints import document
 from tests.support.paths import DOCS, ROOT
 
 ORIGIN = "https://example.org"

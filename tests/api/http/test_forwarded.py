@@ -12,9 +12,9 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from api.http.auth import ApiKey
+from api.http.endpoints import Endpoints
 from api.http.forwarded import Forwarded
 from api.http.gate import Gate
-from api.http.pages import Pages
 from api.messages import Status
 from api.networks import networks_of
 from api.schemas import LOADING
@@ -34,7 +34,7 @@ async def redirect(request: Request) -> Response:
 
 def client(peer: str, prefix: str = "", proxies: str = "10.0.0.0/28") -> TestClient:
     """A client of the pages with one path that tells what it sees, and one that redirects."""
-    pages = Pages()
+    pages = Endpoints()
     pages.connect(SimpleNamespace(status=lambda: Status(health=LOADING, model_set="demo")), SimpleNamespace(), dict)  # type: ignore[arg-type, return-value]
     pages.app.router.routes += [Route("/show", show), Route("/to", redirect)]
     app: Any = Gate(pages.app, 1000, ApiKey(None, everywhere=False))

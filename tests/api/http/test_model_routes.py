@@ -13,9 +13,9 @@ from api.generation.generator import Generator
 from api.generation.monitor import Monitor
 from api.generation.sampler_client import SamplerClient
 from api.http.auth import ApiKey
+from api.http.endpoints import Endpoints
 from api.http.gate import Gate
 from api.http.model_routes import _TENSORS
-from api.http.pages import Pages
 from api.messages import MODELS, ModelStatus, Status
 from api.schemas import LOADING, Health
 from api.settings import Settings
@@ -34,7 +34,7 @@ def asked(health: Health, models: dict[str, ModelStatus], *, draining: bool = Fa
     monitor.status = Status(health=health, models=models)
     generator = Generator(Settings(), client, monitor)
     generator.draining = draining
-    pages = Pages()
+    pages = Endpoints()
     pages.connect(generator, SimpleNamespace(), dict)  # type: ignore[arg-type]
     app: Any = Gate(pages.app, 1000, ApiKey(None, everywhere=False))
     return TestClient(app)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from starlette.routing import Route
 
-from api.http.openapi import document
-from api.http.pages import Pages
+from api.http.behind import Behind
+from api.http.endpoints import GROUPS, Endpoints, Group, document
 from api.http.routes import OTHER, ROUTES, body_of, route_of
 from api.process.probes import INFERENCE, PROBES, is_always_answered
 
@@ -19,13 +20,19 @@ def first(path: str) -> str:
 
 
 def test_all_that_is_served_or_documented_is_in_the_table() -> None:
-    served = {first(getattr(route, "path", "/")) for route in Pages().app.routes}
+    served = {first(getattr(route, "path", "/")) for route in Endpoints().app.routes}
     assert served | {first(path) for path in DOCUMENTED} <= PATHS
 
 
 def test_each_body_that_the_gate_reads_is_documented_and_no_other() -> None:
     documented = {path for path, item in DOCUMENTED.items() if "requestBody" in item.get("post", {})}
     assert documented == {route.path for route in ROUTES if route.body is not None}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_file_describes_the_routes_that_it_has_and_no_others(group: type[Group]) -> None:
+    served = {route.path for route in group(Behind()).routes() if isinstance(route, Route)}
+    assert served - {"/ui"} == set(group.described())
 
 
 @pytest.mark.parametrize("path", ["/generate/", "/jobs/1", "/nothing", "/health/x", "generate", ""])

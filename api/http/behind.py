@@ -1,0 +1,36 @@
+"""What routes are about, which exists only when the service has started."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from api.jobs.service import Jobs
+from api.messages import Status
+
+
+class Readiness(Protocol):
+    """Who says what can be served now; each raises what is in the way."""
+
+    def check_default(self) -> None:
+        """Lets pass what needs every model."""
+
+    def check_model(self, model: str) -> None:
+        """Lets pass what needs one model."""
+
+    def status(self) -> Status:
+        """The Sampler's status as it is known now."""
+
+    def check_known(self, model: str) -> None:
+        """Lets pass the name of a model that there is."""
+
+
+class Behind:
+    """Set before the first request.
+
+    Attributes:
+        readiness: Says what can be served now.
+        jobs: The jobs of this process.
+    """
+
+    readiness: Readiness
+    jobs: Jobs

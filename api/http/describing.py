@@ -1,0 +1,96 @@
+"""The words in which each file with routes describes them for the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from api.errors import TABLE
+from api.http.routes import body_of
+from api.http.streaming import EVENTS
+from formats import FORMATS
+
+REFERENCE = "#/components/schemas/{name}"
+_STATUS_TEXT = {
+    400: "the request is wrong, or cannot finish in time (`too_slow`)",
+    401: "the API key is missing or wrong",
+    404: "nothing exists at this path",
+    405: "the path does not support this method",
+    406: "the client accepts none of the formats",
+    408: "the body did not arrive in time",
+    409: "the job has no result yet or was canceled, or the Idempotency-Key belongs to another request",
+    413: "the body is too large",
+    415: "the body is not declared as JSON",
+    422: "the model gave nothing usable for this prompt and seed",
+    429: "too many requests are waiting; see Retry-After",
+    500: "a bug",
+    503: "the models are loading or unavailable",
+    504: "the deadline passed",
+}
+BODY = frozenset({400, 401, 405, 408, 413, 415})
+"""What can be wrong with any request that has a body."""
+WORK = frozenset({rule.status for rule in TABLE if rule.status in (422, 429, 503, 504)} | {500})
+"""How work can fail."""
+FORMAT = {
+    "name": "format",
+    "in": "query",
+    "schema": {"enum": [format_.name for format_ in FORMATS]},
+    "description": "file format; takes precedence over the header Accept",
+}
+
+
+def operation(
+    name: str, summary: str, answers: Mapping[int, Any], failures: Iterable[int], body: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """One operation.
+
+    Args:
+        name: Its id.
+        summary: What it does, in a few words.
+        answers: By status, where it succeeds.
+        failures: Statuses of the errors that it can have.
+        body: The content of a request, if it has a body.
+    """
+    errors = {
+        str(status): {"description": _STATUS_TEXT[status], "content": as_json("ErrorBody")}
+        for status in sorted(failures)
+    }
+    described = {
+        "operationId": name,
+        "summary": summary,
+        "responses": {**{str(status): answer for status, answer in answers.items()}, **errors},
+    }
+    return described if body is None else {**described, "requestBody": {"required": True, "content": body}}
+
+
+def page(name: str, summary: str, content: dict[str, Any]) -> dict[str, Any]:
+    """A GET that anybody can make, and that does not fail."""
+    return operation(name, summary, {200: {"description": "the page", "content": content}}, ())
+
+
+def body_for(path: str) -> dict[str, Any]:
+    """What a POST to a path carries, as the table of routes says."""
+    model = body_of("POST", path)
+    assert model is not None
+    return as_json(model.__name__)
+
+
+def as_json(schema: str) -> dict[str, Any]:
+    """Content of the JSON that a schema of the document describes."""
+    return {"application/json": {"schema": {"$ref": REFERENCE.format(name=schema)}}}
+
+
+def as_files() -> dict[str, Any]:
+    """Content of a shape, in every format."""
+    others: dict[str, Any] = {format_.media_type.partition(";")[0]: {} for format_ in FORMATS[1:]}
+    return {**as_json("Generated"), **others}
+
+
+def as_events() -> dict[str, Any]:
+    """Content of a stream of events."""
+    return {EVENTS: {"schema": {"$ref": REFERENCE.format(name="Event")}}}
+
+
+def as_text(media_type: str) -> dict[str, Any]:
+    """Content of text."""
+    return {media_type: {"schema": {"type": "string"}}}
