@@ -35,8 +35,8 @@ def run(options: Options, console: Console) -> None:
     """
     pictures: dict[int, NDArray[np.uint8]] = {}
     failed: list[GenerateError] = []
-    service = Service(options.url, options.timeout, variable(os.environ, "XCUBE_API_KEY"))
-    with Bar(console, options.prompt, options.count) as bar:
+    key = variable(os.environ, "XCUBE_API_KEY")
+    with Service(options.url, options.timeout, key) as service, Bar(console, options.prompt, options.count) as bar:
         service.wait_until_ready()
         for index in range(options.count):
             bar.begin(index)

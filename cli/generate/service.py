@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,8 +54,8 @@ class Shape:
     warnings: tuple[str, ...]
 
 
-class Service:
-    """A running service.
+class Service(AbstractContextManager["Service"]):
+    """A running service; its connections are closed at the end of a `with`.
 
     Args:
         url: Its address.
@@ -68,6 +69,10 @@ class Service:
     def __init__(self, url: str, timeout: float, key: str | None) -> None:
         self._url, self._timeout = url, timeout
         self._http = client(url, timeout=timeout, headers=_authorization(key.strip()) if key else {})
+
+    def __exit__(self, *_: object) -> None:
+        """Closes the connections."""
+        self._http.close()
 
     def wait_until_ready(self) -> None:
         """Waits until the service can generate; asks /health once a second while the models load.
