@@ -17,6 +17,9 @@ from tests.support.running import serve
 from tests.support.service import Server, StartServer, own_environment, started
 from tests.support.turns import turn
 
+# jsonschema, which many libraries import, does without it: only IRIs go unchecked. To import it takes seconds.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+
 SHARED = {"server", "single", "loading", "fast_demo"}
 """Services for several modules."""
 COSTLY = SHARED | {"start_server", "service", "reader", "browser", "bento", "installed", "site", "executed"}
@@ -34,11 +37,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One process for each core, or only this one for named files: it starts sooner, and a debugger can be used."""
+    """One process more than cores, since tests also wait, or only this one for named files: a debugger can be used."""
     named = config.getoption("file_or_dir", [])
     if config.option.usepdb or (named and all(".py" in name for name in named)):
         return 0
-    return os.cpu_count() or 1
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_configure(config: pytest.Config) -> None:
