@@ -33,7 +33,7 @@ class Kubelet:
         """One probe; False if it failed."""
         probe = self.container[f"{kind}Probe"]
         try:
-            answer = httpx.get(self.server.url + probe["httpGet"]["path"], timeout=probe["timeoutSeconds"])
+            answer = self.server.request("GET", probe["httpGet"]["path"], timeout=probe["timeoutSeconds"])
             good = 200 <= answer.status_code < 400
         except httpx.HTTPError:
             good = False

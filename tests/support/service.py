@@ -39,14 +39,19 @@ class Server:
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
+    def request(self, method: str, path: str, timeout: float = 30, **options: Any) -> httpx.Response:
+        """A request on a connection of its own."""
+        # Whoever verifies reads all certificates first: 30 ms of a core in each call, though none uses TLS.
+        return httpx.request(method, self.url + path, timeout=timeout, verify=False, **options)
+
     def get(self, path: str, **options: Any) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=30, **options)
+        return self.request("GET", path, **options)
 
     def post(self, path: str, **options: Any) -> httpx.Response:
-        return httpx.post(self.url + path, timeout=300, **options)
+        return self.request("POST", path, timeout=300, **options)
 
     def delete(self, path: str) -> httpx.Response:
-        return httpx.delete(self.url + path, timeout=30)
+        return self.request("DELETE", path)
 
     def generate(self, **fields: Any) -> httpx.Response:
         return self.post("/generate", json={"prompt": "a chair", "ddim_steps": 4, "seed": 1, **fields})
@@ -64,7 +69,7 @@ class Server:
         health: dict[str, Any] = {}
 
         def reached() -> bool:
-            health.update(httpx.get(self.url + "/health", timeout=5).json())
+            health.update(self.request("GET", "/health", timeout=5).json())
             return health["status"] in statuses
 
         self._wait(reached, f"not {statuses}", seconds)
@@ -72,7 +77,7 @@ class Server:
 
     def wait_until_ready(self, seconds: float = START_SECONDS) -> float:
         """Waits until it is ready, as its probe says; returns the seconds since its start."""
-        self._wait(lambda: httpx.get(self.url + "/readyz", timeout=5).status_code == 200, "not ready", seconds)
+        self._wait(lambda: self.request("GET", "/readyz", timeout=5).status_code == 200, "not ready", seconds)
         return time.monotonic() - self.begun
 
     def _wait(self, condition: Callable[[], bool], otherwise: str, seconds: float) -> None:
