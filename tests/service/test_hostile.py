@@ -292,7 +292,10 @@ def test_an_answer_that_nobody_reads_holds_up_nobody_else(server: Server) -> Non
 
 
 def few_steps(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with short runs as the only right ones, or generated requests would compute for hours."""
+    """The document with short runs as the only right ones, or generated requests would compute for hours.
+
+    Batches are of two and have no fine stage: `/generate` shows what fine shapes look like.
+    """
     for schema in document["components"]["schemas"].values():
         fields = schema.get("properties", {})
         if "ddim_steps" in fields:  # null would be the default, which is many
@@ -300,6 +303,8 @@ def few_steps(document: dict[str, Any]) -> dict[str, Any]:
             schema["required"] = [*schema["required"], "ddim_steps"]
         if "maxItems" in fields.get("prompts", {}):
             fields["prompts"]["maxItems"] = 2
+            fields["use_fine"] = {"type": "boolean", "enum": [False]}
+            schema["required"].append("use_fine")
     return document
 
 
