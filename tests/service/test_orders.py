@@ -17,6 +17,7 @@ from tests.support.gpu_tier import SERVE_SAMPLER, sampler
 from tests.support.paths import ROOT
 from tests.support.service import Server, own_environment
 
+pytestmark = pytest.mark.costly
 ORDER = {"prompt": "a chair", "ddim_steps": 2, "guidance_scale": 1.0, "seed": 1, "use_fine": False}
 STATE = base64.b64encode(b"no state").decode()
 JSON = {"Content-Type": "application/json"}

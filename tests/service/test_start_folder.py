@@ -11,6 +11,7 @@ from tests.support.figures import wait_for
 from tests.support.paths import ROOT
 from tests.support.service import own_environment, started
 
+pytestmark = pytest.mark.costly
 BENTOML = [sys.executable, "-m", "bentoml", "serve"]
 WAYS = {
     "bentoml serve FOLDER": [*BENTOML, str(ROOT)],
