@@ -219,7 +219,7 @@ def test_the_dice_draws_seeds_that_every_client_can_send(page: Page, site: Site)
     page.goto(site.url)
     seeds = set()
     for _ in range(5):
-        page.get_by_role("button", name="Draw a seed").click()
+        page.get_by_role("button", name="Pick a random seed").click()
         seeds.add(int(page.get_by_label("Seed", exact=True).input_value()))
     assert len(seeds) > 1
     assert all(0 <= seed < 2**31 for seed in seeds)

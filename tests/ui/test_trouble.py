@@ -78,7 +78,7 @@ def test_without_3d_graphics_a_shape_can_still_be_downloaded(page: Page, site: S
 def test_after_an_empty_result_another_seed_is_tried(page: Page, site: Site) -> None:
     site.replay.errors = [(422, {"error": "No voxels.", "code": "empty_result", "retryable": False}, {})]
     page.goto(f"{site.url}ui/#prompt=a+ring&seed=7")
-    expect(page.get_by_role("alert").filter(has_text="Nothing came of it")).to_contain_text("No voxels.")
+    expect(page.get_by_role("alert").filter(has_text="No shape came out")).to_contain_text("No voxels.")
     page.get_by_role("button", name="Try another seed").click()
     finished(page)
     assert ["seed" in json.loads(request) for request in site.replay.requests] == [True, False]
@@ -92,7 +92,7 @@ def test_a_full_queue_is_waited_for_as_long_as_the_service_says(page: Page, site
     page.get_by_label("Prompt").fill("a ring")
     page.get_by_role("button", name="Generate").click()
     finished(page)
-    assert "Many people are waiting; trying again" in said()
+    assert "The service is busy; trying again" in said()
     assert said("#progress-time")[:2] == ["2 s left", "1 s left"]
     assert len(site.replay.requests) == 2
 
@@ -101,7 +101,7 @@ def test_a_queue_that_stays_full_is_told_in_the_end(page: Page, site: Site) -> N
     busy = (429, {"error": "Too many wait.", "code": "queue_full", "retryable": True}, {"Retry-After": "1"})
     site.replay.errors = [busy] * 4
     ask(page, site)
-    expect(page.get_by_text("Too many people are waiting")).to_be_visible()
+    expect(page.get_by_text("The service is busy")).to_be_visible()
     assert len(site.replay.requests) == 4
 
 
@@ -134,7 +134,7 @@ def test_an_event_that_says_failed_is_told(page: Page, site: Site) -> None:
         ),
     )
     ask(page, site)
-    expect(page.locator("#problem-title")).to_have_text("Nothing came of it")
+    expect(page.locator("#problem-title")).to_have_text("No shape came out")
     expect(page.locator("#problem-text")).to_contain_text("try another seed.")
 
 

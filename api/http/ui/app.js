@@ -44,7 +44,7 @@ async function makeViewer() {
     viewer = new Viewer(canvas);
   } catch {
     element("download").querySelector("[data-format=png]").hidden = true;
-    problem(new Error("This browser shows no 3-D graphics (WebGL 2): shapes can be made and downloaded, not seen."));
+    problem(new Error("The 3-D view could not start (it needs WebGL 2). You can still make and download shapes."));
   }
 }
 

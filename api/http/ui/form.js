@@ -12,7 +12,7 @@ const fine = element("fine");
 export function read() {
   const faults = [
     fault(prompt, prompt.value.trim() ? "" : "Say what to make."),
-    fault(seed, validSeed(seed.value.trim()) ? "" : "A seed is a whole number of at most 64 bits, or nothing."),
+    fault(seed, validSeed(seed.value.trim()) ? "" : "Enter a whole number of at most 64 bits, or leave this empty for a random seed."),
   ].filter(Boolean);
   if (faults.length) {
     faults[0].focus();

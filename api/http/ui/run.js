@@ -68,7 +68,7 @@ function showSteps({ stage, step, steps, seconds_left: left }, { fine }) {
 
 async function countDown(wait, signal) {
   for (let left = Math.ceil(wait); left > 0 && !signal.aborted; left--) {
-    progress("Many people are waiting; trying again", undefined, left);
+    progress("The service is busy; trying again", undefined, left);
     await pause(1000, signal);
   }
 }

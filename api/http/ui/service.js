@@ -35,7 +35,7 @@ export async function modelSet() {
   }
 }
 
-/** Keeps an API key until the browser closes. */
+/** Keeps the API key until this tab is closed. */
 export function setKey(key) {
   sessionStorage.setItem(KEY, key);
 }

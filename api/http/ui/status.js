@@ -11,7 +11,7 @@ const HEALTH_TEXT = {
   locked: "Needs a key",
 };
 
-/** Says to people who see and to those who listen. */
+/** Tells people who use a screen reader. */
 export function announce(text) {
   element("live").textContent = text;
 }
@@ -91,10 +91,10 @@ document.addEventListener("keydown", (event) => {
 });
 
 function titleOf({ status, code }) {
-  if (code === "empty_result") return "Nothing came of it";
+  if (code === "empty_result") return "No shape came out";
   if (code === "too_slow") return "That would take too long";
   if (status === 401) return "This service asks for a key";
-  if (status === 429) return "Too many people are waiting";
+  if (status === 429) return "The service is busy";
   if (status === 400 || status === 413) return "That can't be done";
   if (status === 0 && !code) return "No connection";
   return "It didn't work";

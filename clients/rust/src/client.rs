@@ -9,7 +9,7 @@ use crate::{Error, GenerateRequest, Generated, Health, Shape};
 
 const STILL_LOADING: &str = "still loading";
 
-/// Times that a client keeps.
+/// Timeouts and retry delays.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     pub health_timeout: Duration,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why there is no answer. The texts of the service say what is wrong and what to do.
+/// Why a call failed. The texts of the service say what is wrong and what to do.
 #[derive(Debug)]
 pub enum Error {
     /// What was given is no address such as `http://localhost:8000`.
@@ -13,7 +13,7 @@ pub enum Error {
     TimedOut(reqwest::Error),
     /// 503: the models are still loading, after every retry.
     StillLoading(String),
-    /// Another 503: models failed to load, or the GPU is out of memory.
+    /// Another 503: for example, a model failed to load, the GPU is out of memory, or the service is stopping.
     Unavailable(String),
     /// A status of 400 to 499: the request has to change. `code` is for programs.
     Refused { status: u16, code: Option<String>, text: String },

@@ -21,7 +21,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Whether `POST /generate` will be answered with a shape.
+    /// Whether the models are loaded and the service takes requests.
     pub fn is_ready(&self) -> bool {
         self.status == "ready" && self.model_loaded
     }
