@@ -101,7 +101,7 @@ def test_a_queue_that_stays_full_is_told_in_the_end(page: Page, site: Site) -> N
     busy = (429, {"error": "Too many wait.", "code": "queue_full", "retryable": True}, {"Retry-After": "1"})
     site.replay.errors = [busy] * 4
     ask(page, site)
-    expect(page.get_by_text("The service is busy")).to_be_visible()
+    expect(page.get_by_text("The service stayed busy")).to_be_visible()
     assert len(site.replay.requests) == 4
 
 

@@ -94,7 +94,7 @@ function titleOf({ status, code }) {
   if (code === "empty_result") return "No shape came out";
   if (code === "too_slow") return "That would take too long";
   if (status === 401) return "This service asks for a key";
-  if (status === 429) return "The service is busy";
+  if (status === 429) return "The service stayed busy";
   if (status === 400 || status === 413) return "That can't be done";
   if (status === 0 && !code) return "No connection";
   return "It didn't work";
