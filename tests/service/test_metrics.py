@@ -168,9 +168,11 @@ def test_what_a_killed_process_was_running_is_forgotten(server: Server) -> None:
 
 
 def test_each_process_tells_its_memory_its_descriptors_and_their_limit(server: Server) -> None:
+    processes = (("http", "0"), ("http", "1"), ("sampler", "0"))
+    each = [frozenset({"process": kind, "worker": worker}.items()) for kind, worker in processes]
+    wait_for(lambda: all(("xcube_process_resident_memory_bytes", labels) in read(server) for labels in each))
     figures = read(server)
-    for kind, worker in (("http", "0"), ("http", "1"), ("sampler", "0")):
-        labels = frozenset({"process": kind, "worker": worker}.items())
+    for labels in each:
         assert 10e6 < figures["xcube_process_resident_memory_bytes", labels] < 10e9
         assert 5 < figures["xcube_process_open_descriptors", labels] < figures["xcube_process_max_descriptors", labels]
 
