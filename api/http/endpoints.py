@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-import orjson
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from api.errors import problem_of
@@ -62,8 +61,7 @@ class Endpoints:
         self._behind.readiness, self._behind.jobs, self._infrastructure = readiness, jobs, infrastructure
 
     async def _openapi(self, request: Request) -> Response:
-        found = document(service_version(), self._infrastructure(), prefix_of(request.scope))
-        return Response(orjson.dumps(found), media_type="application/json")
+        return JSONResponse(document(service_version(), self._infrastructure(), prefix_of(request.scope)))
 
 
 def document(version: str, infrastructure: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

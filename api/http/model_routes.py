@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from api.http.behind import Behind
@@ -70,14 +69,14 @@ class ModelRoutes:
         }  # fmt: skip
 
     async def _server(self, _: Request) -> Response:
-        return _json({"name": "xcube", "version": service_version(), "extensions": []})
+        return JSONResponse({"name": "xcube", "version": service_version(), "extensions": []})
 
     async def _live(self, _: Request) -> Response:
-        return _json({"live": True})
+        return JSONResponse({"live": True})
 
     async def _ready(self, _: Request) -> Response:
         self._behind.readiness.check_default()
-        return _json({"ready": True})
+        return JSONResponse({"ready": True})
 
     async def _model(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -85,15 +84,11 @@ class ModelRoutes:
         model = self._behind.readiness.status().models.get(name)
         inputs, outputs = _TENSORS[name]
         versions = [model.version] if model is not None and model.version else []
-        return _json({
+        return JSONResponse({
             "name": name, "versions": versions, "platform": PLATFORM, "inputs": inputs, "outputs": outputs
         })  # fmt: skip
 
     async def _model_ready(self, request: Request) -> Response:
         name = request.path_params["name"]
         self._behind.readiness.check_model(name)
-        return _json({"name": name, "ready": True})
-
-
-def _json(value: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(value), media_type="application/json")
+        return JSONResponse({"name": name, "ready": True})

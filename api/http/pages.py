@@ -6,9 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import orjson
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -74,17 +73,13 @@ class PageRoutes:
             "version": service_version(),
             "models": self._behind.readiness.status().model_set or None,
         }
-        return _json({**about, **{name: prefix_of(request.scope) + path for name, path in _LINKS.items()}})
+        return JSONResponse({**about, **{name: prefix_of(request.scope) + path for name, path in _LINKS.items()}})
 
     async def _health(self, _: Request) -> Response:
-        return _json(self._behind.readiness.status().health.model_dump())
+        return JSONResponse(self._behind.readiness.status().health.model_dump())
 
     def _page(self, name: str) -> Callable[[Request], Any]:
         async def page(_: Request) -> Response:
             return FileResponse(STATIC / name, media_type="text/html", headers=_PAGE_HEADERS)
 
         return page
-
-
-def _json(value: dict[str, Any]) -> Response:
-    return Response(orjson.dumps(value), media_type="application/json")
