@@ -16,11 +16,11 @@ def connect(url: str) -> socket.socket:
 
 
 def seconds_kept_alive(url: str) -> float:
-    """How long a connection without further requests stays open after an answer."""
+    """How long a connection without further requests stays open after one, the time of its answer included."""
     with connect(url) as connection:
+        start = time.monotonic()
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
-        start = time.monotonic()
         while connection.recv(65536):
             pass
         return time.monotonic() - start
@@ -34,8 +34,9 @@ def seconds_open(url: str, *, silent: int, trickling: int, longest: float) -> li
     with contextlib.ExitStack() as stack:
         opened = {}
         for index in range(silent + trickling):
+            start = time.monotonic()
             connection = stack.enter_context(connect(url))
-            opened[connection.fileno()] = connection, index >= silent, time.monotonic()
+            opened[connection.fileno()] = connection, index >= silent, start
             if index >= silent:
                 connection.sendall(BEGUN)
         poll = select.poll()
