@@ -30,38 +30,21 @@ from api.process.drain import before_end, end_when_idle
 from api.sampler import order_gate, token_gate
 from api.sampler.model_threads import ModelThreads
 from api.schemas import BatchRequest, GenerateRequest, Health
-from api.settings import load_settings
 from api.telemetry import metrics, metrics_page, own_figures
 
-lifecycle.fix_paths()
-settings = load_settings()
-lifecycle.begin(settings)
+settings = lifecycle.start()
 endpoints = Endpoints()
-# BentoML's own limits stay out of the way: deadlines and queues are api/'s (see docs of the settings).
-LONGEST_CALL = settings.deadline_seconds + settings.drain_seconds
-# BentoML's own metrics have a label with whatever path was asked for: any stranger could make series without end.
-COMMON: Any = {
-    "traffic": {"timeout": LONGEST_CALL}, "metrics": {"enabled": False}, "logging": {"access": {"enabled": False}}
-}  # fmt: skip
 
 
 @bentoml.service(
     resources={"gpu": settings.gpus} if settings.device != "cpu" else {},
     workers=settings.gpus,
-    # Without these BentoML closes the connection every 100 calls, with calls still in flight.
-    runner_connection={"max_requests": 1_000_000_000, "max_age": 1e9},
-    **COMMON,
+    **deployment.SAMPLER_CONNECTION,
+    **deployment.options(settings),
 )
 @bentoml.asgi_app(metrics_page.app(), path="/")
 class Sampler:
     """Text tower, coarse and fine stage. Stateless between calls: any Sampler takes any state."""
-
-    @bentoml.on_deployment
-    @staticmethod
-    def before_it_listens() -> None:
-        """Stops the start of a Sampler that would listen for itself, for everybody and without a token."""
-        if deployment.is_entry("Sampler"):
-            token_gate.check_address(settings)
 
     def __init__(self) -> None:
         metrics.start_sampler()
@@ -98,18 +81,12 @@ token_gate.guard(Sampler, settings)
 order_gate.guard(Sampler)
 
 
-@bentoml.service(workers=settings.workers, runner_probe={"enabled": False}, **COMMON)
+@bentoml.service(workers=settings.workers, runner_probe={"enabled": False}, **deployment.options(settings))
 @bentoml.asgi_app(endpoints.app, path="/")
 class XCube:
     """Text to 3-D voxels."""
 
     sampler = bentoml.depends(Sampler, url=settings.sampler_url)
-
-    @bentoml.on_deployment
-    @staticmethod
-    def before_it_listens() -> None:
-        """Says that the Sampler, which is deployed next, only listens for this service."""
-        deployment.is_entry("XCube")
 
     def __init__(self) -> None:
         metrics.start_http()
@@ -163,4 +140,5 @@ class XCube:
 
 
 entry: Any = XCube  # what the decorator made of the class
+deployment.follow(entry)
 gate.guard(entry, settings)

@@ -16,7 +16,7 @@ import bentoml
 from api import environment
 from api.process import connections, descriptors, supervisor, temporary
 from api.process.places import Places
-from api.settings import PATHS, Settings
+from api.settings import PATHS, Settings, load_settings
 from api.telemetry import logs, metrics, metrics_page
 from api.telemetry.bentoml_internals import path_of, start_folder
 
@@ -27,21 +27,22 @@ LAST_SECONDS = 10.0
 """Time for what runs to end, once the Samplers cannot be reached."""
 
 
-def fix_paths() -> None:
-    """Makes the settings' relative paths absolute. Call it before they are read.
+def start() -> Settings:
+    """What each process of the service does first: its settings, its place among the others, its connections, its log.
 
-    They count from the folder of the start, but `bentoml serve` imports the service in the project's folder, where all
-    processes but the supervisor run.
+    Raises:
+        SystemExit: with one sentence, where a setting is wrong, or where the supervisor cannot write temporary files.
     """
+    # Relative paths count from the folder of the start, but `bentoml serve` imports the service in the project's
+    # folder, where all processes but the supervisor run.
     environment.fix_paths(os.environ, PATHS, start_folder())
+    settings = load_settings()
+    begin(settings)
+    return settings
 
 
 def begin(settings: Settings) -> None:
-    """What each process of the service does first: its place among the others, its connections, its log.
-
-    Raises:
-        SystemExit: in the supervisor, with one sentence, where it cannot write temporary files for a while.
-    """
+    """The part of `start` that needs the settings."""
     environment.pass_by_proxies(os.environ)
     if bentoml.server_context.worker_index is None:
         _begin_supervisor()

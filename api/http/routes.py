@@ -27,6 +27,7 @@ class Route:
         access: `key` asks for the API key wherever one is set, `open` only with XCUBE_API_KEY_EVERYWHERE. `page` lets
             everybody read: a browser cannot send a key when it opens a page, and these files hold no secret.
         methods: Those of the path itself.
+        item_methods: Those of the paths right below it.
         below: Whether what is `open` is so for the paths below it too.
         quiet: Whether machines call it every few seconds, so that the log tells of failures alone.
     """
@@ -35,6 +36,7 @@ class Route:
     body: type[BaseModel] | None = None
     access: Access = "key"
     methods: tuple[str, ...] = READ
+    item_methods: tuple[str, ...] = READ
     below: bool = False
     quiet: bool = False
 
@@ -55,7 +57,7 @@ ROUTES = (
     Route("/generate", GenerateRequest, methods=("POST",)),
     Route("/generate_stream", GenerateRequest, methods=("POST",)),
     Route("/batch_generate", BatchRequest, methods=("POST",)),
-    Route("/jobs", GenerateRequest, methods=("POST",)),
+    Route("/jobs", GenerateRequest, methods=("POST",), item_methods=(*READ, "DELETE")),
     Route("/health", NoParameters, access="open", methods=(*READ, "POST"), quiet=True),
     *(Route(path, access="open", quiet=True) for path in PROBES),
     Route(INFERENCE, access="open", below=True, quiet=True),
@@ -83,5 +85,4 @@ def methods_of(path: str) -> tuple[str, ...]:
     route = route_of(path)
     if path == route.path:
         return route.methods
-    is_job = route.path == "/jobs" and path.count("/") == 2
-    return (*READ, "DELETE") if is_job else READ
+    return route.item_methods if path.count("/") == 2 else READ

@@ -39,7 +39,8 @@ class TokenGate:
 
 
 def guard(service: Any, settings: Settings) -> None:
-    """Puts the gate in front of the Sampler's service, where there is a token."""
+    """Puts the gate in front of the Sampler's service; without a token, its start asks for a loopback address."""
+    deployment.follow(service, lambda: check_address(settings))
     if settings.sampler_token is not None:
         service.add_asgi_middleware(TokenGate, token=settings.sampler_token.get_secret_value())
 
