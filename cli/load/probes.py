@@ -21,7 +21,7 @@ Times = dict[str, list[float]]
 
 @contextmanager
 def probing(url: str) -> Iterator[Callable[[], Times]]:
-    """Sends probes as long as the block runs.
+    """Sends probes as long as the block runs, and at least one to each path.
 
     Yields:
         What ends it and gives the seconds of each probe by path, for a call at the end of the block.
@@ -46,7 +46,8 @@ def probing(url: str) -> Iterator[Callable[[], Times]]:
 def _probe(url: str, ended: Connection) -> None:
     times: Times = {path: [] for path in PATHS}
     with client(url, base_url=url, timeout=LATE) as http:
-        while not ended.poll(PERIOD):
+        over = False
+        while not over:
             for path, seconds in times.items():
                 start = time.monotonic()
                 try:
@@ -54,4 +55,5 @@ def _probe(url: str, ended: Connection) -> None:
                     seconds.append(time.monotonic() - start)
                 except httpx.HTTPError:
                     seconds.append(LATE)
+            over = ended.poll(PERIOD)
     ended.send(times)
