@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.paths import ROOT
 from tests.support.running import serve
-from tests.support.service import Server, StartServer, own_environment, started
+from tests.support.service import AT_ONCE, DRAIN_SECONDS, Server, StartServer, own_environment, started
 from tests.support.turns import turn
 
 # jsonschema, which many libraries import, does without it: only IRIs go unchecked. To import it takes seconds.
@@ -142,7 +142,7 @@ def starting(tmp_path_factory: pytest.TempPathFactory, model_store: Path) -> Ite
                 "XCUBE_THREADS": "1",
                 "XCUBE_DEVICE": "cpu",
                 "XCUBE_DEADLINE_SECONDS": "3600",  # a machine that has other work too refuses nothing as too slow
-                "XCUBE_DRAIN_SECONDS": "30",
+                "XCUBE_DRAIN_SECONDS": str(DRAIN_SECONDS),
                 "XCUBE_JOBS_DIR": str(log.parent / "jobs"),
             }
             command = [sys.executable, "-m", "cli.serve", *options]
@@ -163,7 +163,7 @@ def start_server(tmp_path_factory: pytest.TempPathFactory, model_store: Path) ->
 def shared(start: StartServer, checkpoints: Path, **settings: str) -> Iterator[Server]:
     """A ready service for all modules that ask for nothing else.
 
-    After all that was sent to it, it still makes shapes and has logged no fault of its own.
+    After all that was sent to it, it still makes shapes, has logged no fault of its own and ends at once.
     """
     running = start(checkpoints, **settings)
     running.wait_until("ready")
@@ -172,7 +172,7 @@ def shared(start: StartServer, checkpoints: Path, **settings: str) -> Iterator[S
     log = running.log.read_text()
     assert "Traceback" not in log
     assert '"level":"ERROR"' not in log
-    assert running.stop() == 0
+    assert running.stop(within=AT_ONCE) == 0
 
 
 @pytest.fixture(scope="session")

@@ -68,8 +68,10 @@ class Gate:
                 watcher = asyncio.create_task(watch_connection(receive, call))
                 receive = replay(body, call)
             await self.app(scope, receive, answer.send)
-        except ClientGone:
+        except ClientGone as error:
             call.gone.set()
+            if not answer.started:  # nobody gets this, but the framework and a service that ends wait for an answer
+                await answer.problem(problem_of(error))
         except Exception as error:
             problem = problem_of(error)
             if problem.status == 500:

@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from api.call import Call, Message, read_json, replay
-from api.errors import ClientGone, InvalidRequest, Problem, is_problem, problem_of, problem_of_status
+from api.errors import InvalidRequest, Problem, is_problem, problem_of, problem_of_status
 from api.messages import MOST_BYTES, MOST_SAMPLES, Finished, Order, Slice
 from api.schemas import NoParameters, sentence_of
 
@@ -73,8 +73,6 @@ class OrderGate:
             if kind is not None and scope["method"] == "POST":
                 receive = replay(await _checked_body(kind, scope, receive), call)
             await self.app(scope, receive, answer.send)
-        except ClientGone:
-            return
         except Exception as error:
             if answer.started:
                 raise

@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from tests.support.figures import cancelled, running, slices, steps, value, wait_for, wait_idle, waiting
-from tests.support.leaving import LONG, sent
+from tests.support.leaving import LONG, part_of_a_body_sent, sent
 from tests.support.saved_models import save_models
-from tests.support.service import Server, StartServer, command_of
+from tests.support.service import AT_ONCE, Server, StartServer, command_of
 
 SHORT = {**LONG, "ddim_steps": 1}
 
@@ -106,3 +106,10 @@ def test_of_a_stream_or_a_batch(server: Server, path: str, body: dict[str, Any])
     before = steps(server)
     with counted_and_stopped(server), sent(server, path, body):
         wait_for(lambda: steps(server) > before)
+
+
+def test_in_the_midst_of_its_body_and_the_service_can_end_at_once(server: Server) -> None:
+    """After all others that use the server."""
+    with counted_and_stopped(server), part_of_a_body_sent(server):
+        pass
+    assert server.stop(within=AT_ONCE) == 0

@@ -14,8 +14,9 @@ import pytest
 
 from tests.support.errors import assert_error
 from tests.support.gpu_tier import SERVE_SAMPLER, sampler
+from tests.support.leaving import part_of_a_body_sent
 from tests.support.paths import ROOT
-from tests.support.service import Server, own_environment
+from tests.support.service import AT_ONCE, Server, own_environment
 
 pytestmark = pytest.mark.costly
 ORDER = {"prompt": "a chair", "ddim_steps": 2, "guidance_scale": 1.0, "seed": 1, "use_fine": False}
@@ -143,3 +144,10 @@ def test_states_that_are_none_fail_alone(alone: Server) -> None:
         "/denoise", json={"items": [{"state": STATE, "stage": "coarse"}, {"state": good, "stage": "coarse"}]}
     ).json()
     assert [outcome["code"] for outcome in outcomes] == ["unreadable_state", None]
+
+
+def test_a_client_that_leaves_in_the_midst_of_its_order_does_not_keep_the_sampler_from_ending(alone: Server) -> None:
+    """After all others that use it."""
+    with part_of_a_body_sent(alone, "/begin"):
+        pass
+    assert alone.stop(within=AT_ONCE) == 0

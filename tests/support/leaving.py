@@ -17,6 +17,15 @@ ONE_STEP_SLICES = {"XCUBE_SLICE_SECONDS": "0.0001"}
 
 
 @contextmanager
+def part_of_a_body_sent(server: Server, path: str = "/generate") -> Iterator[socket.socket]:
+    """A request whose client closes its connection at the block's end, in the midst of its body."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50"
+        connection.sendall(head.encode() + b"\r\n\r\n{")
+        yield connection
+
+
+@contextmanager
 def sent(
     server: Server, path: str = "/generate", body: Mapping[str, Any] = LONG, window: int | None = None
 ) -> Iterator[socket.socket]:

@@ -20,6 +20,10 @@ from tests.support.paths import ROOT
 
 START_SECONDS = 180.0
 """Patience with a start, which takes seconds, but minutes where the machine has other work."""
+DRAIN_SECONDS = 30
+"""What a service of the tests has to end its work after SIGTERM."""
+AT_ONCE = DRAIN_SECONDS / 2
+"""Within this time a service ends that has no work."""
 
 
 @dataclass
@@ -90,10 +94,10 @@ class Server:
             time.sleep(0.1)
         raise AssertionError(f"{otherwise} within {seconds} s:\n{self.log.read_text()}")
 
-    def stop(self) -> int:
-        """Sends SIGTERM as a supervisor does; returns the exit status."""
+    def stop(self, within: float = 120.0) -> int:
+        """Sends SIGTERM as a supervisor does; returns the exit status. Raises subprocess.TimeoutExpired."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(120)
+        return self.process.wait(within)
 
     def kill(self) -> None:
         """Kills every process of the service, as a crash of the machine does."""
