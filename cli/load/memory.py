@@ -8,6 +8,8 @@ import time
 import numpy as np
 import psutil
 
+from api.process.supervisor import VARIABLE
+
 PERIOD = 2.0
 SETTLING = 0.3
 """First part of a run that does not count: models load on first use, allocators fill their pools."""
@@ -31,9 +33,8 @@ def processes(port: int) -> list[psutil.Process]:
     }
     if not listening:
         raise NoServiceError(f"No process of yours listens on port {port} here: --soak needs the service's machine.")
-    top = psutil.Process(listening.pop())
-    while (parent := top.parent()) is not None and "bentoml" in " ".join(parent.cmdline()):
-        top = parent
+    one = psutil.Process(listening.pop())
+    top = psutil.Process(int(one.environ().get(VARIABLE, one.pid)))
     return [top, *top.children(recursive=True)]
 
 
