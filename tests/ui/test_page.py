@@ -227,12 +227,14 @@ def test_the_dice_draws_seeds_that_every_client_can_send(page: Page, site: Site)
     expect(page.get_by_label("Seed", exact=True)).to_have_value("")
 
 
-@pytest.mark.parametrize("seed", ["1.5", "abc", str(2**64), str(-(2**63) - 1), "007"])
-def test_a_seed_that_the_service_would_refuse_is_refused_in_the_form(page: Page, site: Site, seed: str) -> None:
+def test_a_seed_that_the_service_would_refuse_is_refused_in_the_form(page: Page, site: Site) -> None:
     page.goto(site.url)
     page.get_by_label("Prompt").fill("a ring")
-    page.get_by_label("Seed", exact=True).fill(seed)
-    page.get_by_role("button", name="Generate").click()
-    expect(page.locator("#seed-fault")).to_be_visible()
-    expect(page.get_by_label("Seed", exact=True)).to_be_focused()
+    for seed in ("1.5", "abc", str(2**64), str(-(2**63) - 1), "007"):
+        page.get_by_label("Seed", exact=True).fill("")
+        expect(page.locator("#seed-fault")).to_be_hidden()
+        page.get_by_label("Seed", exact=True).fill(seed)
+        page.get_by_role("button", name="Generate").click()
+        expect(page.locator("#seed-fault")).to_be_visible()
+        expect(page.get_by_label("Seed", exact=True)).to_be_focused()
     assert site.replay.requests == []

@@ -7,7 +7,14 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
+from models.shape import Shape
 from tests.support.page import Site, finished, listen, make
+
+
+@pytest.fixture(scope="module")
+def result(ball: Shape) -> Shape:
+    """Soon drawn."""
+    return ball
 
 
 def ask(page: Page, site: Site) -> None:
@@ -16,23 +23,18 @@ def ask(page: Page, site: Site) -> None:
     page.get_by_role("button", name="Generate").click()
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "title"),
-    [
-        (503, "out_of_memory", "It didn't work"),
-        (500, "internal", "It didn't work"),
-        (504, "deadline_passed", "It didn't work"),
-    ],
-)
-def test_an_error_is_told_in_the_services_words_and_can_be_tried_again(
-    page: Page, site: Site, status: int, code: str, title: str
-) -> None:
-    sentence = "What went wrong: do <b>this</b> instead."
-    site.replay.errors = [(status, {"error": sentence, "code": code, "retryable": False}, {})]
+def test_an_error_is_told_in_the_services_words_and_can_be_tried_again(page: Page, site: Site) -> None:
+    told = {status: f"What went wrong, {status}: do <b>this</b> instead." for status in (503, 500, 504)}
+    codes = ("out_of_memory", "internal", "deadline_passed")
+    site.replay.errors = [
+        (status, {"error": sentence, "code": code, "retryable": False}, {})
+        for (status, sentence), code in zip(told.items(), codes, strict=True)
+    ]
     ask(page, site)
-    expect(page.get_by_role("alert").filter(has_text=title)).to_contain_text(sentence)
-    expect(page.get_by_role("button", name="Generate")).to_be_enabled()
-    page.get_by_role("button", name="Try again").click()
+    for sentence in told.values():
+        expect(page.get_by_role("alert").filter(has_text="It didn't work")).to_contain_text(sentence)
+        expect(page.get_by_role("button", name="Generate")).to_be_enabled()
+        page.get_by_role("button", name="Try again").click()
     finished(page)
     expect(page.locator("#problem")).to_be_hidden()
 
@@ -194,3 +196,5 @@ def test_an_empty_prompt_is_told_where_it_is_missing(page: Page, site: Site) -> 
     expect(page.locator("#prompt-fault")).to_have_text("Say what to make.")
     expect(page.get_by_label("Prompt")).to_be_focused()
     assert site.replay.requests == []
+    page.get_by_role("button", name="a tall chair").click()
+    expect(page.locator("#prompt-fault")).to_be_hidden()

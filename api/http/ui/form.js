@@ -7,15 +7,17 @@ const steps = element("steps");
 const guidance = element("guidance");
 const seed = element("seed");
 const fine = element("fine");
+/** What is wrong in a field, or "". */
+const FAULTS = new Map([
+  [prompt, () => (prompt.value.trim() ? "" : "Say what to make.")],
+  [seed, () => (validSeed(seed.value.trim()) ? "" : "Enter a whole number of at most 64 bits, or leave this empty for a random seed.")],
+]);
 
 /** The request in the form, or null: then the faulty field says what to do and has the focus. */
 export function read() {
-  const faults = [
-    fault(prompt, prompt.value.trim() ? "" : "Say what to make."),
-    fault(seed, validSeed(seed.value.trim()) ? "" : "Enter a whole number of at most 64 bits, or leave this empty for a random seed."),
-  ].filter(Boolean);
-  if (faults.length) {
-    faults[0].focus();
+  const faulty = [...FAULTS.keys()].filter(check);
+  if (faulty.length) {
+    faulty[0].focus();
     return null;
   }
   return {
@@ -49,7 +51,7 @@ export function setSeed(value) {
 /** Prepares the controls; `submit` is called when the reader wants a shape. */
 export function prepare(submit) {
   write(DEFAULTS);
-  for (const field of [steps, guidance, seed]) field.addEventListener("input", show);
+  for (const field of [prompt, steps, guidance, seed]) field.addEventListener("input", show);
   element("dice").addEventListener("click", () => setSeed(randomSeed()));
   element("no-seed").addEventListener("click", () => {
     setSeed("");
@@ -58,6 +60,7 @@ export function prepare(submit) {
   element("examples").addEventListener("click", (event) => {
     if (event.target.tagName !== "BUTTON") return;
     prompt.value = event.target.textContent;
+    show();
     prompt.focus();
   });
   prompt.addEventListener("keydown", (event) => {
@@ -71,13 +74,14 @@ export function prepare(submit) {
   });
 }
 
-/** Marks a field as faulty, or as right again; returns the field if it is faulty. */
-function fault(field, text) {
+/** Marks a field as faulty, or as right again; returns whether it is faulty. */
+function check(field) {
+  const text = FAULTS.get(field)();
   const note = element(`${field.id}-fault`);
   field.setAttribute("aria-invalid", String(Boolean(text)));
   note.textContent = text;
   note.hidden = !text;
-  return text ? field : null;
+  return Boolean(text);
 }
 
 /** A link may ask for a value between or beyond the slider's: the slider makes room for it. */
@@ -92,6 +96,7 @@ function show() {
   element("steps-value").value = steps.value = Math.round(steps.value);
   element("guidance-value").value = guidance.value === "1" ? "off" : guidance.value;
   element("no-seed").hidden = seed.value === "";
+  for (const field of FAULTS.keys()) if (field.getAttribute("aria-invalid") === "true") check(field);
   for (const range of [steps, guidance])
     range.style.setProperty("--share", `${(100 * (range.value - range.min)) / (range.max - range.min)}%`);
 }
