@@ -36,7 +36,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def result() -> Shape:
     """A torus, coarse and fine."""
-    return Shape(shell(torus(0.3, 0.12), 32), shell(torus(0.3, 0.12), 96), seed=5)
+    return Shape(shell(torus(0.3, 0.12), 32), shell(torus(0.3, 0.12), 64), seed=5)
 
 
 @pytest.fixture(scope="session")
