@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.leaving import ONE_STEP_SLICES
 from tests.support.paths import ROOT
 from tests.support.running import serve
 from tests.support.service import AT_ONCE, DRAIN_SECONDS, Server, StartServer, own_environment, started
@@ -191,8 +192,14 @@ def server(start_shared: StartServer, tiny_models: Path) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def single(start_shared: StartServer, tiny_models: Path) -> Iterator[Server]:
-    """A service that runs one generation at a time, with room for two more, and logs prompts."""
-    settings = {"XCUBE_MAX_RUNNING": "1", "XCUBE_MAX_QUEUE": "2", "XCUBE_LOG_PROMPTS": "true"}
+    """A service that runs one generation at a time, with room for two more, and whose every step is told.
+
+    It also logs prompts, and has no folder for jobs.
+    """
+    settings = {
+        "XCUBE_MAX_RUNNING": "1", "XCUBE_MAX_QUEUE": "2", **ONE_STEP_SLICES,
+        "XCUBE_LOG_PROMPTS": "true", "XCUBE_JOBS_DIR": "/proc/nowhere",
+    }  # fmt: skip
     with shared(start_shared, tiny_models, **settings) as running:
         yield running
 

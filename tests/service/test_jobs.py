@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.support.errors import assert_error
@@ -15,6 +15,7 @@ from tests.support.leaving import LONG, ONE_STEP_SLICES
 from tests.support.saved_models import save_models
 from tests.support.service import Server, StartServer
 
+pytestmark = pytest.mark.shared("server")
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
 RESUMED = {**LONG, "ddim_steps": 200}
 """Takes long enough for a service to end in its midst, and is computed to its end, twice."""
@@ -104,53 +105,6 @@ def test_a_wrong_job_is_refused(server: Server, body: Any, status: int, code: st
     assert_error(server.get("/jobs/..%2f..%2fetc"), 404, "not_found")
 
 
-@pytest.mark.timeout(900)
-def test_a_job_outlives_the_service_and_has_the_same_result(
-    server: Server, start_server: StartServer, tiny_models: Path
-) -> None:
-    """After all others that use the server, which is killed."""
-    jobs = Path(server.environment["XCUBE_JOBS_DIR"])
-    job = add(server, **RESUMED)
-    saved = wait(server, job, "in_progress", step=10)
-    server.kill()
-
-    stopped = start_server(tiny_models, XCUBE_JOBS_DIR=str(jobs), **ONE_STEP_SLICES)
-    stopped.wait_until("ready")
-    later = wait(stopped, job, "in_progress", step=saved["step"] + 1)
-    assert stopped.stop() == 0
-    assert list(jobs.glob("*.state")), "nothing was saved for the next service"
-
-    last = start_server(tiny_models, XCUBE_JOBS_DIR=str(jobs))
-    last.wait_until("ready")
-    resumed = wait(last, job, "in_progress", "completed", step=1)
-    assert (resumed["stage"], resumed["step"]) >= (later["stage"], later["step"])
-    wait(last, job, "completed")
-    result = last.get(f"/jobs/{job['id']}/result")
-    assert result.content == last.generate(**RESUMED).content
-    assert not list(jobs.glob("*.state"))
-
-
-@pytest.mark.timeout(900)
-def test_a_job_that_meets_other_models_after_a_restart_begins_anew_with_them(
-    start_server: StartServer, tiny_models: Path, tmp_path: Path
-) -> None:
-    settings = {"XCUBE_JOBS_DIR": str(tmp_path / "jobs"), "BENTOML_HOME": str(tmp_path)}
-    request = {**RESUMED, "use_fine": False}
-    before = start_server(tiny_models, **settings, **ONE_STEP_SLICES)
-    before.wait_until("ready")
-    job = add(before, **request)
-    wait(before, job, "in_progress", step=10)
-    assert before.stop() == 0
-    assert list((tmp_path / "jobs").glob("*.state"))
-
-    save_models(tmp_path / "others", seed=10)
-    after = start_server(tmp_path / "others", **settings)
-    after.wait_until("ready")
-    wait(after, job, "completed")
-    assert "starts anew: The models were replaced" in after.log.read_text()
-    assert after.get(f"/jobs/{job['id']}/result").content == after.generate(**request).content
-
-
 def test_ended_jobs_expire_with_their_files_and_waiting_ones_are_bounded(
     start_server: StartServer, tiny_models: Path, tmp_path: Path
 ) -> None:
@@ -167,11 +121,58 @@ def test_ended_jobs_expire_with_their_files_and_waiting_ones_are_bounded(
     assert small.get(f"/jobs/{running['id']}").status_code == 200
 
 
-def test_without_a_folder_for_jobs_everything_else_works(start_server: StartServer, tiny_models: Path) -> None:
-    bare = start_server(tiny_models, XCUBE_JOBS_DIR="/proc/nowhere")
-    bare.wait_until("ready")
-    error = assert_error(bare.post("/jobs", json=REQUEST), 503, "jobs_unavailable")
+def test_without_a_folder_for_jobs_everything_else_works(single: Server) -> None:
+    error = assert_error(single.post("/jobs", json=REQUEST), 503, "jobs_unavailable")
     assert "XCUBE_JOBS_DIR" in error
     assert "/proc" not in error
-    assert bare.generate().status_code == 200
-    assert httpx.get(bare.url + "/jobs/x").status_code == 503
+    assert single.generate().status_code == 200
+    assert single.get("/jobs/x").status_code == 503
+
+
+@pytest.fixture(scope="module")
+def interrupted(server: Server, start_server: StartServer, tiny_models: Path) -> tuple[Path, dict[str, Any]]:
+    """A folder with a job whose service was killed, and the next one stopped; and the job as that one showed it.
+
+    For the last tests of the module, since the server is gone then.
+    """
+    jobs = Path(server.environment["XCUBE_JOBS_DIR"])
+    job = add(server, **RESUMED)
+    killed = wait(server, job, "in_progress", step=10)
+    server.kill()
+
+    stopped = start_server(tiny_models, XCUBE_JOBS_DIR=str(jobs), **ONE_STEP_SLICES)
+    stopped.wait_until("ready")
+    shown = wait(stopped, job, "in_progress", step=killed["step"] + 1)
+    assert stopped.stop() == 0
+    assert list(jobs.glob("*.state")), "nothing was saved for the next service"
+    return jobs, shown
+
+
+@pytest.mark.timeout(900)
+def test_a_job_outlives_the_service_and_has_the_same_result(
+    interrupted: tuple[Path, dict[str, Any]], start_server: StartServer, tiny_models: Path, tmp_path: Path
+) -> None:
+    saved, shown = interrupted
+    jobs = Path(shutil.copytree(saved, tmp_path / "jobs"))
+    last = start_server(tiny_models, XCUBE_JOBS_DIR=str(jobs))
+    last.wait_until("ready")
+    resumed = wait(last, shown, "in_progress", "completed", step=1)
+    assert (resumed["stage"], resumed["step"]) >= (shown["stage"], shown["step"])
+    wait(last, shown, "completed")
+    result = last.get(f"/jobs/{shown['id']}/result")
+    assert result.content == last.generate(**RESUMED).content
+    assert not list(jobs.glob("*.state"))
+
+
+@pytest.mark.timeout(900)
+def test_a_job_that_meets_other_models_after_a_restart_begins_anew_with_them(
+    interrupted: tuple[Path, dict[str, Any]], start_server: StartServer, tmp_path: Path
+) -> None:
+    saved, shown = interrupted
+    jobs = shutil.copytree(saved, tmp_path / "jobs")
+    save_models(tmp_path / "others", seed=10)
+    after = start_server(tmp_path / "others", XCUBE_JOBS_DIR=str(jobs), BENTOML_HOME=str(tmp_path))
+    after.wait_until("ready")
+    wait(after, shown, "completed")
+    assert "starts anew: The models were replaced" in after.log.read_text()
+    assert after.get(f"/jobs/{shown['id']}/result").content == after.generate(**RESUMED).content

@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.errors import assert_error
 from tests.support.figures import value, wait_for, wait_idle
-from tests.support.service import Server, StartServer
+from tests.support.service import Server
 
 pytestmark = pytest.mark.shared("server")
 
@@ -46,14 +46,10 @@ def stream(server: Server, **fields: Any) -> Events:
     return parse(answer.text)
 
 
-def test_the_events_tell_the_way_of_a_shape_and_end_with_what_generate_answers(
-    start_server: StartServer, tiny_models: Any
-) -> None:
-    server = start_server(tiny_models, XCUBE_SLICE_SECONDS="0.0001")  # one step each
-    server.wait_until("ready")
-    events = stream(server, ddim_steps=40)
+def test_the_events_tell_the_way_of_a_shape_and_end_with_what_generate_answers(single: Server) -> None:
+    events = stream(single, ddim_steps=40)
     assert names(events) == ["queued", "progress", "coarse", "progress", "completed"]
-    plain = server.generate(ddim_steps=40).json()
+    plain = single.generate(ddim_steps=40).json()
     coarse = dict(events)["coarse"]
     assert coarse == {"coarse_xyz": plain["coarse_xyz"], "coarse_normal": plain["coarse_normal"], "seed": 1}
     assert dict(events)["completed"] == plain
