@@ -57,9 +57,13 @@ def site(result: Shape) -> Iterator[Site]:
 
 @pytest.fixture
 def page(browser: Browser, site: Site) -> Iterator[Page]:
-    """A desktop browser's page, in the light theme and without motion, before it has opened anything."""
+    """A desktop browser's page, in the light theme and without motion, before it has opened anything.
+
+    It has few pixels, which are soon drawn without a GPU.
+    """
     context = browser.new_context(
-        viewport={"width": 1200, "height": 800}, color_scheme="light", reduced_motion="reduce", accept_downloads=True
-    )
+        viewport={"width": 1200, "height": 800}, device_scale_factor=0.5,
+        color_scheme="light", reduced_motion="reduce", accept_downloads=True,
+    )  # fmt: skip
     yield new_page(context, site)
     context.close()
