@@ -38,11 +38,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Two processes more than cores, since tests also wait, or only this one for named files: a debugger can be used."""
+    """One process more than cores, since tests also wait, or only this one for named files: a debugger can be used."""
     named = config.getoption("file_or_dir", [])
     if config.option.usepdb or (named and all(".py" in name for name in named)):
         return 0
-    return (os.cpu_count() or 1) + 2
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_configure(config: pytest.Config) -> None:
