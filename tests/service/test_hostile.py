@@ -20,7 +20,7 @@ from tests.support.service import Server
 pytestmark = pytest.mark.shared("server")
 
 JSON = "application/json"
-EXAMPLES = 3
+EXAMPLES = 5
 
 
 def assert_object(answer: httpx.Response) -> dict[str, Any]:
