@@ -17,12 +17,11 @@ ONE_STEP_SLICES = {"XCUBE_SLICE_SECONDS": "0.0001"}
 
 
 @contextmanager
-def part_of_a_body_sent(server: Server, path: str = "/generate") -> Iterator[socket.socket]:
+def part_of_a_body_sent(server: Server, path: str = "/generate") -> Iterator[None]:
     """A request whose client closes its connection at the block's end, in the midst of its body."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
-        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50"
-        connection.sendall(head.encode() + b"\r\n\r\n{")
-        yield connection
+        connection.sendall(_head(path, 50) + b"{")
+        yield
 
 
 @contextmanager
@@ -34,11 +33,15 @@ def sent(
     window: bytes that the client's side of the connection takes in.
     """
     content = json.dumps(body).encode()
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
     with socket.socket() as connection:
         connection.settimeout(120)
         if window is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
         connection.connect(("127.0.0.1", server.port))
-        connection.sendall(head.encode() + b"\r\n\r\n" + content)
+        connection.sendall(_head(path, len(content)) + content)
         yield connection
+
+
+def _head(path: str, length: int) -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    return head.encode()
