@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page
 
-
 INSET = 8
 """Pixels at the edges that do not show the background, as there may be the mark of the focus."""
 
