@@ -12,7 +12,8 @@ from pydantic import BaseModel
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 
 from api.call import Call, Message, Receive, current, read_json, replay, set_current, watch_connection
-from api.errors import ClientGone, Problem, is_problem, problem_of, problem_of_status
+from api.errors import ClientGone, Problem, problem_of
+from api.framework_errors import FrameworkError
 from api.http.accept import accept_of
 from api.http.auth import ApiKey
 from api.http.cors import Origins
@@ -100,8 +101,7 @@ class _Answer:
         self._send = send
         self._call = call
         self._scope = scope
-        self._held: Message | None = None
-        self._body = bytearray()
+        self._error = FrameworkError()
         self.started = False
         self.complete = False
         self.status = 499
@@ -116,32 +116,25 @@ class _Answer:
             headers = MutableHeaders(raw=message.setdefault("headers", []))
             headers["X-Request-ID"] = self._call.id
             headers.update(self._call.headers)
-            if message["status"] >= 400:
-                self._held = message
-                return
-        elif message["type"] == "http.response.body" and self._held is not None:
-            self._body += message.get("body", b"")
-            if not message.get("more_body", False):
-                held, self._held = self._held, None
-                await self._send_error(held)
+        if self._error.takes(message):
+            if self._error.whole:
+                await self._send_error()
             return
         self.started = True
         await self._forward(message)
 
     async def problem(self, problem: Problem) -> None:
         """Answers with a problem."""
-        self._held = None
         headers = MutableHeaders(raw=[])
         headers.update({"X-Request-ID": self._call.id, **self._call.headers, **problem.headers()})
         await self._write(problem.status, headers, problem.body())
 
-    async def _send_error(self, held: Message) -> None:
-        headers, body = MutableHeaders(raw=held["headers"]), bytes(self._body)
-        if held["status"] == 405:
-            headers["Allow"] = ", ".join(methods_of(self._scope["path"]))
-        if not is_problem(body):
-            body = problem_of_status(held["status"], self._scope["path"], prefix_of(self._scope)).body()
-        await self._write(held["status"], headers, body)
+    async def _send_error(self) -> None:
+        path = self._scope["path"]
+        if self._error.status == 405:
+            self._error.headers["Allow"] = ", ".join(methods_of(path))
+        body = self._error.problem_body(path, prefix_of(self._scope))
+        await self._write(self._error.status, self._error.headers, body)
 
     async def _write(self, status: int, headers: MutableHeaders, body: bytes) -> None:
         headers["Content-Type"] = "application/json"

@@ -16,7 +16,8 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 
 from api.call import Call, Message, read_json, replay
-from api.errors import InvalidRequest, Problem, is_problem, problem_of, problem_of_status
+from api.errors import InvalidRequest, Problem, problem_of
+from api.framework_errors import FrameworkError
 from api.messages import MOST_BYTES, MOST_SAMPLES, Finished, Order, Slice
 from api.schemas import NoParameters, sentence_of
 
@@ -83,29 +84,22 @@ class OrderGate:
 
 
 class _Answer:
-    """The way back: holds an error of the framework until its body is there, and says it in our form."""
+    """The way back: says an error of the framework in our form."""
 
     def __init__(self, call: Call, scope: Any, receive: Any, send: Any) -> None:
         self._call = call
         self._scope, self._receive, self._send = scope, receive, send
-        self._held: Message | None = None
-        self._body = b""
+        self._error = FrameworkError()
         self.started = False
 
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and message["status"] >= 400:
-            self._held = message
-        elif self._held is None:
+        if not self._error.takes(message):
             self.started = True
             await self._send(message)
-        else:
-            self._body += message.get("body", b"")
-            if not message.get("more_body", False):
-                status, headers = self._held["status"], Headers(raw=self._held["headers"])
-                body = self._body
-                if not is_problem(body):
-                    body = problem_of_status(status, self._scope["path"], guide=_GUIDE).body()
-                await self._write(body, status, {"Allow": headers["allow"]} if "allow" in headers else {})
+        elif self._error.whole:
+            allowed = {name: value for name, value in self._error.headers.items() if name == "allow"}
+            body = self._error.problem_body(self._scope["path"], guide=_GUIDE)
+            await self._write(body, self._error.status, allowed)
 
     async def problem(self, problem: Problem) -> None:
         """Answers with a problem."""

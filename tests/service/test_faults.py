@@ -61,21 +61,10 @@ def test_sigterm_lets_a_running_request_end_refuses_others_and_exits_with_zero(n
     assert narrow.process.wait(60) == 0
 
 
-def test_what_does_not_end_in_the_time_to_drain_is_handed_back(start_server: StartServer, tiny_models: Any) -> None:
-    hasty = start_server(tiny_models, XCUBE_DRAIN_SECONDS="1", **ONE_STEP_SLICES)
-    hasty.wait_until("ready")
-    with ThreadPoolExecutor(8) as pool:
-        answers = [pool.submit(hasty.generate, **{**LONG, "seed": seed}) for seed in range(8)]
-        wait_for(lambda: running(hasty) == 8)
-        assert hasty.stop() == 0
-        for answer in answers:
-            assert_error(answer.result(), 503, "draining")
-
-
 @pytest.fixture(scope="module")
 def wide(start_server: StartServer, tiny_models: Any) -> Server:
-    """Two processes that speak HTTP and two that hold models."""
-    server = start_server(tiny_models, XCUBE_WORKERS="2", XCUBE_GPUS="2", **ONE_STEP_SLICES)
+    """Two processes that speak HTTP, two that hold models, and a second to end work that is left at the end."""
+    server = start_server(tiny_models, XCUBE_WORKERS="2", XCUBE_GPUS="2", XCUBE_DRAIN_SECONDS="1", **ONE_STEP_SLICES)
     server.wait_until("ready")
     return server
 
@@ -106,6 +95,15 @@ def test_samplers_killed_in_the_middle_of_eight_generations_cost_none_and_change
     assert [answer.status_code for answer in disturbed] == [200] * 8
     assert [answer.content for answer in disturbed] == [answer.content for answer in undisturbed]
     wide.wait_until("ready")
+
+
+def test_what_does_not_end_in_the_time_to_drain_is_handed_back(wide: Server) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = [pool.submit(wide.generate, **{**LONG, "seed": seed}) for seed in range(8)]
+        wait_for(lambda: running(wide) == 8)
+        assert wide.stop() == 0
+        for answer in answers:
+            assert_error(answer.result(), 503, "draining")
 
 
 def test_who_meets_the_deadline_against_all_estimates_gets_504_and_its_work_stops(
