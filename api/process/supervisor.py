@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 
 VARIABLE = "_XCUBE_SUPERVISOR"
 """Holds the supervisor's process id in the environment of its children."""
@@ -25,9 +26,9 @@ def announce() -> None:
     os.environ[VARIABLE] = str(os.getpid())
 
 
-def process_id() -> int | None:
-    """The supervisor's process id as this process was told it; None where there is no supervisor."""
-    text = os.environ.get(VARIABLE, "")
+def process_id(environment: Mapping[str, str] = os.environ) -> int | None:
+    """The supervisor's process id as a process, by default this one, was told it; None where there is no supervisor."""
+    text = environment.get(VARIABLE, "")
     return int(text) if text.isdigit() else None
 
 

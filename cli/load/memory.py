@@ -8,7 +8,7 @@ import time
 import numpy as np
 import psutil
 
-from api.process.supervisor import VARIABLE
+from api.process import supervisor
 
 PERIOD = 2.0
 SETTLING = 0.3
@@ -34,7 +34,7 @@ def processes(port: int) -> list[psutil.Process]:
     if not listening:
         raise NoServiceError(f"No process of yours listens on port {port} here: --soak needs the service's machine.")
     one = psutil.Process(listening.pop())
-    top = psutil.Process(int(one.environ().get(VARIABLE, one.pid)))
+    top = psutil.Process(supervisor.process_id(one.environ()) or one.pid)
     return [top, *top.children(recursive=True)]
 
 
