@@ -46,8 +46,7 @@ def probing(url: str) -> Iterator[Callable[[], Times]]:
 def _probe(url: str, ended: Connection) -> None:
     times: Times = {path: [] for path in PATHS}
     with client(url, base_url=url, timeout=LATE) as http:
-        over = False
-        while not over:
+        while True:
             for path, seconds in times.items():
                 start = time.monotonic()
                 try:
@@ -55,5 +54,6 @@ def _probe(url: str, ended: Connection) -> None:
                     seconds.append(time.monotonic() - start)
                 except httpx.HTTPError:
                     seconds.append(LATE)
-            over = ended.poll(PERIOD)
+            if ended.poll(PERIOD):
+                break
     ended.send(times)

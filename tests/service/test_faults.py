@@ -63,7 +63,7 @@ def test_sigterm_lets_a_running_request_end_refuses_others_and_exits_with_zero(n
 
 @pytest.fixture(scope="module")
 def wide(start_server: StartServer, tiny_models: Any) -> Server:
-    """Two processes that speak HTTP, two that hold models, and a second to end work that is left at the end."""
+    """Two processes that speak HTTP and two that hold models; at shutdown they have a second to end their work."""
     server = start_server(tiny_models, XCUBE_WORKERS="2", XCUBE_GPUS="2", XCUBE_DRAIN_SECONDS="1", **ONE_STEP_SLICES)
     server.wait_until("ready")
     return server
