@@ -24,6 +24,7 @@ from models.config import DenseUNetConfig, SparseUNetConfig, StageConfig
 from models.dense import DenseUNet, cube_of, latents_of
 from models.graphs import Graphs
 from models.grids import FixedGrid, Grid, TorchGrid, UNetGrid, counts_of, rooms_for
+from models.lanes import Pace
 from models.layers import TextContext
 from models.noise import Block, NoiseAhead, steps_at_once
 from models.runtime import Runtime
@@ -78,6 +79,7 @@ class Graphed(ABC, Generic[L]):
         self.exact = True
         on_gpu = self.device.type == "cuda"
         self.stream = lane.stream
+        self._pace = Pace(lane.stream)
         self.graphs = Graphs() if on_gpu and runtime.graphs else None
         self.slots: LRUCache[Slot[L]] = LRUCache(slots_kept)
         self._digests, self._noise = lane.digests, lane.noise
@@ -152,6 +154,7 @@ class Graphed(ABC, Generic[L]):
             )
             for _ in range(count):
                 slot.advance(self.graphs)
+                self._pace.after_step()
             done += count
         return [
             replace(

@@ -6,6 +6,7 @@ results are packed and sent, the other computes.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from queue import LifoQueue
@@ -14,6 +15,7 @@ from typing import Generic, TypeVar
 import torch
 
 T = TypeVar("T")
+STEPS_AHEAD = 4
 
 
 class Lanes(Generic[T]):
@@ -42,12 +44,37 @@ def stream_on(device: torch.device, priority: int = 0) -> torch.cuda.Stream | No
 
 @contextmanager
 def on_stream(stream: torch.cuda.Stream | None) -> Iterator[None]:
-    """Runs a block on a stream: after what the caller's stream has to do, which in turn waits for the block."""
+    """Runs a block on a stream, after what the caller's stream has to do; it ends when its work on the GPU is done.
+
+    The caller's stream is not made to wait instead: threads share it, and each would wait for the work of all others.
+    """
     if stream is None:
         yield
         return
-    before = torch.cuda.current_stream(stream.device)
-    stream.wait_stream(before)
+    stream.wait_stream(torch.cuda.current_stream(stream.device))
     with torch.cuda.stream(stream):
-        yield
-    before.wait_stream(stream)
+        try:
+            yield
+        finally:
+            stream.synchronize()
+
+
+class Pace:
+    """Keeps a thread at most STEPS_AHEAD steps ahead of its stream.
+
+    A GPU takes only so many kernels in advance. Who starts more waits inside the driver, with its lock, and no other
+    thread can do anything on the GPU meanwhile.
+    """
+
+    def __init__(self, stream: torch.cuda.Stream | None) -> None:
+        self._stream = stream
+        self._ends: deque[torch.cuda.Event] = deque()
+
+    def after_step(self) -> None:
+        """Waits until the GPU has come near, where it has not."""
+        if self._stream is not None:
+            end = torch.cuda.Event(blocking=True)
+            end.record(self._stream)
+            self._ends.append(end)
+            if len(self._ends) > STEPS_AHEAD:
+                self._ends.popleft().synchronize()

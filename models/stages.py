@@ -9,11 +9,11 @@ last bits of a result there and gain no time. On a GPU the same steps run as `mo
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -41,6 +41,7 @@ CONTEXTS_KEPT = 16
 DIGESTS_KEPT = 64
 GRIDS_KEPT = 32
 SHORTEST_NORMAL = 1e-8
+T = TypeVar("T")
 DECODING_FIRST, ONE_LANE_FIRST = -2, -1
 """Priorities on a GPU. Who waits for a decoded shape waits for nothing else; and lanes of equal rank would end their
 calls together and leave the GPU idle together, until each has sent its results."""
@@ -114,27 +115,25 @@ class DiffusionStage:
         with self._lane() as graphed:
             return graphed.predict(state, timestep)
 
-    @torch.inference_mode()
     def decode_raw(self, states: Sequence[DiffusionState]) -> list[Decoded]:
         """Decodes finished states one by one, with every level and raw normals, as the parity tests need them."""
-        with self._decoding, on_stream(self._decoding_stream):
-            grids = [self.grid(state) for state in states]
-            latents = [state.x.to(self.device) / self.scale_factor for state in states]
-            decoded = [self.decoder(latent, grid) for latent, grid in zip(latents, grids, strict=True)]
-            if self._decoding_stream is not None:
-                self._decoding_stream.synchronize()  # grids are shared: each must last until it has been read
-            return decoded
+        return self._decode(states, lambda decoded: decoded)
 
     def decode(self, states: Sequence[DiffusionState]) -> list[Voxels]:
         """Decodes finished states to voxels with unit normals; a result without any voxel is possible."""
-        return [
-            Voxels(
-                decoded.grid.ijk.short().cpu().numpy(),
-                unit_normals(decoded.normals).cpu().numpy(),
-                self.config.voxel_size,
-            )
-            for decoded in self.decode_raw(states)
-        ]
+        return self._decode(states, self._voxels)
+
+    @torch.inference_mode()
+    def _decode(self, states: Sequence[DiffusionState], finish: Callable[[Decoded], T]) -> list[T]:
+        """What `finish` makes of each decoded state, on the stream that decoding has to itself."""
+        with self._decoding, on_stream(self._decoding_stream):
+            grids = [self.grid(state) for state in states]  # shared with lanes: each must last until it has been read
+            latents = [state.x.to(self.device) / self.scale_factor for state in states]
+            return [finish(self.decoder(latent, grid)) for latent, grid in zip(latents, grids, strict=True)]
+
+    def _voxels(self, decoded: Decoded) -> Voxels:
+        ijk = decoded.grid.ijk.short().cpu().numpy()
+        return Voxels(ijk, unit_normals(decoded.normals).cpu().numpy(), self.config.voxel_size)
 
     def grid(self, state: DiffusionState) -> Grid:
         """The voxels that the latents of a state are on."""

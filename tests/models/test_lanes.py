@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from models.graphed import Graphed
-from models.lanes import Lanes
+from models.lanes import STEPS_AHEAD, Lanes, Pace
 from models.state import DiffusionState
 from tests.support.tiny import coarse_stage, fine_stage, mixed_states, shape, text
 
@@ -24,6 +24,29 @@ def test_a_lane_is_lent_to_one_thread_at_a_time_and_the_last_one_given_back_come
         raise RuntimeError
     with lanes.one() as first, lanes.one() as second:
         assert {first, second} == {"a", "b"}
+
+
+def test_a_thread_starts_no_more_steps_than_a_gpu_takes_without_holding_up_other_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started, waited_for = [], []
+
+    class Event:
+        def __init__(self, blocking: bool) -> None:
+            assert blocking, "a thread that waits must leave its core to others"
+
+        def record(self, stream: object) -> None:
+            started.append(self)
+
+        def synchronize(self) -> None:
+            waited_for.append(self)
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    pace = Pace(object())  # type: ignore[arg-type]
+    for step in range(1, 20):
+        pace.after_step()
+        assert len(started) == step
+        assert waited_for == started[: max(0, step - STEPS_AHEAD)]
 
 
 def test_threads_at_once_get_the_bits_that_one_gets() -> None:
