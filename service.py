@@ -32,6 +32,8 @@ from api.sampler.model_threads import ModelThreads
 from api.schemas import BatchRequest, GenerateRequest, Health
 from api.telemetry import metrics, metrics_page, own_figures
 
+JSON = ContentType("application/json")
+"""For a list BentoML would else make a JSON schema with every answer, to see whether it is a file."""
 settings = lifecycle.start()
 endpoints = Endpoints()
 
@@ -67,7 +69,7 @@ class Sampler:
 
     # Not `batchable`: BentoML would run one batch at a time, and the GPU would wait while its results travel.
     @bentoml.api
-    async def denoise(self, items: list[Slice]) -> list[Progress]:
+    async def denoise(self, items: list[Slice]) -> Annotated[list[Progress], JSON]:
         """Every state, a slice of denoising steps further, in batches with what others sent."""
         return await self.threads.denoise(items)
 

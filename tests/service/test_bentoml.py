@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from api.settings import load_settings
 from service import Sampler, XCube
@@ -29,6 +30,14 @@ def test_bentoml_gives_no_call_up_before_our_own_deadline(service: Any) -> None:
     for method in service.apis.values():
         if method.batchable:
             assert method.max_latency_ms > 1000 * load_settings().deadline_seconds
+
+
+def test_no_answer_of_a_sampler_costs_a_json_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a JSON schema was made")
+
+    monkeypatch.setattr(TypeAdapter, "json_schema", refuse)
+    assert {method.output_spec.mime_type() for method in sampler.apis.values()} == {"application/json"}
 
 
 def test_only_one_service_asks_for_a_gpu() -> None:
