@@ -44,15 +44,20 @@ class Order(GenerateRequest):
 
 
 class Slice(Message):
-    """A state to advance by as many steps as the Sampler finds to fit a time slice, and the stage that it is in."""
+    """A state to advance by as many steps as the Sampler finds to fit a time slice.
+
+    Attributes:
+        state: The state.
+        batch_key: The same for all states that a Sampler computes together; empty for one that it computes alone.
+    """
 
     state: State
-    stage: Stage
+    batch_key: str = Field(default="", max_length=100)
 
     @classmethod
     def after(cls, progress: Progress) -> Slice:
         """The slice that follows."""
-        return cls(state=progress.state, stage=progress.stage)
+        return cls(state=progress.state, batch_key=progress.batch_key)
 
 
 class Finished(Message):
@@ -76,9 +81,10 @@ class Outcome(Message):
 
 
 class Progress(Outcome):
-    """A state after a slice, and how far it is."""
+    """A state after a slice, how far it is, and with whom it goes on (see `Slice`)."""
 
     state: bytes = b""
+    batch_key: str = ""
     stage: Stage = "coarse"
     step: int = 0
     steps: int = 0

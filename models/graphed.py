@@ -2,8 +2,8 @@
 
 A slot is fixed memory for the samples of one layout (see slots.py), and a step on it becomes one CUDA graph (see
 graphs.py). Coarse samples share batches whose rows are padded to a few sizes; the kernels see to it that this changes
-no bit. A fine sample fills a GPU by itself, in memory with room for about its number of voxels. The noise of the next
-steps is drawn on the CPU meanwhile.
+no bit. So do small fine ones of about the same number of voxels; a large one fills a GPU by itself. The noise of the
+next steps is drawn on the CPU meanwhile.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from models.cache import Digests, LRUCache
 from models.config import DenseUNetConfig, SparseUNetConfig, StageConfig
 from models.dense import DenseUNet, cube_of, latents_of
 from models.graphs import Graphs
-from models.grids import FixedGrid, Grid, TorchGrid, UNetGrid, counts_of, rooms_for
+from models.grids import SMALL, FixedGrid, Grid, Rooms, TorchGrid, UNetGrid, counts_of, rooms_for
 from models.lanes import Pace
 from models.layers import TextContext
 from models.noise import Block, NoiseAhead, steps_at_once
@@ -36,6 +36,8 @@ from models.text import TextEmbedding, pad
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 """Rows of a batch are padded to one of these, so that a few recorded steps serve batches of any size."""
+FINE_TOGETHER = 8
+"""Small fine samples of a batch at most. A step takes hardly longer for all of them than for one."""
 SHAPES_KEPT = 32
 """Fixed memory for fine samples, each for shapes of about one size."""
 TOKENS = 80
@@ -70,9 +72,6 @@ class Graphed(ABC, Generic[L]):
         slots: Fixed memory by what it is for.
     """
 
-    most_together = 1
-    """States of a batch at most."""
-
     def __init__(self, config: StageConfig, channels: int, runtime: Runtime, lane: Lane, slots_kept: int) -> None:
         self.schedule, self.channels = config.schedule, channels
         self.device, self.dtype = runtime.device, runtime.dtype
@@ -84,20 +83,15 @@ class Graphed(ABC, Generic[L]):
         self.slots: LRUCache[Slot[L]] = LRUCache(slots_kept)
         self._digests, self._noise = lane.digests, lane.noise
 
-    @property
-    @torch.inference_mode()
-    def batch_size(self) -> int:
-        """States that are computed together."""
-        unproved = self.device.type == "cuda" and self.exact and not self._kernels_exact()
-        return 1 if unproved else self.most_together
-
     def advance(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
         """Advances every state on this device by `steps` steps, or to its end if that comes first."""
-        size = self.batch_size
-        groups = [states[start : start + size] for start in range(0, len(states), size)]
+        groups = self.groups(states)
         for group in groups:
-            self._order(group, 0)
-        return [state for group in groups for state in self._advance(group, steps)]
+            self._order([states[index] for index in group], 0)
+        results: dict[int, DiffusionState] = {}
+        for group in groups:
+            results.update(zip(group, self._advance([states[index] for index in group], steps), strict=True))
+        return [results[index] for index in range(len(states))]
 
     def predict(self, state: DiffusionState, timestep: int) -> Tensor:
         """The guided v-prediction for a state at a timestep, float32 [V, C]."""
@@ -111,6 +105,10 @@ class Graphed(ABC, Generic[L]):
         if self.device.type == "cuda":
             gc.collect()  # graphs and their stages refer to each other
             torch.cuda.empty_cache()
+
+    @abstractmethod
+    def groups(self, states: Sequence[DiffusionState]) -> list[list[int]]:
+        """Which states are computed together, by their places in the call."""
 
     @abstractmethod
     def _place(self, states: Sequence[DiffusionState]) -> Slot[L]:
@@ -200,12 +198,18 @@ class Graphed(ABC, Generic[L]):
 class GraphedCoarse(Graphed[int]):
     """Coarse samples in batches; a layout is a number of rows, and a guided sample takes two of them."""
 
-    most_together = BUCKETS[-1] // 2
-
     def __init__(self, config: StageConfig, unet: DenseUNet, null: Tensor, runtime: Runtime, lane: Lane) -> None:
         assert isinstance(config.unet, DenseUNetConfig)
         super().__init__(config, config.unet.in_channels, runtime, lane, len(BUCKETS))
         self._resolution, self._unet, self._null = config.unet.image_size, unet, null
+
+    @torch.inference_mode()
+    def groups(self, states: Sequence[DiffusionState]) -> list[list[int]]:
+        """See `Graphed.groups`: as many as there are rows for."""
+        unproved = self.device.type == "cuda" and self.exact and not self._kernels_exact()
+        size = 1 if unproved else BUCKETS[-1] // 2
+        places = list(range(len(states)))
+        return [places[start : start + size] for start in places[::size]]
 
     def _place(self, states: Sequence[DiffusionState]) -> Slot[int]:
         guided = [index for index, state in enumerate(states) if state.guidance_scale != 1.0]
@@ -227,23 +231,32 @@ class GraphedCoarse(Graphed[int]):
 
 
 class _Voxels:
-    """The voxels of a fine sample and their normals, at addresses that stay."""
+    """The voxels of fine samples and their normals, at addresses that stay."""
 
     def __init__(self, grid: UNetGrid) -> None:
         self.grid = grid
-        self._source = grid
         self.normal = torch.zeros(len(grid.ijk), 3, device=grid.ijk.device)
+        self._held: list[Hashable] = [None] * len(grid.counts)
+        self._sources: list[TorchGrid | None] = [None] * len(grid.counts)
 
-    def load(self, grid: TorchGrid, normal: Tensor) -> None:
-        """Takes those of another sample, where the grid is one in fixed memory."""
+    def load(self, samples: Sequence[tuple[Hashable, TorchGrid, Tensor]]) -> None:
+        """Takes the voxels of other samples, by name, and their normals, where the grid is one in fixed memory."""
         assert isinstance(self.grid, FixedGrid)
-        self.grid.load(grid)
-        self._source = grid  # it must last until a GPU has read it
-        self.normal[: len(normal)] = normal
+        room = self.grid.counts[0]
+        for place, (name, grid, normal) in enumerate(samples):
+            if self._held[place] != name:
+                self.grid.load(place, grid)
+                self._sources[place] = grid  # it must last until a GPU has read it
+                self._held[place] = name
+            self.normal[place * room : place * room + len(normal)] = normal
+        for place in range(len(samples), len(self._held)):
+            if self._held[place] is not None:
+                self.grid.empty(place)
+                self._held[place] = None
 
 
 class GraphedFine(Graphed[_Voxels]):
-    """Fine samples one after the other; a layout is room for the voxels of shapes of about one size."""
+    """Fine samples, the small ones in batches; a layout is room for one or more shapes of about one size."""
 
     def __init__(
         self, config: StageConfig, unet: SparseUNet, runtime: Runtime, lane: Lane,
@@ -255,32 +268,67 @@ class GraphedFine(Graphed[_Voxels]):
             self.graphs = None  # fvdb allocates and waits as it likes, which a graph cannot record
         self._levels, self._unet, self._grid = len(config.unet.channel_mult), unet, grid
 
-    def _place(self, states: Sequence[DiffusionState]) -> Slot[_Voxels]:
-        (state,) = states
-        ijk = state.ijk
-        assert state.normal is not None
-        assert ijk is not None
-        name = self._digests.of(ijk)
+    def batch_key(self, state: DiffusionState) -> Rooms | None:
+        """The same for all states that can be computed together; None where a state is computed alone."""
+        return self._rooms(state) if len(state.x) <= SMALL else None
+
+    @torch.inference_mode()
+    def _rooms(self, state: DiffusionState) -> Rooms | None:
+        """Room for the voxels of a state in fixed memory; None where its own grid is used."""
         grid = self._grid(state)
         if isinstance(grid, TorchGrid) and self._kernels_exact():
-            rooms = rooms_for(counts_of(grid, self._levels))
-            shape = (1, rooms[0], self.channels)
-            slot = self._slot(rooms, [state.text], shape, lambda: _Voxels(FixedGrid(rooms, self.device)), self._forward)
-            if slot.name != name:
-                slot.layout.load(grid, state.normal)
-                slot.name = name
-        else:
-            shape = (1, len(state.x), self.channels)
-            slot = self._slot(name, [state.text], shape, partial(_Voxels, grid), self._forward)
-            slot.layout.normal.copy_(state.normal)
+            return rooms_for(counts_of(grid, self._levels))
+        return None
+
+    def groups(self, states: Sequence[DiffusionState]) -> list[list[int]]:
+        """See `Graphed.groups`: small ones of about the same number of voxels."""
+        groups: list[list[int]] = []
+        open_groups: dict[Hashable, list[int]] = {}
+        for index, state in enumerate(states):
+            batch_key = self.batch_key(state)
+            group = open_groups.get(batch_key) if batch_key is not None else None
+            if group is None or len(group) == FINE_TOGETHER:
+                group = open_groups[batch_key] = []
+                groups.append(group)
+            group.append(index)
+        return groups
+
+    def _place(self, states: Sequence[DiffusionState]) -> Slot[_Voxels]:
+        rooms = self._rooms(states[0])
+        if rooms is None:
+            return self._place_alone(*states)
+        places = 1 if len(states) == 1 else FINE_TOGETHER
+        samples = []
+        for state in states:
+            grid = self._grid(state)
+            assert isinstance(grid, TorchGrid)
+            assert state.ijk is not None
+            assert state.normal is not None
+            samples.append((self._digests.of(state.ijk), grid, state.normal))
+        texts = [state.text for state in states] + [states[0].text] * (places - len(states))
+        shape = (places, rooms[0], self.channels)
+        slot = self._slot(
+            (rooms, places), texts, shape, lambda: _Voxels(FixedGrid(rooms, places, self.device)), self._forward
+        )
+        slot.layout.load(samples)
+        slot.load([state.x for state in states], [state.previous for state in states])
+        return slot
+
+    def _place_alone(self, state: DiffusionState) -> Slot[_Voxels]:
+        assert state.ijk is not None
+        assert state.normal is not None
+        shape = (1, len(state.x), self.channels)
+        layout = partial(_Voxels, self._grid(state))
+        slot = self._slot(self._digests.of(state.ijk), [state.text], shape, layout, self._forward)
+        slot.layout.normal.copy_(state.normal)
         slot.load([state.x], [state.previous])
         return slot
 
     def _forward(self, slot: Slot[_Voxels], x: Tensor, times: Tensor) -> Tensor:
         grid = slot.layout.grid
-        features = with_voxels(x[0], grid.ijk, slot.layout.normal)
+        features = with_voxels(x.flatten(0, 1), grid.ijk, slot.layout.normal)
         v: Tensor = self._unet(features, grid, times, slot.context).float()
-        return (grid.clear(v) if isinstance(grid, FixedGrid) else v)[None]
+        return (grid.clear(v) if isinstance(grid, FixedGrid) else v).view(x.shape)
 
 
 def _remembers(state: DiffusionState, steps: int) -> bool:

@@ -22,8 +22,8 @@ from models.threads import block_size, share
 class Rows:
     """Whose rows [N, C] are: those of the first sample, of the second, and so on.
 
-    counts: rows of each sample. real: int32 [1] on the device, the rows that count where there is one sample whose
-    other rows are only room; what those hold is undefined, but must reach no other row.
+    counts: rows of each sample. real: int32 [samples] on the device, how many of each sample's rows count, where the
+    others are only room; what those hold is undefined, but must reach no other row.
     """
 
     counts: tuple[int, ...]

@@ -37,8 +37,6 @@ class Slot(Generic[Layout]):
     ) -> None:  # fmt: skip
         self.layout = layout
         self.context = context
-        self.name: Hashable = None
-        """What the layout holds now, where it can hold one thing after the other."""
         self._texts = texts
         self._forward = forward
         self._graph: Graph | None = None

@@ -57,10 +57,13 @@ class SparseGroupNorm(nn.Module):
 
         modulation: [B, 2 * C], scale then shift: y * (1 + scale) + shift.
         """
-        if len(grid.counts) == 1 and 0 < x.numel() < 2**31 and kernels.usable("normalisation", x):
+        alone_or_even = len(grid.counts) == 1 or grid.real is not None
+        if alone_or_even and 0 < x.numel() < 2**31 and kernels.usable("normalisation", x):
             from models.kernels.normalisation import group_norm
 
-            return group_norm(x[None], self.groups, self.weight, self.bias, self.eps, modulation, silu, grid.real)[0]
+            cube = x.view(len(grid.counts), -1, x.shape[1])
+            out = group_norm(cube, self.groups, self.weight, self.bias, self.eps, modulation, silu, grid.real)
+            return out.flatten(0, 1)
         with torch.autocast(x.device.type, enabled=False):
             rows = x.float()
             y = rows - self._mean(rows, grid)

@@ -139,6 +139,10 @@ class DiffusionStage:
         """The voxels that the latents of a state are on."""
         raise NotImplementedError
 
+    def batch_key(self, state: DiffusionState) -> str:
+        """The same for all states that share batches; empty for a state that is better computed alone."""
+        raise NotImplementedError
+
     def run_together(self, lanes: int = 1) -> None:
         """From now on whole batches run in fixed memory, as on a GPU. A CPU can do it too, with other last digits.
 
@@ -237,6 +241,10 @@ class CoarseStage(DiffusionStage):
         """The full cube, the same for every state."""
         return self._grid
 
+    def batch_key(self, state: DiffusionState) -> str:
+        """All coarse states share batches."""
+        return self.stage
+
     def _graphed(self, lane: Lane) -> GraphedCoarse:
         return GraphedCoarse(self.config, self.unet, self.null, self.runtime, lane)
 
@@ -311,6 +319,14 @@ class FineStage(DiffusionStage):
             grid.prepare(len(self.config.unet.channel_mult))
             torch.cuda.current_stream(self.device).synchronize()
         return grid
+
+    def batch_key(self, state: DiffusionState) -> str:
+        """On a GPU, small states of about the same number of voxels share batches."""
+        for graphed in self.graphed[:1]:
+            assert isinstance(graphed, GraphedFine)
+            if (rooms := graphed.batch_key(state)) is not None:
+                return " ".join(map(str, (self.stage, *rooms)))
+        return ""
 
     def _graphed(self, lane: Lane) -> GraphedFine:
         return GraphedFine(self.config, self.unet, self.runtime, lane, self.grid)

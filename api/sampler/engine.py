@@ -228,8 +228,10 @@ class Engine:
             self._advance("fine", [state], WARM_UP_STEPS)
             self._rehearse(fine, [state])
             self._with_room("fine", lambda: fine.decode([state]))
-            for example in fine.examples():  # kernels differ with the number of voxels
-                self._advance("fine", [fine.start(example, text, seed=0, steps=1)], 1)
+            for example in fine.examples():  # kernels differ with the number of voxels and of samples
+                start = fine.start(example, text, seed=0, steps=1)
+                for count in (1, 2) if fine.batch_key(start) else (1,):
+                    self._advance("fine", [start] * count, 1)
             self.times.forget("fine")
             self._advance("fine", [state], WARM_UP_STEPS)
 
@@ -253,8 +255,9 @@ class Engine:
             return _failed(kind, error)
 
     def _progress(self, state: DiffusionState, warnings: Sequence[str] = ()) -> Progress:
+        batch_key = self._stage(state.stage).batch_key(state)
         return Progress(
-            state=replace(state, weights=self.models.tags).to_bytes(),
+            state=replace(state, weights=self.models.tags).to_bytes(), batch_key=batch_key,
             stage=state.stage, step=state.step, steps=state.steps, warnings=tuple(warnings),
         )  # fmt: skip
 

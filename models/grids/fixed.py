@@ -1,4 +1,4 @@
-"""A grid in fixed memory: tables of one sample, whose place another sample's can take while their addresses stay.
+"""A grid in fixed memory: tables of some samples, whose place others' can take while their addresses stay.
 
 So one recorded step serves every shape of about a size. There is room for more voxels than a shape has; how many it
 has is a number on the device, which the kernels read. It needs the fused kernels, which no other row can reach.
@@ -14,66 +14,87 @@ from models.grids.torch_grid import TAPS, TorchGrid
 STEPS_PER_OCTAVE = 7
 """Sizes between one and its double, so that a shape gets at most about a tenth of its rows too many."""
 SMALLEST = 256
-UNIT = 64
+SMALL = 8192
+"""Voxels up to which a shape leaves a GPU idle by itself, so that its steps are computed together with others'."""
+UNIT, SMALL_UNIT = 64, 128
+"""Room is a multiple of these, so that no program of a kernel takes rows of two samples."""
 SHARES = (0.32, 0.6, 1.0)
 """Room for the next coarser level, as a share of a level's: for surfaces, for scattered voxels, for anything."""
 Rooms = tuple[int, ...]
 
 
 def rooms_for(counts: tuple[int, ...]) -> Rooms:
-    """Room for the voxels of each level, finest first: one of few sizes, and at most 12% too large on the finest."""
+    """Room for the voxels of each level, finest first: one of few sizes, and at most 12% too large on the finest.
+
+    A small shape gets room from the next power of two, so that many of them find others of the same size.
+    """
+    small = counts[0] <= SMALL
+    unit, steps_per_octave = (SMALL_UNIT, 1) if small else (UNIT, STEPS_PER_OCTAVE)
     steps = 0
-    while (room := _round_up(SMALLEST * 2 ** (steps / STEPS_PER_OCTAVE))) < counts[0]:
+    while (room := _round_up(SMALLEST * 2 ** (steps / steps_per_octave), unit)) < counts[0]:
         steps += 1
-    for share in SHARES:
+    for share in SHARES[1:] if small else SHARES:
         rooms = [room]
         while len(rooms) < len(counts):
-            rooms.append(_round_up(rooms[-1] * share))
+            rooms.append(_round_up(rooms[-1] * share, unit))
         if all(count <= space for count, space in zip(counts, rooms, strict=True)):
             break
     return tuple(rooms)
 
 
-def _round_up(size: float) -> int:
-    return -(-int(size) // UNIT) * UNIT
+def _round_up(size: float, unit: int) -> int:
+    return -(-int(size) // unit) * unit
 
 
 class FixedGrid:
-    """`models.grids.UNetGrid` of one sample, with room for `rooms` voxels a level.
+    """`models.grids.UNetGrid` of some samples, each with room for `rooms` voxels a level.
 
-    Features on it are [rooms[0], C]. It has the voxels of the grid that `load` took last, and none before.
+    Features on it are [samples * rooms[0], C]. A sample has the voxels of the grid that `load` took last for it, and
+    none before.
     """
 
-    def __init__(self, rooms: Rooms, device: torch.device) -> None:
-        room = rooms[0]
-        self.counts = (room,)
-        self.real = torch.zeros(1, dtype=torch.int32, device=device)
-        self.ijk = torch.zeros(room, 3, dtype=torch.int32, device=device)
-        self.taps = torch.full((TAPS, room), room, dtype=torch.int32, device=device)
-        self._inside = torch.zeros(room, 1, dtype=torch.bool, device=device)
-        self._coarse = FixedGrid(rooms[1:], device) if len(rooms) > 1 else None
+    def __init__(self, rooms: Rooms, samples: int, device: torch.device) -> None:
+        self._room = rooms[0]
+        rows = samples * self._room
+        self.counts = (self._room,) * samples
+        self.real = torch.zeros(samples, dtype=torch.int32, device=device)
+        self.ijk = torch.zeros(rows, 3, dtype=torch.int32, device=device)
+        self.taps = torch.full((TAPS, rows), rows, dtype=torch.int32, device=device)
+        self._inside = torch.zeros(rows, 1, dtype=torch.bool, device=device)
+        self._coarse = FixedGrid(rooms[1:], samples, device) if len(rooms) > 1 else None
         if self._coarse is not None:
-            self._parents = torch.zeros(room, dtype=torch.int64, device=device)
-            self._children = torch.full((rooms[1], 8), room, dtype=torch.int32, device=device)
+            self._parents = torch.zeros(rows, dtype=torch.int64, device=device)
+            self._children = torch.full((samples * rooms[1], 8), rows, dtype=torch.int32, device=device)
 
     @property
     def batch(self) -> Tensor:
-        """All rows belong to the one sample, int64 [rooms[0]]."""
-        return torch.zeros(len(self.ijk), dtype=torch.int64, device=self.ijk.device)
+        """See `UNetGrid.batch`."""
+        samples = torch.arange(len(self.counts), device=self.ijk.device)
+        return samples.repeat_interleave(self._room, output_size=len(self.ijk))
 
-    def load(self, grid: TorchGrid) -> None:
+    def load(self, sample: int, grid: TorchGrid) -> None:
         """Takes the voxels of a grid of one sample, for which there must be room on every level."""
-        count, room = len(grid), self.counts[0]
-        self.real.fill_(count)
-        self._inside[:count] = True
-        self._inside[count:] = False
-        self.ijk[:count] = grid.ijk
-        self.taps[:, :count] = torch.where(grid.taps == count, room, grid.taps)
+        count, first, none = len(grid), sample * self._room, len(self.ijk)
+        self.real[sample] = count
+        self._inside[first : first + count] = True
+        self._inside[first + count : first + self._room] = False
+        self.ijk[first : first + count] = grid.ijk
+        self.taps[:, first : first + count] = torch.where(grid.taps == count, none, grid.taps + first)
         if self._coarse is not None:
             coarse = grid.coarse()
-            self._parents[:count] = grid.parents
-            self._children[: len(coarse)] = torch.where(grid.children == count, room, grid.children)
-            self._coarse.load(coarse)
+            above = sample * self._coarse._room
+            self._parents[first : first + count] = grid.parents + above
+            children = torch.where(grid.children == count, none, grid.children + first)
+            self._children[above : above + len(coarse)] = children
+            self._coarse.load(sample, coarse)
+
+    def empty(self, sample: int) -> None:
+        """Leaves a sample without voxels: it costs next to nothing."""
+        self.real[sample] = 0
+        first = sample * self._room
+        self._inside[first : first + self._room] = False
+        if self._coarse is not None:
+            self._coarse.empty(sample)
 
     def clear(self, features: Tensor) -> Tensor:
         """The same features, but 0 where there is only room."""

@@ -29,7 +29,7 @@ class UNetGrid(Protocol):
 
     @property
     def real(self) -> Tensor | None:
-        """int32 [1], the rows that count, where the others are only room; None where all do."""
+        """int32 [samples], the rows of each that count, where the others are only room; None where all do."""
 
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """3x3x3 convolution whose output voxels are the input voxels; absent neighbours count as zero.

@@ -26,7 +26,7 @@ def attention(
 ) -> Tensor:
     """q [B * L, heads * d], k and v [B * S, heads * d], whose columns are adjacent -> [B * L, heads * d].
 
-    lengths: int32 [B], the keys of each sample that count, or None for all. real: int32 [1], the queries that count,
+    lengths: int32 [B], the keys of each sample that count, or None for all. real: int32 [B], the queries that count,
     where the others are only room; what they get is undefined.
     """
     queries, keys = q.shape[0] // samples, k.shape[0] // samples
@@ -53,7 +53,7 @@ def _attention(
 ):  # fmt: skip
     first = tl.program_id(0) * BLOCK_M
     sample, head = tl.program_id(1) // HEADS, tl.program_id(1) % HEADS
-    count, length = counted_rows(queries, real, COUNTED), counted_rows(keys, lengths + sample, LENGTHS)
+    count, length = counted_rows(queries, real + sample, COUNTED), counted_rows(keys, lengths + sample, LENGTHS)
     if first >= count:
         return
     lane = tl.arange(0, WIDTH)

@@ -15,7 +15,7 @@ import triton.language as tl
 from torch import Tensor
 
 from models.kernels.product import LARGE, SMALL, Tiles, combine, parts_of, tiles_of
-from models.kernels.rows import counted_rows
+from models.kernels.rows import end_of_rows
 
 TAPS = 27
 MANY = 16_384
@@ -29,15 +29,18 @@ def gather_gemm(
     """x [N, Cin], taps int32 [27, V], weight [27, Cin, Cout], bias [Cout] -> [N, Cout].
 
     taps: the row of each neighbour within a sample of V voxels, V for none; N is a multiple of V, and every sample has
-    the same table. real: int32 [1], the rows of the one sample that count, where the others are only room; what they
-    get is undefined. tiles: in place of the usual ones.
+    the same table. With `real`, int32 [S], it is the table of all S samples at once instead, and V is N; of the N / S
+    rows of each sample so many count, where the others are only room; what they get is undefined. tiles: in place of
+    the usual ones.
     """
     x, weight = x.contiguous(), weight.contiguous()
     rows, cin = x.shape
     cout, voxels = weight.shape[2], taps.shape[1]
     exact = x.dtype is torch.float32
     block = 32 if exact or cin % 64 else 64
-    parts = parts_of(voxels, cout, (1, 3, 9), 192)
+    sample_rows = voxels if real is None else voxels // len(real)
+    assert real is None or sample_rows % LARGE == 0 or len(real) == 1
+    parts = parts_of(sample_rows, cout, (1, 3, 9), 192)
     shape = tiles or tiles_of(rows, cout, parts)
     if exact and tiles is None and rows >= MANY:
         shape = Tiles(LARGE, min(SMALL, max(16, triton.next_power_of_2(cout))), 4, 2, shape.apart)
@@ -46,7 +49,7 @@ def gather_gemm(
     grid = (triton.cdiv(rows, shape.rows) * triton.cdiv(cout, shape.columns), parts if shape.apart else 1)
     _convolve[grid](
         x, taps, weight, weight if bias is None else bias, sums, taps if real is None else real,
-        rows, voxels, cout,
+        rows, voxels, sample_rows, cout,
         CIN=cin, BIAS=bias is not None, COUNTED=real is not None, ALONE=rows == voxels,
         PRECISION="tf32x3" if exact else "ieee", PARTS=parts, APART=shape.apart,
         EVEN=cin % block == 0 and cout % shape.columns == 0,
@@ -54,13 +57,13 @@ def gather_gemm(
         num_warps=shape.warps, num_stages=shape.stages,
     )  # fmt: skip
     if shape.apart:
-        combine(sums, bias, None, out, real)
+        combine(sums, bias, None, out, sample_rows, real)
     return out
 
 
-@triton.jit(do_not_specialize=["rows", "voxels"])
+@triton.jit(do_not_specialize=["rows", "voxels", "sample_rows"])
 def _convolve(
-    x, taps, weight, bias, out, real, rows, voxels, cout,
+    x, taps, weight, bias, out, real, rows, voxels, sample_rows, cout,
     CIN: tl.constexpr, BIAS: tl.constexpr, COUNTED: tl.constexpr, ALONE: tl.constexpr,
     PRECISION: tl.constexpr, PARTS: tl.constexpr, APART: tl.constexpr, EVEN: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr, TAPS: tl.constexpr,
@@ -69,12 +72,12 @@ def _convolve(
     steps: tl.constexpr = (CIN + BLOCK_K - 1) // BLOCK_K
     length: tl.constexpr = TAPS // PARTS * steps
     first = tl.program_id(0) // blocks * BLOCK_M
-    count = counted_rows(rows, real, COUNTED)
-    if first >= count:
+    end = end_of_rows(first, rows, sample_rows, real, COUNTED)
+    if first >= end:
         return
     row = first + tl.arange(0, BLOCK_M)
     col = tl.program_id(0) % blocks * BLOCK_N + tl.arange(0, BLOCK_N)
-    inside = row < count
+    inside = row < end
     if ALONE:
         voxel = row
         sample = x

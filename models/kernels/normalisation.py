@@ -28,7 +28,7 @@ def group_norm(
     """x [B, V, C], each sample normalised over V and the channels of a group; the same shape and type comes back.
 
     modulation: [B, 2 * C], scale then shift: y * (1 + scale) + shift, or None; its rows may lie apart. silu: whether
-    SiLU comes last. real: int32 [1], the voxels that count, where the others are only room; what they get is undefined.
+    SiLU comes last. real: int32 [B], the voxels that count, where the others are only room; what they get is undefined.
     """
     x = x.contiguous()
     assert modulation is None or modulation.stride(1) == 1
@@ -87,8 +87,8 @@ def _group_norm(
     C: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr,
     MODULATED: tl.constexpr, SILU: tl.constexpr, COUNTED: tl.constexpr,
 ):  # fmt: skip
-    total = counted_rows(voxels, real, COUNTED)
     group, sample = tl.program_id(0), tl.program_id(1)
+    total = counted_rows(voxels, real + sample, COUNTED)
     lane = tl.arange(0, BLOCK)
     inside = lane < WIDTH
     col = group * WIDTH + lane
@@ -117,10 +117,10 @@ def _sums(
     x, sums, real, voxels, chunks,
     C: tl.constexpr, ROWS: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr, COUNTED: tl.constexpr,
 ):  # fmt: skip
-    count = counted_rows(voxels, real, COUNTED)
-    if tl.program_id(0) * ROWS >= count:
-        return
     chunk, sample = tl.program_id(0), tl.program_id(2)
+    count = counted_rows(voxels, real + sample, COUNTED)
+    if chunk * ROWS >= count:
+        return
     col = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     inside = col < C
     x += sample * voxels * C
@@ -145,9 +145,9 @@ def _affine(
     C: tl.constexpr, WIDTH: tl.constexpr, BLOCK: tl.constexpr, CHUNKS: tl.constexpr, ROWS: tl.constexpr,
     MODULATED: tl.constexpr, COUNTED: tl.constexpr,
 ):  # fmt: skip
-    count = counted_rows(voxels, real, COUNTED)
-    used = (count + ROWS - 1) // ROWS
     group, sample = tl.program_id(0), tl.program_id(1)
+    count = counted_rows(voxels, real + sample, COUNTED)
+    used = (count + ROWS - 1) // ROWS
     lane = tl.arange(0, BLOCK)
     inside = lane < WIDTH
     col = group * WIDTH + lane
@@ -181,10 +181,10 @@ def _apply(
     x, affine, out, real, voxels,
     C: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr, SILU: tl.constexpr, COUNTED: tl.constexpr,
 ):  # fmt: skip
-    count = counted_rows(voxels, real, COUNTED)
+    sample = tl.program_id(2)
+    count = counted_rows(voxels, real + sample, COUNTED)
     if tl.program_id(0) * LINES >= count:
         return
-    sample = tl.program_id(2)
     row = tl.program_id(0) * LINES + tl.arange(0, LINES)
     col = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     kept = (row < count)[:, None] & (col < C)[None, :]

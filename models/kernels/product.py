@@ -18,7 +18,7 @@ import triton.language as tl
 from torch import Tensor
 
 from models.kernels.activation import geglu, gelu
-from models.kernels.rows import counted_rows
+from models.kernels.rows import end_of_rows
 
 SMALL, LARGE = 64, 128
 """Sides of tiles. Small ones keep more multiprocessors busy, large ones read less."""
@@ -66,11 +66,12 @@ def linear(
 ) -> Tensor:  # fmt: skip
     """x [M, K] times weight [N, K], plus bias [N], plus residual [M, N] -> [M, N].
 
-    sample_rows: rows of each sample. real: int32 [1], the rows that count, where the others are only room; what they
-    get is undefined. tiles: in place of the usual ones.
+    sample_rows: rows of each sample. real: int32 [M / sample_rows], how many of them count, where the others are only
+    room; what they get is undefined. tiles: in place of the usual ones.
     """
     parts = _parts(weight, sample_rows)
-    return _product(x, weight, bias, residual, real, parts, tiles or tiles_of(len(x), len(weight), parts), gated=False)
+    shape = tiles or tiles_of(len(x), len(weight), parts)
+    return _product(x, weight, bias, residual, sample_rows, real, parts, shape, gated=False)
 
 
 def gated(x: Tensor, weight: Tensor, bias: Tensor | None, sample_rows: int, real: Tensor | None = None) -> Tensor:
@@ -82,7 +83,8 @@ def gated(x: Tensor, weight: Tensor, bias: Tensor | None, sample_rows: int, real
     if parts > 1:  # few rows: it is quick either way
         return geglu(linear(x, weight, bias, sample_rows, real))
     shape = tiles_of(len(x), len(weight), parts)
-    return _product(x, weight, bias, None, real, parts, shape._replace(columns=max(16, shape.columns // 2)), gated=True)
+    shape = shape._replace(columns=max(16, shape.columns // 2))
+    return _product(x, weight, bias, None, sample_rows, real, parts, shape, gated=True)
 
 
 def _parts(weight: Tensor, sample_rows: int) -> int:
@@ -91,8 +93,8 @@ def _parts(weight: Tensor, sample_rows: int) -> int:
 
 
 def _product(
-    x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None, real: Tensor | None, parts: int,
-    shape: Tiles, *, gated: bool,
+    x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor | None, sample_rows: int, real: Tensor | None,
+    parts: int, shape: Tiles, *, gated: bool,
 ) -> Tensor:  # fmt: skip
     x, weight = x.contiguous(), weight.contiguous()
     rows, length = x.shape
@@ -103,32 +105,34 @@ def _product(
     grid = (triton.cdiv(rows, shape.rows) * triton.cdiv(columns, shape.columns), parts if shape.apart else 1)
     _linear[grid](
         x, weight, weight if bias is None else bias, x if residual is None else residual.contiguous(), sums,
-        x if real is None else real, rows, columns, length,
+        x if real is None else real, rows, sample_rows, columns, length,
         BIAS=bias is not None, RESIDUAL=residual is not None, COUNTED=real is not None, GATED=gated,
         PARTS=parts, APART=shape.apart, EVEN_N=columns % shape.columns == 0, EVEN_K=length % block == 0,
         BLOCK_M=shape.rows, BLOCK_N=shape.columns, BLOCK_K=block, num_warps=shape.warps, num_stages=shape.stages,
     )  # fmt: skip
     if shape.apart:
-        combine(sums, bias, residual, out, real)
+        combine(sums, bias, residual, out, sample_rows, real)
     return out
 
 
-def combine(sums: Tensor, bias: Tensor | None, residual: Tensor | None, out: Tensor, real: Tensor | None) -> None:
+def combine(
+    sums: Tensor, bias: Tensor | None, residual: Tensor | None, out: Tensor, sample_rows: int, real: Tensor | None
+) -> None:
     """Adds up parts [P, M, N] in ascending order, then bias and residual, into out [M, N]."""
     parts, rows, columns = sums.shape
     block = min(1024, triton.next_power_of_2(columns))
-    lines = max(1, 1024 // block)
+    lines = min(SMALL, max(1, 1024 // block))
     _combine[(triton.cdiv(rows, lines), triton.cdiv(columns, block))](
         sums, sums if bias is None else bias, sums if residual is None else residual.contiguous(), out,
-        sums if real is None else real, rows, columns,
+        sums if real is None else real, rows, sample_rows, columns,
         BIAS=bias is not None, RESIDUAL=residual is not None, COUNTED=real is not None,
         PARTS=parts, LINES=lines, BLOCK=block, num_warps=4,
     )  # fmt: skip
 
 
-@triton.jit(do_not_specialize=["rows"])
+@triton.jit(do_not_specialize=["rows", "sample_rows"])
 def _linear(
-    x, weight, bias, residual, out, real, rows, columns, length,
+    x, weight, bias, residual, out, real, rows, sample_rows, columns, length,
     BIAS: tl.constexpr, RESIDUAL: tl.constexpr, COUNTED: tl.constexpr, GATED: tl.constexpr,
     PARTS: tl.constexpr, APART: tl.constexpr, EVEN_N: tl.constexpr, EVEN_K: tl.constexpr,
     BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
@@ -136,12 +140,12 @@ def _linear(
     blocks = tl.cdiv(columns, BLOCK_N)
     steps = tl.cdiv(length, PARTS * BLOCK_K)
     first = tl.program_id(0) // blocks * BLOCK_M
-    count = counted_rows(rows, real, COUNTED)
-    if first >= count:
+    end = end_of_rows(first, rows, sample_rows, real, COUNTED)
+    if first >= end:
         return
     row = first + tl.arange(0, BLOCK_M)
     col = tl.program_id(0) % blocks * BLOCK_N + tl.arange(0, BLOCK_N)
-    inside = (row < count)[:, None]
+    inside = (row < end)[:, None]
     left = x + row.to(tl.int64)[:, None] * length
     right = weight + col[None, :].to(tl.int64) * length
     total = tl.zeros((BLOCK_M, BLOCK_N), dtype=tl.float32)
@@ -189,19 +193,19 @@ def _linear(
         tl.store(out + place, total.to(out.dtype.element_ty), mask=kept)
 
 
-@triton.jit(do_not_specialize=["rows"])
+@triton.jit(do_not_specialize=["rows", "sample_rows"])
 def _combine(
-    sums, bias, residual, out, real, rows, columns,
+    sums, bias, residual, out, real, rows, sample_rows, columns,
     BIAS: tl.constexpr, RESIDUAL: tl.constexpr, COUNTED: tl.constexpr, PARTS: tl.constexpr,
     LINES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     first = tl.program_id(0) * LINES
-    count = counted_rows(rows, real, COUNTED)
-    if first >= count:
+    end = end_of_rows(first, rows, sample_rows, real, COUNTED)
+    if first >= end:
         return
     row = first + tl.arange(0, LINES)
     col = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    kept = (row < count)[:, None] & (col < columns)[None, :]
+    kept = (row < end)[:, None] & (col < columns)[None, :]
     place = row.to(tl.int64)[:, None] * columns + col[None, :]
     total = tl.zeros((LINES, BLOCK), dtype=tl.float32)
     for part in tl.static_range(PARTS):

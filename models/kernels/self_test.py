@@ -43,8 +43,16 @@ def check_convolution(device: torch.device, dtype: torch.dtype = BF16) -> None:
         _equal("convolution", gather_gemm(x[voxels:], taps, weight, bias), ours[voxels:])
         for tiles in TILES if cout == 256 and dtype is BF16 else ():
             _equal("convolution", gather_gemm(x, taps, weight, bias, tiles=tiles), ours)
-        fewer = torch.tensor([voxels - 30], dtype=torch.int32, device=device)
+        fewer = _counts(device, voxels - 30)
         _equal("convolution", gather_gemm(x[:voxels], taps, weight, bias, fewer)[: voxels - 30], ours[: voxels - 30])
+    room, real = 128, _counts(device, 128, 0, 77)
+    x, weight, bias = (_random(device, dtype, *size) for size in ((3 * room, 64), (TAPS, 64, 96), (96,)))
+    taps = torch.randint(0, room, (TAPS, room), generator=torch.Generator().manual_seed(1)).int().to(device)
+    together = gather_gemm(x, torch.cat([taps, taps + room, taps + 2 * room], dim=1), weight, bias, real)
+    for sample, count in ((0, 128), (2, 77)):
+        part = slice(sample * room, sample * room + count)
+        alone = gather_gemm(x[sample * room :][:room], taps, weight, bias, real[sample : sample + 1])
+        _equal("convolution", together[part], alone[:count])
 
 
 def check_product(device: torch.device, dtype: torch.dtype = BF16) -> None:
@@ -61,6 +69,12 @@ def check_product(device: torch.device, dtype: torch.dtype = BF16) -> None:
         _equal("product", many, ours.repeat(40, 1))
         for tiles in TILES if width == 4096 else ():
             _equal("product", linear(x, weight, bias, sample_rows, tiles=tiles), ours)
+    for width in (64, 1024):
+        x, weight, bias = (_random(device, dtype, *size) for size in ((3 * 128, width), (1024, width), (1024,)))
+        together = linear(x, weight, bias, 128, _counts(device, 128, 0, 77))
+        for start, count in ((0, 128), (256, 77)):
+            alone = linear(x[start : start + 128], weight, bias, 128, _counts(device, count))
+            _equal("product", together[start : start + count], alone[:count])
 
 
 def check_attention(device: torch.device, dtype: torch.dtype = BF16) -> None:
@@ -77,11 +91,14 @@ def check_attention(device: torch.device, dtype: torch.dtype = BF16) -> None:
             last = None if lengths is None else lengths[2:]
             alone = attention(q[2 * queries :], k[2 * keys :], v[2 * keys :], heads, 1, last)
             _equal("attention", alone, ours[2 * queries :])
-        fewer = torch.tensor([min(queries, keys) - 5], dtype=torch.int32, device=device)
-        count = int(fewer)
         if queries == keys:
-            some = attention(q[:queries], k[:keys], v[:keys], heads, 1, fewer, fewer)[:count]
-            _equal("attention", some, attention(q[:count], k[:count], v[:count], heads, 1))
+            counts = (keys - 5, 0, keys // 2)
+            real = _counts(device, *counts)
+            some = attention(q, k, v, heads, 3, real, real)
+            for sample in (0, 2):
+                rows, own = slice(sample * keys, (sample + 1) * keys), real[sample : sample + 1]
+                alone = attention(q[rows], k[rows], v[rows], heads, 1, own, own)
+                _equal("attention", some[rows][: counts[sample]], alone[: counts[sample]])
 
 
 def check_pooling(device: torch.device, dtype: torch.dtype = BF16) -> None:
@@ -91,6 +108,10 @@ def check_pooling(device: torch.device, dtype: torch.dtype = BF16) -> None:
     children = torch.randint(0, 100, (10, 8), generator=generator).clamp_(max=80).to(device)
     padded = functional.pad(x.float().view(2, 80, 200), (0, 0, 0, 1))
     _compare("pooling", average_children(x, children, 2), padded[:, children].sum(dim=2).flatten(0, 1) / 8)
+    both = torch.cat([children.clamp(max=79), children.clamp(max=79) + 80]).repeat_interleave(16, dim=0)
+    some = average_children(x, both, real=_counts(device, 160, 33))
+    each = average_children(x, both)
+    _equal("pooling", some[:193], each[:193])
 
 
 def check_normalisation(device: torch.device, dtype: torch.dtype = BF16) -> None:
@@ -104,6 +125,10 @@ def check_normalisation(device: torch.device, dtype: torch.dtype = BF16) -> None
         scale, shift = modulation.float()[:, None].chunk(2, dim=2)
         exact = functional.silu(exact * (1 + scale) + shift)
         _compare("modulated group norm", group_norm(x, 8, weight, bias, 1e-5, modulation, True), exact)
+        some = group_norm(x, 8, weight, bias, 1e-5, modulation, True, _counts(device, voxels, voxels - 9))
+        _compare("group norm of a part", some[0], exact[0])
+        part = group_norm(x[1:], 8, weight, bias, 1e-5, modulation[1:], True, _counts(device, voxels - 9))
+        _equal("group norm", some[1, : voxels - 9], part[0, : voxels - 9])
     x, residual = _random(device, dtype, 2, 70, 96)
     weight, bias = _random(device, torch.float32, 2, 96)
     exact = functional.layer_norm(x.float(), (96,), weight, bias)
@@ -141,6 +166,11 @@ def _random(device: torch.device, dtype: torch.dtype, *shape: int) -> Tensor:
     """The same numbers in every process, and the process's own random numbers left alone."""
     generator = torch.Generator().manual_seed(sum(shape))
     return torch.randn(shape, generator=generator).to(device, dtype)
+
+
+def _counts(device: torch.device, *counts: int) -> Tensor:
+    """How many rows of each sample count."""
+    return torch.tensor(counts, dtype=torch.int32, device=device)
 
 
 def _compare(name: str, ours: Tensor, exact: Tensor) -> None:

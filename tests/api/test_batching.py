@@ -9,7 +9,6 @@ import pytest
 from api import batching
 from api.batching import Batcher
 from api.messages import MOST_SAMPLES, Progress, Slice
-from models.config import Stage
 
 
 class Sampler:
@@ -28,8 +27,8 @@ class Sampler:
         return [Progress(state=item.state + b"'") for item in items]
 
 
-async def start(batcher: Batcher, *names: bytes, stage: Stage = "coarse") -> list[asyncio.Task[Progress]]:
-    tasks = [asyncio.create_task(batcher.denoise(Slice(state=name, stage=stage))) for name in names]
+async def start(batcher: Batcher, *names: bytes, batch_key: str = "coarse") -> list[asyncio.Task[Progress]]:
+    tasks = [asyncio.create_task(batcher.denoise(Slice(state=name, batch_key=batch_key))) for name in names]
     await asyncio.sleep(0.01)
     return tasks
 
@@ -57,15 +56,28 @@ def test_several_calls_share_the_samples_evenly() -> None:
     asyncio.run(main())
 
 
-def test_a_fine_sample_has_a_call_to_itself_and_waits_for_its_turn_where_it_is() -> None:
+def test_who_is_computed_alone_has_a_call_to_itself_and_waits_for_its_turn_where_it_is() -> None:
     async def main() -> None:
         sampler = Sampler()
         batcher = Batcher(sampler.send)
-        tasks = await start(batcher, b"f", b"g", stage="fine") + await start(batcher, b"a", b"b")
-        tasks += await start(batcher, b"h", stage="fine") + await start(batcher, b"c")
+        tasks = await start(batcher, b"f", b"g", batch_key="") + await start(batcher, b"a", b"b")
+        tasks += await start(batcher, b"h", batch_key="") + await start(batcher, b"c")
         sampler.go.set()
         await asyncio.gather(*tasks)
         assert sampler.calls == [[b"f"], [b"g"], [b"a", b"b", b"c"], [b"h"]]
+
+    asyncio.run(main())
+
+
+def test_only_those_go_together_that_are_computed_together() -> None:
+    async def main() -> None:
+        sampler = Sampler()
+        batcher = Batcher(sampler.send)
+        tasks = await start(batcher, b"a") + await start(batcher, b"f", batch_key="fine 256")
+        tasks += await start(batcher, b"g", batch_key="fine 512") + await start(batcher, b"h", batch_key="fine 256")
+        sampler.go.set()
+        await asyncio.gather(*tasks)
+        assert sampler.calls == [[b"a"], [b"f", b"h"], [b"g"]]
 
     asyncio.run(main())
 
@@ -135,9 +147,9 @@ def test_a_call_that_fails_does_not_block_the_next() -> None:
         sampler.fault = ValueError("broken")
         sampler.go.set()
         with pytest.raises(ValueError, match="broken"):
-            await batcher.denoise(Slice(state=b"a", stage="coarse"))
+            await batcher.denoise(Slice(state=b"a"))
         sampler.fault = None
-        assert (await batcher.denoise(Slice(state=b"b", stage="coarse"))).state == b"b'"
+        assert (await batcher.denoise(Slice(state=b"b"))).state == b"b'"
 
     asyncio.run(main())
 

@@ -63,8 +63,40 @@ def test_a_sample_has_the_same_bits_alone_and_in_any_batch(dtype: torch.dtype) -
 
 
 def test_coarse_samples_share_batches_on_a_gpu_in_bf16() -> None:
-    (lane,) = coarse_on_gpu(BF16).graphed
-    assert lane.batch_size > 1
+    stage = coarse_on_gpu(BF16)
+    assert stage.graphed[0].groups(samples(stage, 5)) == [[0, 1, 2, 3, 4]]
+
+
+def test_a_small_fine_sample_has_the_same_bits_alone_and_in_any_batch() -> None:
+    stage = fine_on_gpu(BF16)
+    sizes = (300, 500, 257, 410, 512, 380, 333, 290, 444, 470)
+    states = [stage.start(shape(size), text(size, 3 + size % 5), seed=size, steps=4 + size % 3) for size in sizes]
+    assert len({stage.batch_key(state) for state in states}) == 1
+    assert sorted(map(len, stage.graphed[0].groups(states))) == [2, 8]
+    alone = [stage.denoise([state], 4)[0].x for state in states]
+    for members in (range(10), (7, 1), (2, 9, 4), range(9, -1, -1), (5, 0)):
+        for index, result in zip(members, stage.denoise([states[index] for index in members], 4), strict=True):
+            assert torch.equal(result.x, alone[index])
+    eager = fine_on_gpu(BF16, graphs=False)
+    assert torch.equal(eager.denoise(states[:3], 4)[2].x, alone[2])
+
+
+def test_fine_samples_of_other_sizes_are_not_held_up_by_each_other() -> None:
+    stage = fine_on_gpu(BF16)
+    states = [stage.start(shape(size), text(3), seed=size, steps=4) for size in (40, 700, 50, 3000, 1000)]
+    assert sorted(stage.graphed[0].groups(states)) == [[0, 2], [1, 4], [3]]
+    alone = [stage.denoise([state], 4)[0].x for state in states]
+    assert all(torch.equal(a.x, b) for a, b in zip(stage.denoise(states, 4), alone, strict=True))
+
+
+def test_the_same_voxels_with_other_normals_give_another_shape() -> None:
+    stage, fresh = fine_on_gpu(BF16), fine_on_gpu(BF16)
+    state = stage.start(shape(), text(3), seed=4, steps=3)
+    assert state.normal is not None
+    turned = replace(state, normal=-state.normal)
+    first = stage.denoise([state], 3)[0].x
+    assert torch.equal(stage.denoise([turned], 3)[0].x, fresh.denoise([turned], 3)[0].x)
+    assert not torch.equal(first, stage.denoise([turned], 3)[0].x)
 
 
 @pytest.mark.parametrize("dtype", [BF16, FP32])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from models import kernels
+from models import graphed, kernels
 from models.noise import noise
 from models.shape import Voxels
 from models.stages import CoarseStage, FineStage
@@ -38,6 +38,7 @@ def main() -> None:
     large, small, other = (plain_fine.start(shape(size, size), text(3), seed=4, steps=2) for size in (30, 20, 25))
     plain = [*plain_coarse.denoise(states, 2), *plain_fine.denoise([large, small], 2)]
 
+    graphed.FINE_TOGETHER = 3  # an empty place takes an interpreter time, too
     kernels.usable = lambda kind, x: not torch.is_grad_enabled()  # type: ignore[assignment]
     coarse, fine = coarse_stage(), fine_stage()
     on_kernels(coarse)
@@ -50,9 +51,13 @@ def main() -> None:
     if slots != 1:
         print(f"two shapes of about a size have {slots} places in place of one")
     fine.denoise([other], 2)
+    fine.denoise([large, small, other], 1)
     for state, before in zip((small, large), (fused[3], fused[2]), strict=True):
         if not torch.equal(fine.denoise([state], 2)[0].x, before.x):
-            print(f"a fine sample of {len(state.x)} voxels has other bits after another shape")
+            print(f"a fine sample of {len(state.x)} voxels has other bits alone")
+    for ours, theirs in zip(fine.denoise([other, large], 2)[1:], fused[2:3], strict=True):
+        if not torch.equal(ours.x, theirs.x):
+            print("a fine sample has other bits in another batch")
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ def test_one_bad_item_does_not_fail_the_others(engine: Engine) -> None:
     sick.x[0, 0] = float("nan")
     misfit = replace(sick, x=sick.x[:9])
     states = (good.state, b"nonsense", sick.to_bytes(), misfit.to_bytes(), good.state)
-    outcomes = engine.denoise([Slice(state=state, stage="coarse") for state in states])
+    outcomes = engine.denoise([Slice(state=state) for state in states])
     assert [outcome.code for outcome in outcomes] == [None, "unreadable_state", "not_finite", "unreadable_state", None]
     assert outcomes[0].state == outcomes[4].state
     assert engine.decode(misfit.to_bytes(), refine=False).code == "unreadable_state"
@@ -101,7 +101,7 @@ def test_a_state_names_its_weights_and_means_nothing_to_others(engine: Engine, t
     other = loaded(engine.settings.checkpoint_dir, config=tmp_path / "models.yaml")
     unnamed = replace(state, weights="").to_bytes()
     for outcome in (
-        *other.denoise([Slice.after(begun), Slice(state=unnamed, stage="coarse")]),
+        *other.denoise([Slice.after(begun), Slice(state=unnamed)]),
         other.decode(finish(engine, begun).state, refine=True),
     ):
         assert outcome.code == "models_changed"
@@ -155,7 +155,7 @@ def test_without_models_the_status_says_what_to_do_and_work_is_refused(tmp_path:
     assert "XCUBE_CHECKPOINT_DIR" in health.error
     for outcome in (
         engine.begin(ORDER),
-        *engine.denoise([Slice(state=b"", stage="coarse")]),
+        *engine.denoise([Slice(state=b"")]),
         engine.decode(b"", refine=False),
     ):
         assert outcome.code == "models_unavailable"
@@ -203,7 +203,7 @@ def test_a_process_whose_gpu_is_lost_ends_and_any_other_fault_does_not_end_it(
         raise RuntimeError("CUDA error: an illegal memory access was encountered\nand more")
 
     monkeypatch.setattr(CoarseStage, "denoise", fault)
-    assert engine.denoise([Slice(state=state, stage="coarse")])[0].code == "internal"
+    assert engine.denoise([Slice(state=state)])[0].code == "internal"
     assert exits == ends
 
 
