@@ -24,8 +24,8 @@ def glb_points(voxels: Voxels, about: dict[str, Any]) -> bytes:
     normal = voxels.normal.astype("<f4")
     colour = np.full((len(voxels), 4), 255, np.uint8)
     colour[:, :3] = np.rint(127.5 * (normal + 1.0)).clip(0, 255)
-    parts = [each.tobytes() for each in (xyz, normal, colour)]
-    ends = np.cumsum([len(part) for part in parts]).tolist()
+    parts = [np.ascontiguousarray(each).data for each in (xyz, normal, colour)]
+    ends = np.cumsum([part.nbytes for part in parts]).tolist()
     vector = {"componentType": _FLOAT, "count": len(voxels), "type": "VEC3"}
     rgba = {"componentType": _BYTE, "normalized": True, "count": len(voxels), "type": "VEC4"}
     attributes = {"POSITION": 0, "NORMAL": 1, "COLOR_0": 2}
@@ -41,19 +41,21 @@ def glb_points(voxels: Voxels, about: dict[str, Any]) -> bytes:
             {**rgba, "bufferView": 2},
         ],
         "bufferViews": [
-            {"buffer": 0, "byteOffset": end - len(part), "byteLength": len(part), "target": _ARRAY_BUFFER}
+            {"buffer": 0, "byteOffset": end - part.nbytes, "byteLength": part.nbytes, "target": _ARRAY_BUFFER}
             for part, end in zip(parts, ends, strict=True)
         ],
         "buffers": [{"byteLength": ends[-1]}],
     }
     text = orjson.dumps(tree)
-    chunks = _chunk(_JSON, text + b" " * (-len(text) % 4)) + _chunk(_BIN, b"".join(parts))
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+    text += b" " * (-len(text) % 4)
+    whole = struct.pack("<4sII", b"glTF", 2, 28 + len(text) + ends[-1])
+    return b"".join([whole, _head(len(text), _JSON), text, _head(ends[-1], _BIN), *parts])
 
 
 def _bounds(xyz: NDArray[np.float32]) -> dict[str, list[float]]:
-    return {"min": xyz.min(axis=0).tolist(), "max": xyz.max(axis=0).tolist()}
+    columns = xyz.T  # one by one: along the first axis NumPy takes ten times as long
+    return {"min": [float(column.min()) for column in columns], "max": [float(column.max()) for column in columns]}
 
 
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack("<I4s", len(content), kind) + content
+def _head(length: int, kind: bytes) -> bytes:
+    return struct.pack("<I4s", length, kind)

@@ -21,12 +21,13 @@ _CLAY = (205, 195, 180, 255)
 
 def vox(voxels: Voxels) -> bytes:
     """A VOX file of the voxels in one colour; a shape larger than 256 along an axis is made of several models."""
-    i, j, k = voxels.ijk.astype(np.int64).T
+    i, j, k = voxels.ijk.astype(np.int32).T
     models, nodes = b"", b""
     places = []
-    for index, (low, position) in enumerate(_blocks(np.stack([i, -k - 1, j], axis=1))):
-        size = position.max(axis=0) + 1
-        rows = np.concatenate([position, np.full((len(position), 1), _COLOUR)], axis=1).astype(np.uint8)
+    for index, (low, position) in enumerate(_blocks(np.stack([i, -k - 1, j]))):
+        size = position.max(axis=1) + 1
+        rows = np.full((position.shape[1], 4), _COLOUR, np.uint8)
+        rows[:, :3] = position.T
         models += _chunk(b"SIZE", struct.pack("<3i", *size))
         models += _chunk(b"XYZI", struct.pack("<i", len(rows)) + rows.tobytes())
         # A model is placed by its middle, rounded down.
@@ -40,14 +41,14 @@ def vox(voxels: Voxels) -> bytes:
     return b"VOX " + struct.pack("<i", _VERSION) + _chunk(b"MAIN", b"", models + scene + palette)
 
 
-def _blocks(position: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """The positions [N, 3] in blocks of at most 256 a side: a block's lowest corner, positions relative to it."""
-    block = (position - position.min(axis=0)) // _SIDE
-    key = block @ np.array([1, 2**16, 2**32])
+def _blocks(position: NDArray[np.int32]) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
+    """The positions [3, N] in blocks of at most 256 a side: a block's lowest corner, positions relative to it."""
+    x, y, z = (position - position.min(axis=1, keepdims=True)) // _SIDE
+    key = (z * (y.max() + 1) + y) * (x.max() + 1) + x
     for one in np.unique(key):
-        inside = position[key == one]
-        low = inside.min(axis=0)
-        yield low, inside - low
+        inside = position.take(np.flatnonzero(key == one), axis=1)
+        low = inside.min(axis=1)
+        yield low, inside - low[:, None]
 
 
 def _transform(node: int, child: int, frame: dict[str, str]) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _QUICK = 1
-"""Level of deflate. NumPy's own 6 takes more than twice as long for files that are 5 % smaller."""
+"""Level of deflate. NumPy's own 6 takes longer and makes no smaller file of voxel indices."""
 _PLY_HEADER = """\
 ply
 format binary_little_endian 1.0
@@ -38,7 +38,10 @@ def ply(xyz: NDArray[np.floating], normal: NDArray[np.floating]) -> bytes:
 
 
 def npz(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
-    """A compressed NPZ file of named arrays; `numpy.load` reads it without pickle.
+    """An NPZ file of named arrays; `numpy.load` reads it without pickle.
+
+    Whole numbers are compressed, to about a third of their size. Floating-point numbers are stored as they are:
+    normals would take twice as long as all else and become only 10 to 17 % smaller.
 
     Raises:
         ValueError: an array holds Python objects.
@@ -46,10 +49,12 @@ def npz(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:
     if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
         raise ValueError(f"An NPZ file holds numbers and strings only, not the Python objects of {', '.join(objects)}.")
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=_QUICK) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
+            file = io.BytesIO()
+            np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
+            kind = zipfile.ZIP_STORED if array.dtype.kind == "f" else zipfile.ZIP_DEFLATED
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), file.getbuffer(), kind, _QUICK)
     return buffer.getvalue()
 
 

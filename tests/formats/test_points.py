@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -38,6 +39,23 @@ def test_an_npz_file_loads_without_pickle() -> None:
         np.testing.assert_array_equal(loaded["xyz"], xyz)
         assert loaded["seed"] == -1
         assert loaded["prompt"] == "a chair"
+
+
+def test_an_npz_file_spends_no_time_on_compressing_what_hardly_shrinks() -> None:
+    generator = np.random.default_rng(0)
+    normal = generator.normal(size=(5000, 3)).astype(np.float16)
+    content = formats.npz({"ijk": np.argwhere(np.ones((16, 16, 16))).astype(np.int16), "normal": normal})
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        ijk, stored = archive.getinfo("ijk.npy"), archive.getinfo("normal.npy")
+    assert ijk.compress_size < ijk.file_size / 2
+    assert stored.compress_type == zipfile.ZIP_STORED
+
+
+def test_an_npz_file_of_the_same_arrays_has_the_same_bytes_on_another_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    xyz, _ = points(10)
+    today = formats.npz({"xyz": xyz})
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    assert formats.npz({"xyz": xyz}) == today
 
 
 def test_an_npz_file_of_python_objects_is_refused() -> None:
