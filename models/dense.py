@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from models.config import DenseUNetConfig
 from models.dense_layers import DenseConv, DenseGroupNorm, double, halve, join, to_cube, to_rows
 from models.layers import Rows, SpatialTransformer, TextContext, Time, TimeConditioned
+from models.tracing import named, unet_names
 
 GROUPS = 32
 
@@ -124,6 +125,7 @@ class DenseUNet(TimeConditioned):
                     factor //= 2
                 blocks.append(layers)
         self.decoder = nn.ModuleList(nn.ModuleList(layers) for layers in blocks)
+        self.names = unet_names("coarse", self.encoder, self.middle, self.decoder)
         self.out_norm = DenseGroupNorm(GROUPS, channels)
         self.out_conv = DenseConv(channels, config.out_channels, 3)
 
@@ -138,7 +140,7 @@ class DenseUNet(TimeConditioned):
         skips: list[Tensor] = []
         for block in self.encoder:
             before, rest = _split_at_text(block)
-            x = _run(before, x, time)
+            x = self._run(before, x, time)
             if rest:
                 break
             skips.append(x)
@@ -148,12 +150,24 @@ class DenseUNet(TimeConditioned):
         """The rest of `forward`; one trunk may serve several contexts."""
         x, time, skips = trunk.x, trunk.time, list(trunk.skips)
         for index, block in enumerate(list(self.encoder)[len(skips) :]):
-            x = _run(block.children() if index else _split_at_text(block)[1], x, time, context)
+            x = self._run(block.children() if index else _split_at_text(block)[1], x, time, context)
             skips.append(x)
-        x = _run(self.middle.children(), x, time, context)
+        x = self._run(self.middle.children(), x, time, context)
         for block in self.decoder:
-            x = _run(block.children(), join(x, skips.pop()), time, context)
-        return self.out_conv(self.out_norm(x, silu=True))  # type: ignore[no-any-return]
+            x = self._run(block.children(), join(x, skips.pop()), time, context)
+        with named("coarse/unet/out"):
+            return self.out_conv(self.out_norm(x, silu=True))  # type: ignore[no-any-return]
+
+    def _run(self, layers: Iterable[nn.Module], x: Tensor, time: Time, context: TextContext | None = None) -> Tensor:
+        for layer in layers:
+            with named(self.names[layer]):
+                if isinstance(layer, ResBlock):
+                    x = layer(x, time)
+                elif isinstance(layer, DenseTransformer):
+                    x = layer(x, context)
+                else:
+                    x = layer(x)
+        return x
 
 
 def _split_at_text(block: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
@@ -161,14 +175,3 @@ def _split_at_text(block: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
     layers = list(block.children())
     split = next((index for index, layer in enumerate(layers) if isinstance(layer, DenseTransformer)), len(layers))
     return layers[:split], layers[split:]
-
-
-def _run(layers: Iterable[nn.Module], x: Tensor, time: Time, context: TextContext | None = None) -> Tensor:
-    for layer in layers:
-        if isinstance(layer, ResBlock):
-            x = layer(x, time)
-        elif isinstance(layer, DenseTransformer):
-            x = layer(x, context)
-        else:
-            x = layer(x)
-    return x

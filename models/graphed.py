@@ -33,6 +33,7 @@ from models.slots import MOST_STEPS, Slot
 from models.sparse import SparseUNet, with_voxels
 from models.state import DiffusionState
 from models.text import TextEmbedding, pad
+from models.tracing import named
 
 BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 """Rows of a batch are padded to one of these, so that a few recorded steps serve batches of any size."""
@@ -151,7 +152,8 @@ class Graphed(ABC, Generic[L]):
                 ]
             )
             for _ in range(count):
-                slot.advance(self.graphs)
+                with named(f"{states[0].stage}/step"):
+                    slot.advance(self.graphs)
                 self._pace.after_step()
             done += count
         return [

@@ -15,6 +15,8 @@ from weakref import WeakSet
 import torch
 from torch import Tensor
 
+from models.tracing import named
+
 if TYPE_CHECKING:
     from torch.cuda import _POOL_HANDLE
 
@@ -83,7 +85,8 @@ class Graph:
 
     def __call__(self) -> None:
         """Replays the recorded step on what is in its fixed memory now."""
-        self._graph.replay()
+        with named("replay"):
+            self._graph.replay()
 
 
 def _restore(changed: Sequence[Tensor], before: Sequence[Tensor]) -> None:

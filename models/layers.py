@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from models import kernels
 from models.threads import block_size, share
+from models.tracing import named
 
 
 @dataclass(frozen=True)
@@ -313,13 +314,16 @@ class SpatialTransformer(nn.Module):
     def _transform(self, normed: Tensor, residual: Tensor, rows: Rows, context: TextContext) -> Tensor:
         x = self.proj_in(normed, rows)
         if self.self_attention is not None and self.norm1 is not None:
-            attended = self.self_attention.attend_self(self.norm1(x), rows)
-            x, normed = self.norm2.after_sum(attended, x)
+            with named("self-attention"):
+                attended = self.self_attention.attend_self(self.norm1(x), rows)
+                x, normed = self.norm2.after_sum(attended, x)
         else:
             normed = self.norm2(x)
-        x, normed = self.norm3.after_sum(self.cross_attention.attend_text(normed, rows, context), x)
-        out: Tensor = self.proj_out(self.feed_forward(normed, rows, x), rows, residual)
-        return out
+        with named("text attention"):
+            x, normed = self.norm3.after_sum(self.cross_attention.attend_text(normed, rows, context), x)
+        with named("feed-forward"):
+            out: Tensor = self.proj_out(self.feed_forward(normed, rows, x), rows, residual)
+            return out
 
 
 class _Layout:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from models.state import DiffusionState
+from models.tracing import named
 
 INITIAL = -1
 THREADS = 4
@@ -37,8 +38,9 @@ def noise(seed: int, stage: str, step: int, voxels: int, channels: int, out: Ten
     message = struct.pack("<Qq", seed % 2**64, step) + stage.encode()
     key = int.from_bytes(blake2b(message, digest_size=8, person=b"xcube-noise").digest(), "little")
     generator = torch.Generator().manual_seed(key)
-    # torch.randn is not prefix-stable: the whole array has to be drawn at once.
-    return torch.randn(voxels, channels, generator=generator, out=out)
+    with named("noise"):
+        # torch.randn is not prefix-stable: the whole array has to be drawn at once.
+        return torch.randn(voxels, channels, generator=generator, out=out)
 
 
 def steps_at_once(numbers: int) -> int:

@@ -12,6 +12,7 @@ from models.config import SparseUNetConfig
 from models.grids import UNetGrid
 from models.layers import Linear, Rows, SpatialTransformer, TextContext, Time, TimeConditioned
 from models.sparse_layers import SparseConv3, SparseGroupNorm
+from models.tracing import named, unet_names
 
 GROUPS = 32
 
@@ -102,6 +103,7 @@ class SparseUNet(TimeConditioned):
                     factor //= 2
                 blocks.append(layers)
         self.decoder = nn.ModuleList(nn.ModuleList(layers) for layers in blocks)
+        self.names = unet_names("fine", self.encoder, self.middle, self.decoder)
         self.out_norm = SparseGroupNorm(GROUPS, channels)
         self.out_conv = SparseConv3(channels, config.out_channels)
 
@@ -111,31 +113,32 @@ class SparseUNet(TimeConditioned):
         time = self.time(timesteps, x.dtype)
         grids, skips = [grid], []
         for layers in self.encoder:
-            x = _run(layers, x, grids, time, context)
+            x = self._run(layers, x, grids, time, context)
             skips.append(x)
-        x = _run(self.middle, x, grids, time, context)
+        x = self._run(self.middle, x, grids, time, context)
         for layers in self.decoder:
-            x = _run(layers, torch.cat((skips.pop(), x), dim=1), grids, time, context)
-        return self.out_conv(self.out_norm(x, grid, silu=True), grid)  # type: ignore[no-any-return]
+            x = self._run(layers, torch.cat((skips.pop(), x), dim=1), grids, time, context)
+        with named("fine/unet/out"):
+            return self.out_conv(self.out_norm(x, grid, silu=True), grid)  # type: ignore[no-any-return]
+
+    def _run(self, layers: nn.Module, x: Tensor, grids: list[UNetGrid], time: Time, context: TextContext) -> Tensor:
+        """Runs the layers of a block; `grids` is the stack from the finest grid to the current one."""
+        for layer in layers.children():
+            with named(self.names[layer]):
+                grid = grids[-1]
+                if isinstance(layer, SparseResBlock):
+                    if layer.resample == "down":
+                        grids.append(grid.coarse())
+                    elif layer.resample == "up":
+                        grids.pop()
+                    x = layer(x, grid, grids[-1], time)
+                elif isinstance(layer, SparseTransformer):
+                    x = layer(x, grid, context)
+                else:
+                    x = layer(x, grid)
+        return x
 
 
 def with_voxels(latents: Tensor, ijk: Tensor, normal: Tensor) -> Tensor:
     """The denoiser's input: latents [N, C], voxel indices [N, 3] and normals [N, 3] -> [N, C + 6]."""
     return torch.cat((latents, ijk.float(), normal), dim=1)
-
-
-def _run(layers: nn.Module, x: Tensor, grids: list[UNetGrid], time: Time, context: TextContext) -> Tensor:
-    """Runs the layers of a block; `grids` is the stack from the finest grid to the current one."""
-    for layer in layers.children():
-        grid = grids[-1]
-        if isinstance(layer, SparseResBlock):
-            if layer.resample == "down":
-                grids.append(grid.coarse())
-            elif layer.resample == "up":
-                grids.pop()
-            x = layer(x, grid, grids[-1], time)
-        elif isinstance(layer, SparseTransformer):
-            x = layer(x, grid, context)
-        else:
-            x = layer(x, grid)
-    return x

@@ -35,6 +35,7 @@ from models.sparse import SparseUNet, with_voxels
 from models.state import DiffusionState
 from models.text import TextEmbedding
 from models.threads import share
+from models.tracing import named
 from models.vae import Decoded, Decoder
 
 CONTEXTS_KEPT = 16
@@ -68,6 +69,7 @@ class DiffusionStage:
         self.device = runtime.device
         self.scale_factor = scale_factor
         self.decoder = decoder.to(self.device).eval().requires_grad_(False)
+        self.decoder.stage = self.stage
         self._contexts: LRUCache[TextContext] = LRUCache(CONTEXTS_KEPT)
         self._digests = Digests(DIGESTS_KEPT)
         self._noise = NoiseAhead(pinned=self.device.type == "cuda")
@@ -188,7 +190,8 @@ class DiffusionStage:
     def _advance(self, state: DiffusionState, steps: int) -> DiffusionState:
         run = timesteps(state.steps, self.config.schedule.num_train_timesteps)
         for timestep in run[state.step : state.step + steps]:
-            state = self._step(state, self._predict(state, timestep), run)
+            with named(f"{self.stage}/step"):
+                state = self._step(state, self._predict(state, timestep), run)
         return state
 
     def _step(self, state: DiffusionState, prediction: Tensor, run: Sequence[int]) -> DiffusionState:

@@ -20,6 +20,7 @@ from models._open_clip import open_clip
 from models.config import TextConfig
 from models.errors import CheckpointError
 from models.meta import without_memory
+from models.tracing import named
 
 VIT_H_14 = TextConfig(width=1024, heads=16, layers=24)
 HEAD_WIDTH = 64  # of every CLIP text tower that OpenAI or LAION published
@@ -97,7 +98,8 @@ class TextEncoder(nn.Module):
     def _encode_one(self, prompt: str) -> TextEmbedding:
         ids, truncated = tokenize(prompt, self.config.context_length)
         device = self.text.positional_embedding.device
-        states = self(torch.tensor([ids], device=device))[0]
+        with named("text/clip"):
+            states = self(torch.tensor([ids], device=device))[0]
         # A copy made outside inference mode would still be an inference tensor; callers may want to train on it.
         with torch.inference_mode(False):
             tokens = torch.empty(states.shape, dtype=torch.float32)

@@ -17,6 +17,7 @@ from torch.nn import functional
 from models.config import VAEConfig
 from models.grids import Grid
 from models.sparse_layers import SparseConv3, SparseGroupNorm
+from models.tracing import named
 
 
 class ConvBlock(nn.Module):
@@ -77,11 +78,16 @@ class Decoded:
 
 
 class Decoder(nn.Module):
-    """Latents on a grid -> voxels `2 ** (num_blocks - 1)` times finer, with normals."""
+    """Latents on a grid -> voxels `2 ** (num_blocks - 1)` times finer, with normals.
+
+    Attributes:
+        stage: The stage that it decodes, as traces name it; "vae" until it belongs to one.
+    """
 
     def __init__(self, config: VAEConfig) -> None:
         super().__init__()
         self.config = config
+        self.stage = "vae"
         groups, width = config.num_groups, config.width
         widths = [width >> level for level in range(config.num_blocks)]
         self.bottleneck = nn.ModuleList(
@@ -98,18 +104,21 @@ class Decoder(nn.Module):
         in the target (teacher forcing), not where the logits say so.
         """
         x = latent
-        for block in self.bottleneck:
-            x = block(x, grid)
+        with named(f"{self.stage}/decode/bottleneck"):
+            for block in self.bottleneck:
+                x = block(x, grid)
         levels: list[Level] = []
         for index, head in enumerate(self.structure):
-            if index:
-                grid, parents = grid.refine(levels[-1].keep)
-                x = self.up[index - 1](x[parents], grid)
-            logits = head(x, grid).float()
-            if targets is None:
-                keep = logits[:, 0] > logits[:, 1]
-            else:
-                keep = targets[index].rows_of(grid.ijk, grid.batch) < targets[index].ijk.shape[0]
-            levels.append(Level(grid, logits, keep))
-        final = grid.prune(levels[-1].keep)
-        return Decoded(final, self.normal(x[levels[-1].keep], final).float(), levels)
+            with named(f"{self.stage}/decode/level {index}"):
+                if index:
+                    grid, parents = grid.refine(levels[-1].keep)
+                    x = self.up[index - 1](x[parents], grid)
+                logits = head(x, grid).float()
+                if targets is None:
+                    keep = logits[:, 0] > logits[:, 1]
+                else:
+                    keep = targets[index].rows_of(grid.ijk, grid.batch) < targets[index].ijk.shape[0]
+                levels.append(Level(grid, logits, keep))
+        with named(f"{self.stage}/decode/normals"):
+            final = grid.prune(levels[-1].keep)
+            return Decoded(final, self.normal(x[levels[-1].keep], final).float(), levels)
