@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from cli.make_checkpoint.weights import kept_shares, structure_weight
 from models.config import DenseUNetConfig, SparseUNetConfig, StageConfig, load_config
@@ -94,22 +94,25 @@ def coarse_samples(stage: CoarseStage, count: int) -> list[DiffusionState]:
 
 def fine_samples(stage: FineStage, count: int) -> list[DiffusionState]:
     """Samples on the shell of a sphere that nearly fills the cube: 46,080 voxels at 128^3."""
-    shell = sphere(stage.config)
+    voxels = shell(stage.config.vae.latent_resolution)
     width = stage.config.unet.context_dim
     texts = [embedding(WORDS, width, seed) for seed in range(1, count + 1)]
-    return [stage.start(shell, text, seed=seed, steps=STEPS) for seed, text in enumerate(texts, start=1)]
+    return [stage.start(voxels, text, seed=seed, steps=STEPS) for seed, text in enumerate(texts, start=1)]
 
 
-def sphere(config: StageConfig) -> Voxels:
-    """Voxels whose centres are within half a voxel of a sphere of 0.472 of the side, with its normals."""
-    side = config.vae.latent_resolution
-    axis = torch.arange(side) - side // 2
-    ijk = torch.cartesian_prod(axis, axis, axis)
-    centres: Tensor = ijk + 0.5
-    distance = centres.norm(dim=1)
-    on_shell = (distance - 0.472 * side).abs() < 0.5
-    normals = centres[on_shell] / distance[on_shell, None]
-    return Voxels(ijk[on_shell].numpy().astype(np.int16), normals.numpy(), 1 / side)
+def shell(side: int, thickness: float = 1.0) -> Voxels:
+    """Voxels whose centres are within half a thickness, in voxels, of a sphere of 0.472 of the side, with normals."""
+    axis = np.arange(side) - side // 2
+    centre = axis + 0.5
+    squares = centre[:, None] ** 2 + centre**2
+    layers = []
+    for i in axis:  # one layer at a time: whole cubes of 512^3 would take gigabytes
+        on_shell = np.abs(np.sqrt(squares + (i + 0.5) ** 2) - 0.472 * side) < thickness / 2
+        j, k = np.nonzero(on_shell)
+        layers.append(np.stack([np.full(len(j), i), axis[j], axis[k]], axis=1))
+    ijk = np.concatenate(layers).astype(np.int16)
+    centres = (ijk + 0.5).astype(np.float32)
+    return Voxels(ijk, centres / np.linalg.norm(centres, axis=1, keepdims=True), 1 / side)
 
 
 def _width(name: str) -> int:

@@ -12,7 +12,7 @@ import torch
 
 from cli.bench import speed
 from cli.bench.__main__ import main
-from cli.bench.subjects import sphere
+from cli.bench.subjects import shell
 from models import kernels, threads
 from models.presets import OFFICIAL
 from tests.support.saved_models import save_models
@@ -77,9 +77,9 @@ def test_every_optimisation_of_a_gpu_has_a_row_without_it() -> None:
 
 
 def test_the_fine_sample_has_as_many_voxels_as_it_says() -> None:
-    assert len(sphere(OFFICIAL["fine"])) == 46_080
+    assert len(shell(OFFICIAL["fine"].vae.latent_resolution)) == 46_080
 
 
 def test_memory_of_a_cpu_is_not_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--device", "cpu", "--size", "tiny", "--memory"]) == 1
-    assert "--device cuda" in capsys.readouterr().out
+    assert main(["--device", "cpu", "--size", "tiny", "--memory"]) == 2
+    assert "--device cuda" in capsys.readouterr().err
