@@ -34,8 +34,8 @@ def main() -> int:
             return lock.main()
         name = options.engine or engine.find()
         engine.runner(name)
-        bento = options.bento or build_bento(device, options.models)
-        _run(f"bentoml containerize {bento} --backend {name} --image-tag {tag}-bento")
+        bento = options.bento or build_bento(device, options.models, fvdb=not options.without_fvdb)
+        containerize(bento, name, f"{tag}-bento", fvdb=device == "cuda" and not options.without_fvdb)
         engine.build(name, ROOT / "deploy/image/Dockerfile", tag, {"BENTO_IMAGE": f"{tag}-bento"})
         report(name, tag)
         bill = options.sbom or ROOT / "build" / f"sbom-{device}.cdx.json"
@@ -49,6 +49,9 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/image", description="Builds the container image of the service.")
     parser.add_argument("--cpu", action="store_true", help="build an image without CUDA, which is much smaller")
+    parser.add_argument(
+        "--without-fvdb", action="store_true", help="leave fvdb-core out, where its package index cannot be reached"
+    )
     parser.add_argument(
         "--models", choices=("demo", "official", "none"), default="demo", help="models in the image (default: demo)"
     )
@@ -84,16 +87,37 @@ def stored_models(model_set: str) -> list[str] | None:
     return [f"{folder.parent.name}:{folder.name}" for folder in folders]
 
 
-def build_bento(device: Device, model_set: str) -> str:
-    """Runs `bentoml build` for a device and a set of models; returns the Bento's tag."""
+def build_bento(device: Device, model_set: str, *, fvdb: bool = True) -> str:
+    """Runs `bentoml build` for a device and a set of models, with or without fvdb-core; returns the Bento's tag."""
     models = stored_models(model_set)
     cpu_wheels = device == "cpu" and answers(CPU_WHEELS)
-    config = derive(device, "auto" if model_set == "none" else model_set, models, cpu_wheels=cpu_wheels)
+    config = derive(device, "auto" if model_set == "none" else model_set, models, cpu_wheels=cpu_wheels, fvdb=fvdb)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "bentofile.yaml"
         file.write_text(yaml.safe_dump(config), encoding="utf-8")
         output = _run(f"bentoml build --bentofile {file} --output tag .", capture=True)
     return output.rpartition("__tag__:")[2].strip()
+
+
+def containerize(bento: str, name: engine.Name, tag: str, *, fvdb: bool) -> None:
+    """Runs `bentoml containerize`.
+
+    Args:
+        bento: The Bento's tag.
+        name: The engine.
+        tag: The image's tag.
+        fvdb: Whether the Bento's lock names fvdb-core.
+
+    Raises:
+        EngineError: It failed; the text says so if fVDB's index may be the reason.
+    """
+    try:
+        _run(f"bentoml containerize {bento} --backend {name} --image-tag {tag}")
+    except engine.EngineError as error:
+        if fvdb and not answers(f"{lock.FVDB_INDEX}/fvdb-core/"):
+            hint = f"{lock.FVDB_INDEX} does not answer: scripts/image --without-fvdb builds an image without fvdb-core."
+            raise engine.EngineError(f"{error} {hint}") from error
+        raise
 
 
 def report(name: engine.Name, tag: str) -> None:

@@ -26,7 +26,8 @@ TEXT = (ROOT / "docs/deploy.md").read_text()
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
 
 BENTO = ["scripts/import", ".venv/bin/bentoml build", ".venv/bin/bentoml serve xcube:latest --port 8000"]
-IMAGE = ["scripts/image --lock", "scripts/image --cpu", "scripts/image", "scripts/check --audit"]
+IMAGE = [f"scripts/image{option}" for option in ("", " --cpu", " --lock", " --without-fvdb")]
+AUDIT = ["scripts/check --audit"]
 CONTAINER = [line for line in COMMANDS if line.startswith("docker ") and " compose " not in line]
 COMPOSE = [line for line in COMMANDS if " docker compose " in line]
 SECRET = next(line for line in COMMANDS if "create secret" in line)
@@ -34,7 +35,7 @@ CLUSTER = [line for line in COMMANDS if line.startswith("kubectl") and line != S
 
 
 def test_every_command_is_covered_by_a_test() -> None:
-    assert sorted([*BENTO, *IMAGE, *CONTAINER, *COMPOSE, *CLUSTER, SECRET]) == sorted(COMMANDS)
+    assert sorted([*BENTO, *IMAGE, *AUDIT, *CONTAINER, *COMPOSE, *CLUSTER, SECRET]) == sorted(COMMANDS)
 
 
 def test_every_link_leads_somewhere() -> None:
@@ -64,7 +65,7 @@ def test_the_commands_for_a_bento_build_and_serve_one(tmp_path: Path) -> None:
         assert service.stop() == 0
 
 
-@pytest.mark.parametrize("command", [*IMAGE, "scripts/image --engine", "scripts/image --models"])
+@pytest.mark.parametrize("command", [*IMAGE, *AUDIT, "scripts/image --engine", "scripts/image --models"])
 def test_the_scripts_know_their_options(command: str) -> None:
     """`scripts/image --cpu` itself is run by test_image.py, `--lock` and `--audit` need package indexes."""
     script, *options = shlex.split(command)

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from cli.image import __main__ as image
+from cli.image import lock
 from cli.image.engine import EngineError
 from cli.image.variant import ROOT, derive
 from models.store import ModelSet
@@ -34,6 +35,33 @@ def test_the_cpu_image_has_its_own_lock_and_no_gpu() -> None:
     assert config["labels"]["device"] == "cpu"
     assert "UV_TORCH_BACKEND" not in variables(config)
     assert variables(derive("cpu", cpu_wheels=True))["UV_TORCH_BACKEND"] == "cpu"
+
+
+def test_without_fvdb_the_lock_is_the_same_but_for_fvdb_and_its_index() -> None:
+    python = derive("cuda", fvdb=False)["python"]
+    assert "requirements_txt" not in python, "BentoML would take the file and ignore the list"
+    lines = (ROOT / BENTOFILE["python"]["requirements_txt"]).read_text().replace("\\\n", "").splitlines()[1:]
+    left_out = [line for line in lines if " ".join(line.split()) not in python["packages"]]
+    assert [line.split("=")[0].split()[0] for line in left_out] == ["--extra-index-url", "fvdb-core"]
+    assert len(python["packages"]) == len(lines) - len(left_out)
+    assert all(" --hash=sha256:" in line for line in python["packages"])
+    assert derive("cpu", fvdb=False) == derive("cpu"), "it has no fvdb anyway"
+
+
+@pytest.mark.parametrize(("fvdb", "answers", "hint"), [(True, False, True), (True, True, False), (False, False, False)])
+def test_a_build_that_fails_without_fvdbs_index_says_how_to_build_without_it(
+    fvdb: bool, answers: bool, hint: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(command: str) -> str:
+        raise EngineError(f"`{command}` failed.")
+
+    asked: list[str] = []
+    monkeypatch.setattr(image, "_run", fail)
+    monkeypatch.setattr(image, "answers", lambda url: asked.append(url) or answers)
+    with pytest.raises(EngineError, match="containerize xcube:1 --backend podman --image-tag x") as caught:
+        image.containerize("xcube:1", "podman", "x", fvdb=fvdb)
+    assert ("scripts/image --without-fvdb" in str(caught.value)) == hint
+    assert asked == ([f"{lock.FVDB_INDEX}/fvdb-core/"] if fvdb else [])
 
 
 @pytest.fixture
