@@ -36,7 +36,14 @@ def main() -> int:
         engine.runner(name)
         bento = options.bento or build_bento(device, options.models, fvdb=not options.without_fvdb)
         containerize(bento, name, f"{tag}-bento", fvdb=device == "cuda" and not options.without_fvdb)
-        engine.build(name, ROOT / "deploy/image/Dockerfile", tag, {"BENTO_IMAGE": f"{tag}-bento"})
+        set_by_bento = engine.variables(name, f"{tag}-bento")
+        arguments = {
+            "BASE_IMAGE": derive(device)["docker"]["base_image"],
+            "BENTO_IMAGE": f"{tag}-bento",
+            "XCUBE_DEVICE": set_by_bento.get("XCUBE_DEVICE", "auto"),
+            "XCUBE_MODEL": set_by_bento["XCUBE_MODEL"],
+        }
+        engine.build(name, ROOT / "deploy/image/Dockerfile", tag, arguments)
         report(name, tag)
         bill = options.sbom or ROOT / "build" / f"sbom-{device}.cdx.json"
         print(f"{sbom.write(name, tag, bill)} components in {os.path.relpath(bill)}")

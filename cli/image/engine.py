@@ -60,10 +60,19 @@ def build(engine: Name, dockerfile: Path, tag: str, arguments: dict[str, str]) -
     command = [engine, "build", "--file", str(dockerfile), "--tag", tag]
     if engine != "docker":
         command += ["--format", "docker", "--pull-never" if engine == "buildah" else "--pull=never"]
+    if engine == "buildah":
+        command += ["--layers"]  # the others make a layer of each step anyway
     for name, value in arguments.items():
         command += ["--build-arg", f"{name}={value}"]
     if subprocess.run([*command, str(dockerfile.parent)], check=False).returncode:
         raise EngineError(f"{engine} could not build {tag}: its output is above.")
+
+
+def variables(engine: Name, tag: str) -> dict[str, str]:
+    """The environment variables that an image sets."""
+    command = [runner(engine), "image", "inspect", "--format", "{{json .Config.Env}}", tag]
+    shown = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return dict(each.split("=", 1) for each in json.loads(shown) or ())
 
 
 def layers(engine: Name, tag: str) -> list[Layer]:

@@ -48,6 +48,6 @@ def derive(
 
 
 def lock_without_fvdb(lock: Path) -> list[str]:
-    """The requirements of a lock, hashes included, without fvdb-core and without the index that only fvdb-core needs."""
+    """The requirements of a lock, hashes included, without fvdb-core and the index that only fvdb-core needs."""
     lines = lock.read_text(encoding="utf-8").replace("\\\n", "").splitlines()
     return [" ".join(line.split()) for line in lines if not line.startswith(("#", "--extra-index-url", "fvdb-core=="))]

@@ -18,7 +18,7 @@ import httpx
 import pytest
 import yaml
 
-from cli.image.variant import ROOT
+from cli.image.variant import ROOT, Device, derive
 from tests.support import kustomize
 from tests.support.bento import Built, build, python_of_the_lock
 from tests.support.service import Server, started
@@ -133,6 +133,15 @@ def test_every_exception_for_the_linter_is_needed_and_has_a_reason(bento: Built)
             rule, _, reason = line.removeprefix("  - ").partition(" # ")
             assert rule in done.stdout, f"{rule} is not found any more"
             assert len(reason) > 10
+
+
+@pytest.mark.parametrize("device", ["cuda", "cpu"])
+def test_the_last_stage_sets_what_the_build_file_sets(device: Device) -> None:
+    """It starts from the base image, where nothing of the Bento's environment is set."""
+    dockerfile = (ROOT / "deploy/image/Dockerfile").read_text()
+    variables = dict(re.findall(r"^(?:ENV|   ) (\w+)=(\S+)", dockerfile, re.MULTILINE))
+    for each in derive(device)["envs"]:
+        assert variables[each["name"]] in (each["value"], f"${{{each['name']}}}")
 
 
 @contextlib.contextmanager

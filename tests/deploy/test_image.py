@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
-import time
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +16,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from cli.audit import packages
 from cli.image.variant import ROOT
 from tests.support import container_engine as engines
-from tests.support.bento import build, tool
-from tests.support.container_engine import Engine
+from tests.support.image import Image, built, call, container
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,43 +24,12 @@ pytestmark = [
     pytest.mark.skipif(engines.missing() != "", reason=engines.missing()),
 ]
 TAG = "localhost/xcube-serve-cpu:test"
-BASE = "docker.io/library/python:3.11-slim"
-HARDENED = (
-    *("--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-    *("--memory", "4g", "--tmpfs", "/tmp:rw,size=1g", "--env", "XCUBE_THREADS=1"),
-)
-
-
-@dataclass(frozen=True)
-class Image:
-    """The image in its engine. printed: what scripts/image said of it. bill: its bill of materials."""
-
-    engine: Engine
-    printed: str
-    bill: Path
-
-    def python(self, program: str) -> str:
-        """What a Python program prints in the image."""
-        return self.engine.run("podman", "run", "--rm", *HARDENED, TAG, "python", "-c", program).strip()
 
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    """The image, built by scripts/image with the demo's kind of models, but tiny."""
-    folder = tmp_path_factory.mktemp("image")
-    bento, bill = build(folder), folder / "bill.json"
-    with engines.temporary(bento.environment) as engine:
-        source = engines.provide_base(engine, BASE, "3.11")
-        start = time.monotonic()
-        printed = tool(
-            *("cli.image", "--cpu", "--engine", "buildah"),
-            *("--bento", bento.tag, "--tag", TAG, "--sbom", bill),
-            environment=engine.environment,
-        )
-        report = printed[printed.rindex(f"{TAG}: ") :]
-        print(f"\nbase image: {source}; built in {time.monotonic() - start:.0f} s\n{report}")
-        engines.without_build_volumes(engine)
-        yield Image(engine, printed, bill)
+    with built(tmp_path_factory.mktemp("image"), "cpu") as image:
+        yield image
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +92,11 @@ def test_open_clip_is_in_it_without_weights_and_cuda_is_not(image: Image) -> Non
     assert shown == "True [] []"
 
 
+def test_what_only_the_build_needs_is_not_in_it(image: Image) -> None:
+    assert image.shell("command -v gcc g++ make git uv; true") == ""
+    assert image.shell("find /app -name '*.a' -o -path '*/torch/include/*'") == ""
+
+
 def test_nothing_but_mounted_folders_can_be_written(image: Image) -> None:
     shown = image.python(
         "import pathlib\n"
@@ -145,15 +114,7 @@ def test_nothing_but_mounted_folders_can_be_written(image: Image) -> None:
 
 def test_it_serves_without_network_as_nobody_special_and_stops_on_sigterm(image: Image) -> None:
     engine, name = image.engine, "xcube-test"
-    engine.run("podman", "run", "--detach", "--name", name, "--volume", "xcube-cache:/var/cache/xcube", *HARDENED, TAG)
-    try:
-        (state,) = json.loads(engine.run("podman", "inspect", name))
-        pid = str(state["State"]["Pid"])
-        start = time.monotonic()
-        while call(pid, "/readyz")[0] != 200:
-            assert time.monotonic() < start + 180, engine.logs(name)
-            time.sleep(0.25)
-        print(f"ready after {time.monotonic() - start:.1f} s")
+    with container(image, name) as pid:
         assert [call(pid, path)[0] for path in ("/livez", "/health", "/metrics")] == [200, 200, 200]
         assert json.loads(call(pid, "/")[1])["version"] == project_version()
         status, body = call(pid, "/generate", {"prompt": "a chair", "ddim_steps": 2, "seed": 3})
@@ -166,57 +127,15 @@ def test_it_serves_without_network_as_nobody_special_and_stops_on_sigterm(image:
         engine.run("podman", "stop", "--time", "60", name)
         (state,) = json.loads(engine.run("podman", "inspect", name))
         assert state["State"]["ExitCode"] == 0, engine.logs(name)
-    finally:
-        engine.run("podman", "rm", "--force", "--time", "2", name, check=False)
 
 
 def test_it_serves_as_any_user_of_group_0_as_openshift_has_it(image: Image) -> None:
-    engine, name = image.engine, "xcube-any-user"
-    volume = "xcube-any-user:/var/cache/xcube"
-    engine.run(
-        "podman", "run", "--detach", "--name", name, "--user", "54321:0", "--volume", volume, *HARDENED, TAG
-    )  # fmt: skip
-    try:
-        (state,) = json.loads(engine.run("podman", "inspect", name))
-        pid = str(state["State"]["Pid"])
-        start = time.monotonic()
-        while call(pid, "/readyz")[0] != 200:
-            assert time.monotonic() < start + 180, engine.logs(name)
-            time.sleep(0.25)
+    with container(image, "xcube-any-user", "--user", "54321:0") as pid:
         assert "Uid:\t54321\t54321" in Path(f"/proc/{pid}/status").read_text()
         request = {"prompt": "a chair", "ddim_steps": 2, "seed": 3}
         assert call(pid, "/generate", request)[0] == 200
         assert call(pid, "/jobs", request)[0] == 202, "its folder can be written"
-    finally:
-        engine.run("podman", "rm", "--force", "--time", "2", name, check=False)
 
 
 def project_version() -> str:
     return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
-
-
-# Runs in the network of a container, which has no way in or out, with this machine's Python.
-_CALL = """
-import sys
-from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
-path, *body = sys.argv[1:]
-request = Request(f"http://127.0.0.1:8000{path}", body[0].encode() if body else None)
-request.add_header("Content-Type", "application/json")
-try:
-    answer = urlopen(request, timeout=60)
-except HTTPError as error:
-    answer = error
-except URLError:
-    sys.exit("0 ")
-print(answer.status, answer.read().decode())
-"""
-
-
-def call(pid: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, str]:
-    """Status and body of an answer from a container; 0 where nobody answers."""
-    command = ["nsenter", "--target", pid, "--net", sys.executable, "-I", "-c", _CALL, path]
-    command += [] if body is None else [json.dumps(body)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    status, _, text = (done.stdout if done.returncode == 0 else "0 ").partition(" ")
-    return int(status), text

@@ -34,14 +34,14 @@ class Built:
         return own_environment(self.home)
 
 
-def build(folder: Path, device: Device = "cpu") -> Built:
-    """Imports tiny models into a new store in `folder`, and builds a Bento with them."""
+def build(folder: Path, device: Device = "cpu", *, fvdb: bool = True) -> Built:
+    """Imports tiny models into a new store in `folder`, and builds a Bento with them, with or without fvdb-core."""
     home, checkpoints = folder / "home", folder / "checkpoints"
     save_models(checkpoints)
     tool("cli.import_models", "--checkpoint-dir", checkpoints, environment=own_environment(home))
     models = sorted(f"{path.parent.parent.name}:{path.parent.name}" for path in home.glob("models/*/*/imported.txt"))
     file = folder / "bentofile.yaml"
-    file.write_text(yaml.safe_dump(derive(device, models=models)))
+    file.write_text(yaml.safe_dump(derive(device, models=models, fvdb=fvdb)))
     output = tool("bentoml", "build", "--bentofile", file, "--output", "tag", ".", environment=own_environment(home))
     tag = output.rpartition("__tag__:")[2].strip()
     return Built(tag, home / "bentos" / Path(*tag.split(":")), home, models)

@@ -177,7 +177,8 @@ def provide_base(engine: Engine, image: str, python: str) -> str:
             "mmdebstrap",
             "--mode=root",
             "--variant=minbase",
-            "--include=ca-certificates,python3,python3-venv,python3-pip",
+            # The C headers of Python are in Python's own image too: Triton needs them.
+            "--include=ca-certificates,python3,python3-venv,python3-pip,libpython3-dev",
         ),
         *("--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*"),
         '--customize-hook=rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED',

@@ -18,6 +18,25 @@ def test_the_history_of_each_engine_is_read(printed: str) -> None:
     assert engine.read_history(printed) == [Layer("RUN uv pip install", 1234567)]
 
 
+@pytest.mark.parametrize(
+    ("printed", "expected"),
+    [
+        ('["PATH=/bin:/usr/bin","XCUBE_ARGUMENTS=a=b"]\n', {"PATH": "/bin:/usr/bin", "XCUBE_ARGUMENTS": "a=b"}),
+        ("null\n", {}),
+    ],
+)
+def test_the_variables_of_an_image_are_read(
+    printed: str, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        assert command[0] == "podman", "buildah has no such command"
+        return subprocess.CompletedProcess(command, 0, printed)
+
+    monkeypatch.setattr(engine.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(engine.subprocess, "run", run)
+    assert engine.variables("buildah", "localhost/xcube-serve:test") == expected
+
+
 def test_an_engine_that_is_installed_but_does_not_work_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 1 if command[0] == "docker" else 0)
