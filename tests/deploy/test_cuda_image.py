@@ -38,8 +38,8 @@ def test_it_has_everything_of_the_lock_but_fvdb(image: Image) -> None:
     assert set(packages("cuda")) - python == {"fvdb-core"}
 
 
-def test_every_library_of_nvidia_loads_as_far_as_the_driver(image: Image) -> None:
-    """A library that is in the image but lacks another one would fail on a GPU only."""
+def test_no_library_of_nvidia_lacks_another_one_but_the_driver(image: Image) -> None:
+    """It would be found out on a GPU only. Some are for MPI and InfiniBand, which the image does not have."""
     shown = image.python(
         "import ctypes, json, pathlib, torch\n"
         "root = pathlib.Path(torch.__file__).parents[1] / 'nvidia'\n"
@@ -53,8 +53,8 @@ def test_every_library_of_nvidia_loads_as_far_as_the_driver(image: Image) -> Non
     )
     loaded: dict[str, str] = json.loads(shown.splitlines()[-1])
     assert len(loaded) > 20
-    failed = {name: error for name, error in loaded.items() if error and not error.startswith("libcuda.so.1:")}
-    assert failed == {}
+    missing = {error.partition(":")[0] for error in loaded.values() if error}
+    assert {name for name in missing if re.match("lib(cu|nv|nccl)", name)} <= {"libcuda.so.1"}, loaded
     assert (loaded["libcublasLt.so.13"], loaded["libcudnn.so.9"]) == ("", "")
 
 
@@ -74,7 +74,8 @@ def test_triton_compiles_a_kernel_and_the_code_that_starts_it(image: Image) -> N
         "module = compile_module_from_src('#include <Python.h>\\n'\n"
         "    'static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, \"probe\", NULL, -1, NULL};'\n"
         "    'PyMODINIT_FUNC PyInit_probe(void) {return PyModule_Create(&definition);}', 'probe')\n"
-        "print(len(kernel.asm['cubin']), module.__name__)"
+        "print(len(kernel.asm['cubin']), module.__name__)",
+        *("--volume", "xcube-kernels:/var/cache/xcube"),
     )
     size, name = shown.splitlines()[-1].split()
     assert int(size) > 1000

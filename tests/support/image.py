@@ -33,9 +33,9 @@ class Image:
     printed: str
     bill: Path
 
-    def python(self, program: str) -> str:
-        """What a Python program prints in the image."""
-        return self.engine.run("podman", "run", "--rm", *HARDENED, self.tag, "python", "-c", program).strip()
+    def python(self, program: str, *options: str) -> str:
+        """What a Python program prints in the image, started with more of podman's options."""
+        return self.engine.run("podman", "run", "--rm", *options, *HARDENED, self.tag, "python", "-c", program).strip()
 
     def shell(self, command: str) -> str:
         """What a shell command prints in the image."""
