@@ -97,6 +97,7 @@ def put(source: Source, model_set: SetName, progress: ImportProgress | None = No
             for file in weights.iterdir():
                 file.rename(made / file.name)
             _stamp(made, model_set, source.fingerprint)
+            _open_up(made, root)
             with _out_of_the_way(folder, workplace):
                 _publish(made, folder)
     except OSError as error:
@@ -115,6 +116,17 @@ def _describe(kind: str, version: str, model_set: SetName, workplace: Path) -> P
     with bentoml.models.create(f"xcube-{kind}:{version}", labels={"set": model_set, "kind": kind}, _model_store=store):
         pass
     return Path(store.get(f"xcube-{kind}:{version}").path)
+
+
+def _open_up(made: Path, root: Path) -> None:
+    """Lets everybody read a model who may read the store: what comes out of a temporary folder is its owner's alone.
+
+    A store is read by other users too, such as that of a container.
+    """
+    mode = root.stat().st_mode & 0o777
+    for file in made.iterdir():
+        file.chmod(mode & 0o666)
+    made.chmod(mode)
 
 
 def _publish(made: Path, folder: Path) -> None:

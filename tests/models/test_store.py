@@ -53,6 +53,19 @@ def test_bentoml_lists_the_models_with_their_set(demo: Path) -> None:
     assert open_own(stored).tensor("text.positional_embedding").dtype == torch.float16
 
 
+@pytest.mark.parametrize(("store_mode", "folders", "files"), [(0o755, 0o755, 0o644), (0o700, 0o700, 0o600)])
+def test_who_may_read_the_store_may_read_a_model_in_it(
+    store_mode: int, folders: int, files: int, store: Path, demo: Path
+) -> None:
+    """In a container and in a cluster the service is another user than the one who imported."""
+    store.chmod(store_mode)
+    ensure_imported(demo)
+    models = [path.parent for path in store.glob("xcube-*/*/imported.txt")]
+    assert len(models) == 3
+    assert {model.stat().st_mode & 0o777 for model in models} == {folders}
+    assert {file.stat().st_mode & 0o777 for model in models for file in model.iterdir()} == {files}
+
+
 def test_importing_again_changes_nothing(store: Path, demo: Path) -> None:
     ensure_imported(demo)
     before = contents(store)
