@@ -108,7 +108,23 @@ class OutOfMemory(ApiError):
 
 
 class JobsUnavailable(ApiError):
-    """The folder of jobs cannot be used."""
+    """The store of jobs cannot be used now."""
+
+
+class StorageFull(JobsUnavailable):
+    """The store of jobs has no room for more."""
+
+
+class ResultGone(ApiError):
+    """The result of a job was removed to make room, or its file is damaged."""
+
+
+class JobCrashed(ApiError):
+    """One process after the other has ended while it worked on this job."""
+
+
+class JobUnreadable(ApiError):
+    """The record of the job makes no sense."""
 
 
 class Draining(ApiError):
@@ -144,12 +160,15 @@ TABLE = (
     Rule(JobNotFinished, 409, "job_not_finished", True),
     Rule(JobCanceled, 409, "job_canceled", False),
     Rule(IdempotencyConflict, 409, "idempotency_conflict", False),
+    Rule(ResultGone, 410, "result_gone", False),
     Rule(BodyTooLarge, 413, "body_too_large", False),
     Rule(UnsupportedMediaType, 415, "unsupported_media_type", False),
     Rule(EmptyResult, 422, "empty_result", False),
     Rule(TooManyVoxels, 422, "too_many_voxels", False),
     Rule(NumericError, 422, "not_finite", False),
     Rule(StateError, 422, "unreadable_state", False),
+    Rule(JobCrashed, 422, "job_crashed", False),
+    Rule(JobUnreadable, 422, "unreadable_job", False),
     Rule(QueueFull, 429, "queue_full", True),
     Rule(ClientGone, 499, "client_gone", False),
     Rule(StillLoading, 503, "loading", True),
@@ -157,12 +176,13 @@ TABLE = (
     Rule(CheckpointError, 503, "models_unavailable", False),
     Rule(ConfigError, 503, "models_unavailable", False),
     Rule(ModelsChanged, 503, "models_changed", True),
-    Rule(JobsUnavailable, 503, "jobs_unavailable", False),
+    Rule(JobsUnavailable, 503, "jobs_unavailable", True),
     Rule(OutOfMemory, 503, "out_of_memory", True),
     Rule(TooManyConnections, 503, "too_many_connections", True),
     Rule(Draining, 503, "draining", True),
     Rule(WorkerLost, 503, "worker_lost", True),
     Rule(DeadlinePassed, 504, "deadline_passed", True),
+    Rule(StorageFull, 507, "storage_full", True),
 )
 _BY_TYPE = {rule.exception: rule for rule in TABLE}
 _BY_CODE = {rule.code: rule for rule in reversed(TABLE)}

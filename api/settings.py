@@ -20,6 +20,8 @@ from api.origins import origins_of
 from models.cores import usable_cores
 from models.errors import ConfigError
 
+_SHOWN = 100
+"""Characters of a wrong value that are told."""
 _HEADER_VALUE = re.compile(r"[ -~]*")
 
 
@@ -94,12 +96,20 @@ class Settings(BaseSettings):
     max_running_jobs: int = Field(
         default=1, ge=0, le=64, description="jobs that a process runs at the same time; 0 runs none"
     )
-    max_jobs: int = Field(default=1000, ge=1, description="jobs that may wait")
-    job_retention_seconds: float = Field(
-        default=86_400, gt=0, description="how long a finished job and its result are kept"
+    max_jobs: int = Field(default=1000, ge=1, le=1_000_000, description="jobs that may wait")
+    jobs_max_bytes: int = Field(
+        default=2 * 2**30,
+        ge=2**22,
+        le=2**50,
+        description="what the folder for jobs may take; the oldest results make room for new ones",
     )
-    max_voxels: int = Field(default=2_000_000, ge=1, description="most voxels in a shape, coarse or fine")
-    max_body_bytes: int = Field(default=1_048_576, ge=1024, description="largest request body")
+    job_retention_seconds: float = Field(
+        default=86_400, gt=0, le=315_360_000, description="how long a finished job and its result are kept"
+    )
+    max_voxels: int = Field(
+        default=2_000_000, ge=1, le=1_000_000_000, description="most voxels in a shape, coarse or fine"
+    )
+    max_body_bytes: int = Field(default=1_048_576, ge=1024, le=2**30, description="largest request body")
     slice_seconds: float = Field(default=0.15, gt=0, le=10, description="target time for one slice of denoising steps")
     api_key: SecretStr | None = Field(default=None, min_length=1, description="key that clients must send")
     api_key_everywhere: bool = Field(default=False, description="require the key for health, probes and metrics too")
@@ -210,7 +220,7 @@ def read_settings() -> Settings:
         name = name_of(str(first["loc"][0]))
         fault = first["msg"].removeprefix("Value error, ").removeprefix("Input ").split(", unable to")[0]
         secret = first["loc"][0] in SECRETS
-        value = "set" if secret else repr(str(first["input"]))
+        value = "set" if secret else repr(str(first["input"])[:_SHOWN])
         raise ConfigError(f"{name} is {value} but {fault}: correct it or unset it.") from None
 
 

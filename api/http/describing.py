@@ -19,13 +19,15 @@ _STATUS_TEXT = {
     406: "the client accepts none of the formats",
     408: "the body did not arrive in time",
     409: "the job has no result yet or was canceled, or the Idempotency-Key belongs to another request",
+    410: "the result was removed to make room, or its file is damaged",
     413: "the body is too large",
     415: "the body is not declared as JSON",
     422: "the model gave nothing usable for this prompt and seed",
     429: "too many requests are waiting; see Retry-After",
     500: "a bug",
-    503: "the models are loading or unavailable",
+    503: "the models or the jobs cannot be used now",
     504: "the deadline passed",
+    507: "there is no room for more jobs; see Retry-After",
 }
 BODY = frozenset({400, 401, 405, 408, 413, 415})
 """What can be wrong with any request that has a body."""

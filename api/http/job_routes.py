@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,7 +25,8 @@ from api.http.behind import Behind
 from api.http.describing import BODY, FORMAT, WORK, as_files, as_json, body_for, operation
 from api.http.negotiation import negotiate
 from api.http.responses import as_file
-from api.jobs.records import Record
+from api.jobs.record import ENDED, Record
+from api.jobs.store import NewJob
 from api.schemas import GenerateRequest, random_seed
 from models.version import service_version
 
@@ -64,11 +64,13 @@ class JobRoutes:
         gone = {"description": "the finished job was removed"}
         shape = {"description": "the shape", "content": as_files()}
         add = operation(
-            "add_job", "Start a generation without a deadline", {202: job}, BODY | WORK | {409}, body_for("/jobs")
+            "add_job", "Start a generation without a deadline", {202: job}, BODY | WORK | {409, 507}, body_for("/jobs")
         )
         common = frozenset({401, 404, 405, 500, 503})
-        result = operation("job_result", "The result of a job", {200: shape}, common | {400, 406, 409, 422})
-        cancel = operation("cancel_job", "Cancel a job, or remove a finished one", {200: job, 204: gone}, common)
+        result = operation("job_result", "The result of a job", {200: shape}, common | {400, 406, 409, 410, 422})
+        cancel = operation(
+            "cancel_job", "Cancel a job, or remove a finished one", {200: job, 204: gone}, common | {507}
+        )
         return {
             "/jobs": {"post": {**add, "parameters": [_KEY]}},
             "/jobs/{id}": {
@@ -86,7 +88,8 @@ class JobRoutes:
             raise InvalidRequest(f"Idempotency-Key has {len(key)} characters: send 1 to {LONGEST_KEY}.")
         wanted, seed = order.model_dump_json(), random_seed() if order.seed is None else order.seed
         most = self._behind.jobs.settings.max_jobs
-        record = await asyncio.to_thread(self._behind.jobs.records.add, wanted, seed, key, most)
+        job = NewJob(request=wanted, seed=seed, key=key, client=self._behind.jobs.client)
+        record = await self._behind.jobs.store.add(job, most)
         if record is None:
             raise QueueFull(f"{most} jobs are already waiting: try again later.", retry_after=RETRY_FULL_SECONDS)
         if record.request != wanted:
@@ -102,12 +105,11 @@ class JobRoutes:
 
     async def _cancel(self, request: Request) -> Response:
         record = await self._find(request)
-        if await asyncio.to_thread(self._behind.jobs.records.cancel, record.id):
+        if record.state not in ENDED and await self._behind.jobs.store.cancel(record.id):
             self._behind.jobs.runner.drop(record.id)
             record = await self._find(request)
             return Response(await self._describe(record), media_type="application/json")
-        await asyncio.to_thread(self._behind.jobs.files.remove, record.id)
-        await asyncio.to_thread(self._behind.jobs.records.remove, record.id)
+        await self._behind.jobs.store.remove(record.id)
         return Response(status_code=204)
 
     async def _result(self, request: Request) -> Response:
@@ -121,26 +123,22 @@ class JobRoutes:
                 raise JobNotFinished(f"This job is {record.state}: ask again later.", retry_after=RETRY_SECONDS)
         call = calls.current()
         format_ = negotiate(call.accept, call.format)
-        warnings = tuple(orjson.loads(record.warnings))
-        call.headers["X-Seed"] = record.seed
-        if warnings:
-            call.headers["X-XCube-Warning"] = "; ".join(warnings)
-        try:
-            result = await asyncio.to_thread(self._behind.jobs.files.result, record.id, int(record.seed), warnings)
-        except OSError:
-            raise NotFound("The result of this job is gone: send the request again as a new job.") from None
+        result = await self._behind.jobs.store.result(record)
+        call.headers["X-Seed"] = str(record.seed)
+        if record.warnings:
+            call.headers["X-XCube-Warning"] = "; ".join(record.warnings)
         body = await self._behind.jobs.writer.write(format_, result, service_version())
         return as_file(body, format_, f"xcube-{record.seed}")
 
     async def _find(self, request: Request) -> Record:
-        record = await asyncio.to_thread(self._behind.jobs.records.get, request.path_params["id"])
+        record = await self._behind.jobs.store.get(request.path_params["id"])
         if record is None:
             raise NotFound("There is no such job: it never existed, was removed, or has expired.")
         return record
 
     async def _describe(self, record: Record) -> bytes:
         waiting = record.state == "pending"
-        position = await asyncio.to_thread(self._behind.jobs.records.position, record) if waiting else None
+        position = await self._behind.jobs.store.position(record) if waiting else None
         error: dict[str, Any] | None = None
         if record.code is not None:
             rule = rule_of(error_of_code(record.code, ""))
@@ -150,7 +148,7 @@ class JobRoutes:
             {
                 "id": record.id,
                 "state": record.state,
-                "seed": int(record.seed),
+                "seed": record.seed,
                 "position": position,
                 "stage": record.stage,
                 "step": record.step,
@@ -159,7 +157,7 @@ class JobRoutes:
                 "started": _moment(record.started),
                 "ended": _moment(record.ended),
                 "expires": _moment(record.ended and record.ended + retention),
-                "warnings": orjson.loads(record.warnings),
+                "warnings": record.warnings,
                 "error": error,
             }
         )

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import uuid
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TypeVar
 
-from api.errors import ModelsChanged, problem_of
+from pydantic import ValidationError
+
+from api.errors import JobCrashed, JobsUnavailable, JobUnreadable, ModelsChanged, problem_of
 from api.generation.events import CoarseMade, Event, Stepped
 from api.generation.generator import Generator, Saved
-from api.jobs.files import Files
-from api.jobs.records import Record, Records
+from api.jobs.record import Record, unreadable
+from api.jobs.store import Place, Store
 from api.messages import Order
-from api.schemas import GenerateRequest
+from api.schemas import GenerateRequest, sentence_of
 from api.telemetry import metrics
 from models.errors import StateError, XCubeError
 from models.shape import Shape
 
+T = TypeVar("T")
 log = logging.getLogger("xcube.jobs")
 PERIOD = 1.0
 """Seconds between two looks for work, and between two savings of a state."""
-_REAPING = 60.0
+_LONGEST_PAUSE = 30.0
+"""Between two tries to end a job, while the store cannot be used."""
+_TENDING = 60.0
 _NEW_STARTS = 3
 """How often a job starts again because its models were replaced, before it fails."""
+MOST_DEATHS = 3
+"""Processes that may die with a job before nobody takes it up any more."""
 
 
 class _LostError(Exception):
@@ -33,12 +41,14 @@ class _LostError(Exception):
 
 
 class Runner:
-    """Takes jobs, runs them to their end, and saves them on the way."""
+    """Takes jobs, runs them to their end, and saves them on the way.
 
-    def __init__(self, generator: Generator, records: Records, files: Files, most: int, retention: float) -> None:
+    A store that cannot be used ends no job: it goes on, is saved when that can be done again, and ends only then.
+    """
+
+    def __init__(self, generator: Generator, store: Store, most: int, retention: float) -> None:
         self._generator = generator
-        self._records = records
-        self._files = files
+        self._store = store
         self._most = most
         self._retention = retention
         self._owner = uuid.uuid4().hex
@@ -58,14 +68,17 @@ class Runner:
     async def run(self) -> None:
         """Looks for jobs until it is cancelled."""
         loop = asyncio.get_running_loop()
-        reaped = loop.time() - _REAPING
+        tended = loop.time() - _TENDING
         while True:
             try:
-                if loop.time() - reaped >= min(_REAPING, self._retention):
-                    await asyncio.to_thread(self._reap)
-                    reaped = loop.time()
+                if loop.time() - tended >= min(_TENDING, self._retention):
+                    tended = loop.time()
+                    await self._store.tend(self._retention)
+                survey = await self._store.survey(self._owner)
+                metrics.jobs(survey.counts, survey.oldest)
                 await self._take()
-                metrics.jobs_waiting(await asyncio.to_thread(self._records.waiting))
+            except JobsUnavailable:
+                pass  # the store has told the log
             except Exception:
                 log.exception("looking for jobs failed")
             self._news.clear()
@@ -82,8 +95,9 @@ class Runner:
 
     async def _take(self) -> None:
         while self._generator.monitor.health.status == "ready" and len(self._tasks) < self._most:
-            if self._stopping or (record := await asyncio.to_thread(self._records.claim, self._owner)) is None:
+            if self._stopping or (record := await self._store.claim(self._owner)) is None:
                 return
+            metrics.job_attempted()
             task = asyncio.create_task(self._work(record))
             self._tasks[record.id] = task
             task.add_done_callback(partial(self._end, record.id))
@@ -93,24 +107,26 @@ class Runner:
         self._news.set()
 
     async def _work(self, record: Record) -> None:
-        request = GenerateRequest.model_validate_json(record.request)
-        job = _Job(record.id, Order.of(request, int(record.seed)))
+        id_ = record.id
         try:
-            await asyncio.to_thread(self._finish, job, await self._result(job))
+            job = _Job(id_, _order(record))
+            try:
+                await self._finish(job, await self._result(job))
+            except asyncio.CancelledError:
+                await asyncio.shield(self._leave(job))
+                raise
         except _LostError:
-            await asyncio.to_thread(self._forget, job)
-        except asyncio.CancelledError:
-            await asyncio.shield(asyncio.to_thread(self._leave, job))
-            raise
+            await self._forget(id_)
         except Exception as error:
             if not isinstance(error, XCubeError):
-                log.exception("a bug in job %s", job.id)
+                log.exception("a bug in job %s", id_)
             problem = problem_of(error)
-            await asyncio.to_thread(self._records.fail, job.id, self._owner, problem.code, problem.error)
-            await asyncio.to_thread(self._files.remove, job.id)
+            await _until_done(lambda: self._store.fail(id_, self._owner, problem.code, problem.error))
+            with contextlib.suppress(JobsUnavailable):
+                await self._store.clear(id_)
 
     async def _result(self, job: _Job) -> Shape:
-        saved = await asyncio.to_thread(self._files.load, job.id)
+        saved = await _until_done(lambda: self._store.load(job.id))
         for _ in range(_NEW_STARTS):
             try:
                 return await self._generate(job, saved)
@@ -120,48 +136,55 @@ class Runner:
         return await self._generate(job, None)
 
     async def _generate(self, job: _Job, saved: Saved | None) -> Shape:
-        if saved is None:
-            await asyncio.to_thread(self._files.remove, job.id)  # a coarse shape of an earlier start is not this one's
         job.start(saved)
         work = asyncio.create_task(self._generator.run_job(job.order, job.report, saved))
         try:
             while not (await asyncio.wait({work}, timeout=PERIOD))[0]:
-                await asyncio.to_thread(self._save, job)
+                await self._save(job)
             return work.result()
         finally:
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
 
-    def _save(self, job: _Job) -> None:
+    async def _save(self, job: _Job) -> None:
         saved = job.reached
         if saved is not None and saved is not job.saved:
-            self._files.save(job.id, saved)
-            job.saved = saved
-        place = (saved.progress.stage, saved.progress.step, saved.progress.steps) if saved else (None, None, None)
-        if not self._records.beat(job.id, self._owner, *place):
+            with contextlib.suppress(JobsUnavailable):  # it is saved the next time
+                await self._store.save(job.id, saved, job.saved)
+                job.saved = saved
+        await self._beat(job)
+
+    async def _beat(self, job: _Job) -> None:
+        saved = job.reached
+        place = Place(saved.progress.stage, saved.progress.step, saved.progress.steps) if saved else None
+        try:
+            mine = await self._store.beat(job.id, self._owner, place)
+        except JobsUnavailable:
+            return
+        if not mine:
             raise _LostError
 
-    def _finish(self, job: _Job, result: Shape) -> None:
-        self._files.finish(job.id, result)
-        if not self._records.complete(job.id, self._owner, json.dumps(result.warnings)):
-            self._forget(job)
+    async def _finish(self, job: _Job, result: Shape) -> None:
+        mine = await _until_done(
+            lambda: self._store.finish(job.id, self._owner, result), meanwhile=lambda: self._beat(job)
+        )
+        if not mine:
+            raise _LostError
 
-    def _leave(self, job: _Job) -> None:
+    async def _leave(self, job: _Job) -> None:
         try:
-            self._save(job)
-            self._records.hand_back(job.id, self._owner)
+            await self._save(job)
+            await self._store.hand_back(job.id, self._owner)
         except _LostError:
-            self._forget(job)
+            await self._forget(job.id)
+        except JobsUnavailable:
+            log.warning("job %s could not be handed back: another process takes it up later", job.id)
 
-    def _forget(self, job: _Job) -> None:
-        record = self._records.get(job.id)
-        if record is None or record.state == "canceled":
-            self._files.remove(job.id)
-
-    def _reap(self) -> None:
-        for id_ in self._records.expired(self._retention):
-            self._files.remove(id_)
-            self._records.remove(id_)
+    async def _forget(self, id_: str) -> None:
+        with contextlib.suppress(JobsUnavailable):
+            record = await self._store.get(id_)
+            if record is None or record.state == "canceled":
+                await self._store.clear(id_)
 
 
 class _Job:
@@ -186,3 +209,40 @@ class _Job:
                 self.reached = Saved(event.progress, self._coarse, self._warnings)
             case CoarseMade():
                 self._coarse = event.voxels
+
+
+def _order(record: Record) -> Order:
+    """What a job asks for.
+
+    Raises:
+        JobUnreadable: Its record makes no sense.
+        JobCrashed: It has ended too many processes.
+    """
+    if record.error is not None:
+        raise JobUnreadable(record.error)
+    if record.deaths >= MOST_DEATHS:
+        raise JobCrashed(
+            f"{record.deaths} processes of the service ended while they worked on this job, so it is not tried again: "
+            "tell the operator its id, or try other parameters."
+        )
+    try:
+        return Order.of(GenerateRequest.model_validate_json(record.request), record.seed)
+    except ValidationError as error:
+        raise JobUnreadable(unreadable(f"request: {sentence_of(error)}")) from None
+
+
+async def _nothing() -> None:
+    """For calls while which nothing has to be done."""
+
+
+async def _until_done(call: Callable[[], Awaitable[T]], meanwhile: Callable[[], Awaitable[None]] = _nothing) -> T:
+    """What a call of the store gives, tried until the store can be used; `meanwhile` is called every second."""
+    loop, pause = asyncio.get_running_loop(), PERIOD
+    while True:
+        with contextlib.suppress(JobsUnavailable):
+            return await call()
+        end = loop.time() + pause
+        while loop.time() < end:
+            await asyncio.sleep(PERIOD)
+            await meanwhile()
+        pause = min(2 * pause, _LONGEST_PAUSE)

@@ -6,7 +6,7 @@ Labels take their values from fixed sets, whatever a client sends, so the number
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 
@@ -21,7 +21,8 @@ STAGES = ("coarse", "fine")
 PARTS = ("text", "coarse_diffusion", "coarse_decode", "fine_diffusion", "fine_decode", "serialize")
 MODELS = ("text", "coarse", "fine")
 PROCESSES = ("http", "sampler")
-REFUSED_STATUSES = frozenset({400, 401, 404, 405, 406, 408, 409, 413, 415, 429, 503})
+JOB_STATES = ("pending", "in_progress", "completed", "failed", "canceled")
+REFUSED_STATUSES = frozenset({400, 401, 404, 405, 406, 408, 409, 410, 413, 415, 429, 503, 507})
 """Statuses of requests that are turned away; 422, 499, 500 and 504 end work that was begun."""
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 180, 240, 300, 450, 600)
@@ -46,7 +47,13 @@ _failed = Counter("xcube_requests_failed_total", "Requests that failed after wor
 _cancelled = Counter("xcube_requests_cancelled_total", "Requests whose client left before the end of the answer")
 _connections = Gauge("xcube_connections", "Connections over the network", multiprocess_mode="livesum")
 _refused = Counter("xcube_connections_refused_total", "Connections that found no place")
-_jobs = Gauge("xcube_jobs_waiting", "Jobs that wait for their turn", multiprocess_mode="livemostrecent")
+_jobs_waiting = Gauge("xcube_jobs_waiting", "Jobs that wait for their turn", multiprocess_mode="livemostrecent")
+_jobs = Gauge("xcube_jobs", "Jobs by state", ["state"], multiprocess_mode="livemostrecent")
+_oldest_job = Gauge(
+    "xcube_jobs_oldest_waiting_seconds", "How long the job waits that has waited longest",
+    multiprocess_mode="livemostrecent",
+)  # fmt: skip
+_job_attempts = Counter("xcube_job_attempts_total", "How often a job was begun, or begun again")
 _restarts = Counter("xcube_process_restarts_total", "Processes that took the place of one that ended", ["process"])
 _process = {
     kind: Gauge(f"xcube_process_{kind}", text, ["process", "worker"], multiprocess_mode="livemostrecent")
@@ -94,7 +101,8 @@ def start_http() -> None:
     _ready.set(0)
     _cancelled.inc(0)
     connections(0)
-    jobs_waiting(0)
+    jobs({}, 0.0)
+    _job_attempts.inc(0)
     _refused.inc(0)
     queue(0, 0)
     for part in PARTS:
@@ -125,9 +133,17 @@ def connection_refused(answered: bool) -> None:
         problem("too_many_connections")
 
 
-def jobs_waiting(count: int) -> None:
-    """How many jobs wait, in all processes that share the folder of jobs."""
-    _jobs.set(count)
+def jobs(counts: Mapping[str, int], oldest: float) -> None:
+    """How many jobs are in each state, and for how many seconds the oldest waits, in all processes that share them."""
+    for state in JOB_STATES:
+        _jobs.labels(state).set(counts.get(state, 0))
+    _jobs_waiting.set(counts.get("pending", 0))
+    _oldest_job.set(oldest)
+
+
+def job_attempted() -> None:
+    """A job was begun, for the first time or again."""
+    _job_attempts.inc()
 
 
 def process_started(kind: str, *, again: bool) -> None:

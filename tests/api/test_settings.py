@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -67,6 +68,23 @@ def test_a_bad_value_is_one_sentence_that_names_it(monkeypatch: pytest.MonkeyPat
     assert repr(value) in sentence
     assert "\n" not in sentence
     assert sentence.endswith(".")
+
+
+NUMBERS = [
+    name
+    for name, field in Settings.model_fields.items()
+    if {int, float} & {field.annotation, *get_args(field.annotation)}
+]
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "-1", "1e300", "1" + "0" * 30, "9" * 5000])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_every_number_has_bounds(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    variable = f"XCUBE_{name.upper()}"
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigError, match=f"^{variable} is '") as caught:
+        read_settings()
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize(

@@ -34,11 +34,12 @@ ORDINARY = (
     "invalid_request", "not_found", "method_not_allowed", "not_acceptable", "job_not_finished",
     "idempotency_conflict", "job_canceled", "body_too_large", "unsupported_media_type",
 )  # fmt: skip
-# Out of reach from outside: bugs, a GPU's memory, processes that die, the log's own status, thousands of clients, and
-# models that give nothing. Other tests provoke them.
+# Out of reach from outside: bugs, a GPU's memory, processes that die, disks that fail, the log's own status, thousands
+# of clients, and models that give nothing. Other tests provoke them.
 NOT_SHOWN = {
-    "client_gone", "draining", "empty_result", "internal", "models_changed", "not_finite", "out_of_memory",
-    "too_many_connections", "unreadable_state", "worker_lost",
+    "client_gone", "draining", "empty_result", "internal", "job_crashed", "models_changed", "not_finite",
+    "out_of_memory", "result_gone", "storage_full", "too_many_connections", "unreadable_job", "unreadable_state",
+    "worker_lost",
 }  # fmt: skip
 
 

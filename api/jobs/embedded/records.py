@@ -1,0 +1,184 @@
+"""The table of jobs: every statement of SQL that the store makes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from api.jobs.embedded.database import Database
+from api.jobs.record import Record, State, record_of
+from api.jobs.store import NewJob, Place, Survey
+
+_ENDED = "('completed', 'failed', 'canceled')"
+
+
+class Records:
+    """The table. Every method is one transaction, or queries alone; each may raise OSError. Call them in threads."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path)
+
+    def known(self, key: str) -> Record | None:
+        """The job that has an idempotency key."""
+        return self._one("SELECT * FROM jobs WHERE idempotency_key = ?", key)
+
+    def add(self, job: NewJob, most_waiting: int) -> Record | None:
+        """A new job, or the one that has this idempotency key already; None if too many wait."""
+
+        def work(database: sqlite3.Connection) -> Record | None:
+            found = _one(database, "SELECT * FROM jobs WHERE idempotency_key = ?", job.key) if job.key else None
+            if found is not None:
+                return found
+            (waiting,) = database.execute("SELECT count(*) FROM jobs WHERE state = 'pending'").fetchone()
+            if waiting >= most_waiting:
+                return None
+            return _one(
+                database,
+                "INSERT INTO jobs (id, idempotency_key, client, request, seed, created) VALUES (?, ?, ?, ?, ?, ?) "
+                "RETURNING *",
+                uuid.uuid4().hex, job.key, job.client, job.request, str(job.seed), time.time(),
+            )  # fmt: skip
+
+        return self._database.write(work)
+
+    def get(self, id_: str) -> Record | None:
+        """The job with an id."""
+        return self._one("SELECT * FROM jobs WHERE id = ?", id_)
+
+    def position(self, number: int) -> int:
+        """How many jobs wait up to one with a number."""
+        query = "SELECT count(*) FROM jobs WHERE state = 'pending' AND number <= ?"
+        return self._database.read(lambda database: int(database.execute(query, (number,)).fetchone()[0]))
+
+    def find(self, client: str | None, state: State | None, before: int | None, most: int) -> list[Record]:
+        """Jobs of a client, the latest first."""
+        query = (
+            "SELECT * FROM jobs WHERE client IS ?1 AND (?2 IS NULL OR state = ?2) AND (?3 IS NULL OR number < ?3) "
+            "ORDER BY number DESC LIMIT ?4"
+        )
+        rows = self._database.read(lambda database: database.execute(query, (client, state, before, most)).fetchall())
+        return [record_of(dict(row)) for row in rows]
+
+    def survey(self) -> Survey:
+        """Counts all jobs."""
+
+        def work(database: sqlite3.Connection) -> Survey:
+            counts = dict(map(tuple, database.execute("SELECT state, count(*) FROM jobs GROUP BY state")))
+            oldest = database.execute("SELECT min(created) FROM jobs WHERE state = 'pending'").fetchone()[0]
+            return Survey(counts, max(0.0, time.time() - oldest) if isinstance(oldest, float) else 0.0)
+
+        return self._database.read(work)
+
+    def beats(self, owner: str) -> dict[str, tuple[str, int]]:
+        """Of each job that another owner runs: who that is, and how often it has beaten."""
+        query = "SELECT id, owner, beats FROM jobs WHERE state = 'in_progress' AND owner IS NOT ?"
+        rows = self._database.read(lambda database: database.execute(query, (owner,)).fetchall())
+        return {row["id"]: (row["owner"], row["beats"]) for row in rows}
+
+    def claim(self, owner: str, dead: dict[str, tuple[str, int]]) -> Record | None:
+        """The oldest job that waits, or that is one of the dead and has not moved since."""
+
+        def work(database: sqlite3.Connection) -> Record | None:
+            numbers = [database.execute("SELECT min(number) FROM jobs WHERE state = 'pending'").fetchone()[0]]
+            query = "SELECT number FROM jobs WHERE id = ? AND state = 'in_progress' AND owner IS ? AND beats IS ?"
+            for id_, (before, beats) in dead.items():
+                row = database.execute(query, (id_, before, beats)).fetchone()
+                numbers.append(row and row["number"])
+            found = [number for number in numbers if number is not None]
+            if not found:
+                return None
+            return _one(
+                database,
+                "UPDATE jobs SET deaths = deaths + (state = 'in_progress'), state = 'in_progress', owner = ?, "
+                "beats = 0, attempts = attempts + 1, changes = changes + 1, started = coalesce(started, ?) "
+                "WHERE number = ? RETURNING *",
+                owner, time.time(), min(found),
+            )  # fmt: skip
+
+        waits = "SELECT 1 FROM jobs WHERE state = 'pending' LIMIT 1"
+        if not dead and self._database.read(lambda database: database.execute(waits).fetchone()) is None:
+            return None
+        return self._database.write(work)
+
+    def beat(self, id_: str, owner: str, place: Place | None) -> bool:
+        """Says that a job's owner lives and how far it is. False if the job is the owner's no more."""
+        if place is None:
+            return self._change(id_, owner, "beats = beats + 1")
+        return self._change(
+            id_, owner,
+            "beats = beats + 1, changes = changes + (stage IS NOT ?1 OR step IS NOT ?2), "
+            "stage = ?1, step = ?2, steps = ?3",
+            place.stage, place.step, place.steps,
+        )  # fmt: skip
+
+    def hand_back(self, id_: str, owner: str) -> bool:
+        """Makes an owner's job pending again, for another process."""
+        return self._change(id_, owner, "state = 'pending', owner = NULL, changes = changes + 1")
+
+    def complete(self, id_: str, owner: str, warnings: Sequence[str], kinds: Sequence[str]) -> bool:
+        """Ends an owner's job with a result."""
+        return self._change(
+            id_, owner, "state = 'completed', changes = changes + 1, ended = ?1, warnings = ?2, kinds = ?3",
+            time.time(), json.dumps(warnings), json.dumps(kinds),
+        )  # fmt: skip
+
+    def fail(self, id_: str, owner: str, code: str, error: str) -> bool:
+        """Ends an owner's job with an error."""
+        return self._change(
+            id_, owner, "state = 'failed', changes = changes + 1, ended = ?1, code = ?2, error = ?3",
+            time.time(), code, error,
+        )  # fmt: skip
+
+    def cancel(self, id_: str) -> bool:
+        """Ends a job that waits or runs. False if there is none, or it has ended already."""
+        return self._changed(
+            "UPDATE jobs SET state = 'canceled', changes = changes + 1, ended = ? "
+            "WHERE id = ? AND state IN ('pending', 'in_progress')",
+            time.time(), id_,
+        )  # fmt: skip
+
+    def remove(self, id_: str) -> bool:
+        """Forgets a job that does not wait or run."""
+        return self._changed("DELETE FROM jobs WHERE id = ? AND state NOT IN ('pending', 'in_progress')", id_)
+
+    def expired(self, seconds: float, most_ended: int) -> list[str]:
+        """Ids of the jobs that ended so long ago, and of the oldest of those that are too many."""
+        query = (
+            f"SELECT id FROM jobs WHERE state IN {_ENDED} AND (coalesce(ended, 0) < ? OR number IN "
+            f"(SELECT number FROM jobs WHERE state IN {_ENDED} ORDER BY ended DESC LIMIT -1 OFFSET ?))"
+        )
+        return self._ids(query, time.time() - seconds, most_ended)
+
+    def ended(self) -> list[str]:
+        """Ids of the jobs that have ended, those first that did so first."""
+        return self._ids(f"SELECT id FROM jobs WHERE state IN {_ENDED} ORDER BY ended")
+
+    def ids(self) -> set[str]:
+        """Ids of all jobs."""
+        return set(self._ids("SELECT id FROM jobs"))
+
+    def _ids(self, query: str, *values: Any) -> list[str]:
+        return self._database.read(lambda database: [row["id"] for row in database.execute(query, values)])
+
+    def _one(self, query: str, *values: Any) -> Record | None:
+        return self._database.read(lambda database: _one(database, query, *values))
+
+    def _change(self, id_: str, owner: str, assignments: str, *values: Any) -> bool:
+        place = len(values)
+        return self._changed(
+            f"UPDATE jobs SET {assignments} WHERE id = ?{place + 1} AND owner = ?{place + 2} AND state = 'in_progress'",
+            *values, id_, owner,
+        )  # fmt: skip
+
+    def _changed(self, statement: str, *values: Any) -> bool:
+        return self._database.write(lambda database: database.execute(statement, values).rowcount == 1)
+
+
+def _one(database: sqlite3.Connection, query: str, *values: Any) -> Record | None:
+    row = database.execute(query, values).fetchone()
+    return record_of(dict(row)) if row else None

@@ -1,0 +1,73 @@
+"""Threads of the store's own: one that hangs, or is slow, holds up nobody but who asks for jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_Task = tuple[Callable[[], Any], asyncio.AbstractEventLoop, asyncio.Future[Any]]
+
+
+class Threads:
+    """A few threads for the calls of one event loop. They end with the process, even if one of them never returns.
+
+    Args:
+        name: Of the threads.
+        count: How many there are.
+        most: Calls that may be under way or wait at a time.
+    """
+
+    def __init__(self, name: str, count: int, most: int) -> None:
+        self._most = most
+        self._open = 0
+        self._tasks: SimpleQueue[_Task] = SimpleQueue()
+        for number in range(count):
+            threading.Thread(target=self._work, name=f"{name} {number}", daemon=True).start()
+
+    async def run(self, work: Callable[[], T], patience: float) -> T:
+        """What some work gives. Work that nobody waits for any more is not begun.
+
+        Args:
+            work: Called in one of the threads.
+            patience: Seconds to wait for it.
+
+        Raises:
+            OSError: Too many calls are under way, or this one took too long; or the work raises it.
+        """
+        if self._open >= self._most:
+            raise OSError(errno.EAGAIN, "too many calls wait for the store of jobs")
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._open += 1
+        self._tasks.put((work, loop, done))
+        async with asyncio.timeout(patience):
+            return await done
+
+    def _work(self) -> None:
+        while True:
+            work, loop, done = self._tasks.get()
+            result: Any = None
+            error: BaseException | None = None
+            if not done.cancelled():
+                try:
+                    result = work()
+                except BaseException as raised:
+                    error = raised
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and whoever waited with it
+                loop.call_soon_threadsafe(self._tell, done, result, error)
+            del work, done, result, error  # nothing is kept alive until the next call
+
+    def _tell(self, done: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+        self._open -= 1
+        if done.cancelled():
+            return
+        if error is None:
+            done.set_result(result)
+        else:
+            done.set_exception(error)

@@ -1,0 +1,117 @@
+"""What a store of jobs has to do, whatever it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from api.generation.generator import Saved
+from api.jobs.record import Record, State
+from models.shape import Shape
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """What a client wants. request: its JSON. key: its Idempotency-Key. client: who it is, None without keys."""
+
+    request: str
+    seed: int
+    key: str | None
+    client: str | None
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far a job is."""
+
+    stage: str
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Survey:
+    """All jobs together. oldest: seconds for which the job waits that has waited longest; 0 where none waits."""
+
+    counts: Mapping[str, int]
+    oldest: float
+
+
+class Store(Protocol):
+    """Jobs, the states of those that run and the shapes of those that have ended, for all processes of a service.
+
+    An owner is a process that runs jobs, by a name of its own. What an owner does with a job that is no longer its own
+    (it was canceled, or another process has taken it up) changes nothing and gives False.
+
+    Every method may raise JobsUnavailable: the store cannot be used now, and nothing was changed that would be half of
+    a change. What failed can be called again.
+    """
+
+    async def add(self, job: NewJob, most_waiting: int) -> Record | None:
+        """A new job, or the one that has this idempotency key already; None if too many wait.
+
+        Raises:
+            StorageFull: Its result would find no room.
+        """
+
+    async def get(self, id_: str) -> Record | None:
+        """The job with an id."""
+
+    async def position(self, record: Record) -> int:
+        """Place of a waiting job in the queue; 1 is the next."""
+
+    async def find(self, client: str | None, state: State | None, before: int | None, most: int) -> list[Record]:
+        """Jobs of a client, the latest first: at most so many, in one state or in any, with numbers below `before`."""
+
+    async def survey(self, owner: str) -> Survey:
+        """Counts all jobs. An owner calls it every second: so it notices which other owners do not beat any more."""
+
+    async def claim(self, owner: str) -> Record | None:
+        """The oldest job that waits, or whose owner has died; it is this owner's from now on."""
+
+    async def beat(self, id_: str, owner: str, place: Place | None) -> bool:
+        """Says that a job's owner lives and how far the job is."""
+
+    async def hand_back(self, id_: str, owner: str) -> bool:
+        """Makes an owner's job wait again, for another process."""
+
+    async def save(self, id_: str, saved: Saved, previous: Saved | None) -> None:
+        """Keeps a running job's state in place of the one that was saved before.
+
+        Raises:
+            StorageFull: There is no room for it.
+        """
+
+    async def load(self, id_: str) -> Saved | None:
+        """The state that was saved; None if there is none, or none that this service can go on with."""
+
+    async def finish(self, id_: str, owner: str, result: Shape) -> bool:
+        """Ends an owner's job with its shapes, which are kept for good before the job counts as completed.
+
+        Raises:
+            StorageFull: There is no room for them now.
+            TooManyVoxels: There never will be.
+        """
+
+    async def fail(self, id_: str, owner: str, code: str, error: str) -> bool:
+        """Ends an owner's job with an error."""
+
+    async def cancel(self, id_: str) -> bool:
+        """Ends a job that waits or runs. False if there is none, or it has ended already."""
+
+    async def clear(self, id_: str) -> None:
+        """Deletes everything that a job left but its record."""
+
+    async def remove(self, id_: str) -> None:
+        """Deletes everything that a job left, and forgets it if it has ended."""
+
+    async def result(self, record: Record) -> Shape:
+        """The shapes of a completed job, exactly as they were kept.
+
+        Raises:
+            ResultGone: They are not there any more, or damaged.
+        """
+
+    async def tend(self, retention: float) -> None:
+        """Forgets jobs that ended so many seconds ago, and whatever nobody needs any more."""

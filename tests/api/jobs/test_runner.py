@@ -1,0 +1,282 @@
+"""When a job goes on from what was saved, begins anew, waits for its store, or fails."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from api.errors import JobsUnavailable, ModelsChanged, StorageFull
+from api.generation.events import CoarseMade, Report, Stepped
+from api.generation.generator import Saved
+from api.jobs.embedded import watch
+from api.jobs.embedded.store import EmbeddedStore
+from api.jobs.embedded.watch import Watch
+from api.jobs.record import ENDED, Record
+from api.jobs.runner import MOST_DEATHS, Runner
+from api.jobs.store import NewJob
+from api.messages import Order, Progress
+from models.errors import StateError
+from models.shape import Shape
+from tests.support.job_store import COARSE, HALF, OTHER, OWNER, REQUEST, added, claimed, found, now, store_in, voxels
+
+
+class Generator:
+    """Remembers from where each run began; each of `faults` ends a run, the one after them succeeds."""
+
+    def __init__(self, *faults: Exception, seconds: float = 0.05) -> None:
+        self.monitor = SimpleNamespace(health=SimpleNamespace(status="ready"))
+        self.faults = list(faults)
+        self.began: list[Saved | None] = []
+        self.coarse = COARSE
+        self.seconds = seconds
+
+    async def run_job(self, order: Order, report: Report, saved: Saved | None) -> Shape:
+        self.began.append(saved)
+        report(CoarseMade(self.coarse, None))
+        report(Stepped(Progress(state=b"later", stage="fine", step=4, steps=9), None))
+        await asyncio.sleep(self.seconds)
+        if self.faults:
+            raise self.faults.pop(0)
+        return Shape(voxels(1), None, order.seed)
+
+
+class Sick(EmbeddedStore):
+    """Refuses a number of calls of each of some methods."""
+
+    def __init__(self, folder: Path, error: type[JobsUnavailable], **refused: int) -> None:
+        super().__init__(folder, lambda: "cpu", 2**30, 1000)
+        self.error = error
+        self.left = Counter(refused)
+
+    def __getattribute__(self, name: str) -> Any:
+        method = super().__getattribute__(name)
+        if name.startswith("_") or name in ("left", "error") or self.left[name] <= 0:
+            return method
+        self.left[name] -= 1
+
+        async def refuse(*_: object) -> None:
+            raise self.error("It is sick.")
+
+        return refuse
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.jobs.runner.PERIOD", 0.01)
+
+
+def run(
+    store: EmbeddedStore, generator: Generator, saved: Saved | None = None, look: Callable[[str], None] = lambda _: None
+) -> Record:
+    """Runs one job to its end; `look` gets its id several times on the way."""
+    job = added(store_in(store._files._folder))
+    if saved is not None:
+        now(store_in(store._files._folder).save(job.id, saved, None))
+    return run_all(store, generator, job.id, look)
+
+
+def run_all(
+    store: EmbeddedStore, generator: Generator, id_: str, look: Callable[[str], None] = lambda _: None
+) -> Record:
+    """Lets a runner work until a job has ended."""
+
+    async def main() -> Record:
+        runner = asyncio.create_task(Runner(generator, store, 1, 1e6).run())  # type: ignore[arg-type]
+        other = store_in(store._files._folder)
+        async with asyncio.timeout(30):
+            while (record := await other.get(id_)) is not None and record.state not in ENDED:
+                await asyncio.sleep(0.01)
+                look(id_)
+        runner.cancel()
+        assert record is not None
+        return record
+
+    return asyncio.run(main())
+
+
+def test_a_job_goes_on_where_it_was_saved(tmp_path: Path) -> None:
+    generator = Generator()
+    assert run(store_in(tmp_path), generator, HALF).state == "completed"
+    assert generator.began == [HALF]
+
+
+@pytest.mark.parametrize("fault", [ModelsChanged("other models"), StateError("another version")])
+def test_a_job_whose_half_made_state_means_nothing_any_more_begins_anew(
+    tmp_path: Path, fault: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    generator = Generator(fault)
+    done = run(store_in(tmp_path), generator, HALF)
+    assert done.state == "completed"
+    assert generator.began == [HALF, None]
+    assert f"job {done.id} starts anew: {fault}" in caplog.text
+
+
+def test_the_coarse_shape_of_the_models_before_is_not_mixed_in(tmp_path: Path) -> None:
+    generator = Generator(ModelsChanged("other models"), seconds=0.3)
+    generator.coarse = OTHER
+    store = store_in(tmp_path)
+    kept = []
+
+    def look(id_: str) -> None:
+        state = now_in_a_thread(store, id_)
+        if len(generator.began) == 2 and state is not None:
+            kept.append((state.progress.state, state.coarse))
+
+    assert run(store, generator, HALF, look).state == "completed"
+    assert set(kept) <= {(b"half", COARSE), (b"later", OTHER)}
+    assert (b"later", OTHER) in kept
+
+
+def now_in_a_thread(store: EmbeddedStore, id_: str) -> Saved | None:
+    """What a process that takes the job up at this moment would go on with."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: now(store_in(store._files._folder).load(id_))).result()
+
+
+def test_a_job_whose_models_are_replaced_again_and_again_fails_with_a_sentence(tmp_path: Path) -> None:
+    generator = Generator(*(ModelsChanged("The models were replaced during the request.") for _ in range(9)))
+    failed = run(store_in(tmp_path), generator, HALF)
+    assert (failed.state, failed.code) == ("failed", "models_changed")
+    assert failed.error == "The models were replaced during the request."
+    assert len(generator.began) == 4
+    assert not list(tmp_path.glob(f"{failed.id}.*"))
+
+
+@pytest.mark.parametrize("error", [JobsUnavailable, StorageFull])
+@pytest.mark.parametrize("method", ["survey", "claim", "tend", "load", "save", "beat", "finish"])
+def test_a_sick_store_ends_no_job(tmp_path: Path, method: str, error: type[JobsUnavailable]) -> None:
+    store = Sick(tmp_path, error, **{method: 3})
+    generator = Generator(seconds=0.2)
+    assert run(store, generator).state == "completed"
+    assert store.left[method] < 3
+    assert len(generator.began) == 1, "what was computed is not lost"
+
+
+@pytest.mark.parametrize("method", ["fail", "clear"])
+def test_a_job_that_fails_while_its_store_is_sick_still_ends(tmp_path: Path, method: str) -> None:
+    store = Sick(tmp_path, JobsUnavailable, **{method: 1})
+    failed = run(store, Generator(*(StateError("again") for _ in range(9))))
+    assert (failed.state, failed.code) == ("failed", "unreadable_state")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("request", "{"), ("request", '{"prompt": ""}'), ("seed", "many"), ("warnings", "no list")]
+)
+def test_a_job_whose_row_makes_no_sense_fails_for_good_and_holds_up_no_other(
+    tmp_path: Path, column: str, value: str
+) -> None:
+    store = store_in(tmp_path)
+    job = added(store)
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as database, database:
+        database.execute(f"UPDATE jobs SET {column} = ?", (value,))
+    generator = Generator()
+    assert run(store, generator).state == "completed"
+    assert len(generator.began) == 1
+    failed = found(store, job.id)
+    assert (failed.state, failed.code) == ("failed", "unreadable_job")
+    assert failed.error is not None
+    assert column in failed.error
+    assert now(store.claim(OWNER)) is None
+
+
+def test_the_third_process_that_dies_with_a_job_was_the_last_to_take_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "LEASE_SECONDS", 0.05)
+    store = store_in(tmp_path)
+    job = added(store)
+
+    async def take(owner: str) -> Record:
+        while (record := await store.claim(owner)) is None:
+            await store.survey(owner)
+            await asyncio.sleep(0.01)
+        return record
+
+    for deaths in range(MOST_DEATHS):
+        record = asyncio.run(take(f"owner {deaths}"))
+        assert (record.deaths, record.attempts) == (deaths, deaths + 1)
+    generator = Generator()
+    ended = run_all(store, generator, job.id)
+    assert (ended.state, ended.code, ended.deaths) == ("failed", "job_crashed", MOST_DEATHS)
+    assert ended.error is not None
+    assert ended.error.startswith("3 processes of the service ended")
+    assert generator.began == []
+
+
+def test_a_job_that_is_handed_back_has_not_killed_anybody(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    added(store)
+    for turn in range(MOST_DEATHS + 1):
+        record = claimed(store, f"owner {turn}")
+        assert record.deaths == 0
+        assert now(store.hand_back(record.id, f"owner {turn}"))
+
+
+def test_an_owner_that_beats_keeps_its_job_whatever_the_wall_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "LEASE_SECONDS", 0.2)
+    store, other = store_in(tmp_path), store_in(tmp_path)
+    job = added(store)
+    assert claimed(store).id == job.id
+
+    async def main() -> None:
+        for turn in range(20):
+            monkeypatch.setattr("time.time", lambda turn=turn: 1e9 * (1 + turn % 2))  # somebody sets the clock
+            assert await store.beat(job.id, OWNER, None)
+            await other.survey("other")
+            assert await other.claim("other") is None
+            await asyncio.sleep(0.02)
+        for _ in range(20):
+            await other.survey("other")
+            await asyncio.sleep(0.02)
+        taken = await other.claim("other")
+        assert taken is not None
+        assert (taken.id, taken.owner, taken.deaths) == (job.id, "other", 1)
+        assert not await store.beat(job.id, OWNER, None)
+
+    asyncio.run(main())
+
+
+def test_who_beats_between_the_look_and_the_claim_is_not_robbed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "LEASE_SECONDS", 0.0)
+    store, other = store_in(tmp_path), store_in(tmp_path)
+    job = added(store)
+    claimed(store)
+    now(other.survey("other"))
+    assert now(store.beat(job.id, OWNER, None))
+    assert now(other.claim("other")) is None
+
+
+def test_a_watch_counts_only_the_time_in_which_it_could_look() -> None:
+    beats = {"job": ("owner", 7)}
+    steady = Watch()
+    assert [bool(steady.look(beats, float(second))) for second in range(12)] == [False] * 10 + [True] * 2
+    assert steady.look({"job": ("owner", 8)}, 12.0) == {}
+    assert steady.look({"job": ("another", 8)}, 13.0) == {}
+    interrupted = Watch()
+    assert interrupted.look(beats, 0.0) == {}
+    assert interrupted.look(beats, 100.0) == {}, "the store was away, and nobody could beat"
+    assert interrupted.look(beats, 105.0) == {}
+    assert interrupted.look(beats, 110.0) == beats
+
+
+def test_jobs_run_in_the_order_in_which_they_came_and_a_known_key_gives_the_same_one(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    ids = [added(store, key=f"key {number}").id for number in range(3)]
+    assert added(store, key="key 1").id == ids[1]
+    assert [now(store.position(found(store, id_))) for id_ in ids] == [1, 2, 3]
+    assert [claimed(store).id for _ in ids] == ids
+    assert now(store.add(NewJob(REQUEST, 1, None, None), 0)) is None
