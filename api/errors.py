@@ -47,6 +47,10 @@ class Unauthorized(ApiError):
     """The request has no valid API key."""
 
 
+class Forbidden(ApiError):
+    """The service does not do this for anybody, as it is set up."""
+
+
 class JobNotFinished(ApiError):
     """The job has no result yet."""
 
@@ -153,6 +157,7 @@ TABLE = (
     Rule(InvalidRequest, 400, "invalid_request", False),
     Rule(TooSlow, 400, "too_slow", False),
     Rule(Unauthorized, 401, "unauthorized", False),
+    Rule(Forbidden, 403, "forbidden", False),
     Rule(NotFound, 404, "not_found", False),
     Rule(MethodNotAllowed, 405, "method_not_allowed", False),
     Rule(NotAcceptable, 406, "not_acceptable", False),

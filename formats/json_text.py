@@ -19,7 +19,7 @@ def write_json(shape: Shape, *, with_seed: bool = False) -> bytes:
 
     Args:
         shape: What is written.
-        with_seed: Whether ``seed`` and ``warnings`` follow, where there are no headers for them.
+        with_seed: Whether ``seed``, ``seed_text`` and ``warnings`` follow, where there are no headers for them.
     """
     fine = shape.fine
     parts: list[bytes] = [b'{"coarse_xyz":', *_points(shape.coarse.xyz)]
@@ -27,15 +27,20 @@ def write_json(shape: Shape, *, with_seed: bool = False) -> bytes:
     parts += [b',"fine_xyz":', *(_points(fine.xyz) if fine else (b"null",))]
     parts += [b',"fine_normal":', *(_points(fine.normal) if fine else (b"null",))]
     if with_seed:
-        parts.append(b',"seed":%d,"warnings":' % shape.seed + orjson.dumps(shape.warnings))
+        parts.append(_seed(shape.seed) + b',"warnings":' + orjson.dumps(shape.warnings))
     parts.append(b"}")
     return b"".join(parts)
 
 
 def write_coarse_json(coarse: Voxels, seed: int) -> bytes:
-    """A coarse shape on its own: ``coarse_xyz``, ``coarse_normal``, ``seed``."""
+    """A coarse shape on its own: ``coarse_xyz``, ``coarse_normal``, ``seed``, ``seed_text``."""
     parts: list[bytes] = [b'{"coarse_xyz":', *_points(coarse.xyz), b',"coarse_normal":', *_points(coarse.normal)]
-    return b"".join([*parts, b',"seed":%d}' % seed])
+    return b"".join([*parts, _seed(seed), b"}"])
+
+
+def _seed(seed: int) -> bytes:
+    """A seed as a number, and as text for readers whose numbers have less than 64 bits, such as JavaScript's."""
+    return b',"seed":%d,"seed_text":"%d"' % (seed, seed)
 
 
 def _points(values: NDArray[np.float32]) -> Iterator[bytes]:

@@ -33,12 +33,18 @@ def _object(title: str, description: str, properties: dict[str, Any]) -> dict[st
     }
 
 
+_SEED_TEXT = {"type": "string", "description": "the seed as text, since JavaScript rounds numbers beyond 2^53"}
 _ERROR = {"$ref": "#/components/schemas/ErrorBody"}
 GENERATED = _object("Generated", "Points sorted by voxel index. fine_* are null without a fine result.", _SHAPE)
 _ITEM = _object(
     "BatchResult",
     "The shape of one prompt.",
-    {**_SHAPE, "seed": {"type": "integer"}, "warnings": {"type": "array", "items": {"type": "string"}}},
+    {
+        **_SHAPE,
+        "seed": {"type": "integer"},
+        "seed_text": _SEED_TEXT,
+        "warnings": {"type": "array", "items": {"type": "string"}},
+    },
 )
 BATCH = _object(
     "BatchResults",
@@ -52,6 +58,7 @@ JOB = _object(
         "id": {"type": "string"},
         "state": {"enum": ["pending", "in_progress", "completed", "failed", "canceled"]},
         "seed": {"type": "integer"},
+        "seed_text": _SEED_TEXT,
         "position": {**_COUNT_OR_NULL, "description": "number of jobs ahead of it, while it is pending"},
         "stage": _TEXT_OR_NULL,
         "step": _COUNT_OR_NULL,
@@ -64,11 +71,19 @@ JOB = _object(
         "error": {"anyOf": [_ERROR, {"type": "null"}]},
     },
 )
+JOBS = _object(
+    "Jobs",
+    "A page of a list of jobs.",
+    {
+        "jobs": {"type": "array", "items": {"$ref": "#/components/schemas/Job"}},
+        "next": {**_TEXT_OR_NULL, "description": "`before` of the next page; null on the last one"},
+    },
+)
 EVENT = _object(
     "Event",
     "One server-sent event. The data is JSON.",
     {
-        "event": {"enum": ["queued", "progress", "coarse", "warning", "completed", "failed"]},
+        "event": {"enum": ["queued", "progress", "coarse", "warning", "completed", "failed", "canceled"]},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
 )
@@ -108,6 +123,6 @@ LIVE = _object("Live", "The process is alive.", {"live": {"const": True}})
 READY = _object("Ready", "Every kind of request can be taken.", {"ready": {"const": True}})
 MODEL_READY = _object("ModelReady", "The model is ready.", {"name": {"enum": list(MODELS)}, "ready": {"const": True}})
 ANSWERS = {
-    "Generated": GENERATED, "BatchResults": BATCH, "Job": JOB, "Event": EVENT, "Server": SERVER, "Model": MODEL,
-    "Live": LIVE, "Ready": READY, "ModelReady": MODEL_READY,
+    "Generated": GENERATED, "BatchResults": BATCH, "Job": JOB, "Jobs": JOBS, "Event": EVENT, "Server": SERVER,
+    "Model": MODEL, "Live": LIVE, "Ready": READY, "ModelReady": MODEL_READY,
 }  # fmt: skip

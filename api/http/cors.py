@@ -14,7 +14,7 @@ App = object
 METHODS = ("GET", "HEAD", "POST", "DELETE")
 SENT = (
     "Content-Type", "Authorization", "X-API-Key", "X-Request-ID", "Idempotency-Key", "traceparent", "tracestate",
-    "baggage",
+    "baggage", "Last-Event-ID",
 )  # fmt: skip
 """Headers of requests that the documentation names, beside those that every page may send."""
 READABLE = (

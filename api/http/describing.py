@@ -14,6 +14,7 @@ REFERENCE = "#/components/schemas/{name}"
 _STATUS_TEXT = {
     400: "the request is wrong, or cannot finish in time (`too_slow`)",
     401: "the API key is missing or wrong",
+    403: "this service does not allow it to anybody",
     404: "nothing exists at this path",
     405: "the path does not support this method",
     406: "the client accepts none of the formats",

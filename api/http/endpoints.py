@@ -14,6 +14,8 @@ from api.errors import problem_of
 from api.http import openapi
 from api.http.behind import Behind, Readiness
 from api.http.forwarded import prefix_of
+from api.http.job_events import JobEventRoutes
+from api.http.job_list import JobListRoutes
 from api.http.job_routes import JobRoutes
 from api.http.model_routes import ModelRoutes
 from api.http.pages import PageRoutes
@@ -37,7 +39,7 @@ class Group(Protocol):
         """Their paths for the OpenAPI document."""
 
 
-GROUPS: tuple[type[Group], ...] = (JobRoutes, PageRoutes, ModelRoutes)
+GROUPS: tuple[type[Group], ...] = (JobRoutes, JobListRoutes, JobEventRoutes, PageRoutes, ModelRoutes)
 
 
 class Endpoints:
@@ -66,7 +68,10 @@ class Endpoints:
 
 def document(version: str, infrastructure: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The OpenAPI document of the whole service; see `openapi.document`."""
-    ours = {path: item for group in GROUPS for path, item in group.described().items()}
+    ours: dict[str, Any] = {}
+    for group in GROUPS:
+        for path, item in group.described().items():
+            ours[path] = ours.get(path, {}) | item
     return openapi.document(version, infrastructure, ours, prefix)
 
 

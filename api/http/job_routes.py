@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -16,13 +15,12 @@ from api.errors import (
     InvalidRequest,
     JobCanceled,
     JobNotFinished,
-    NotFound,
     QueueFull,
     error_of_code,
-    rule_of,
 )
 from api.http.behind import Behind
 from api.http.describing import BODY, FORMAT, WORK, as_files, as_json, body_for, operation
+from api.http.job_answers import describe, find
 from api.http.negotiation import negotiate
 from api.http.responses import as_file
 from api.jobs.record import ENDED, Record
@@ -95,25 +93,23 @@ class JobRoutes:
         if record.request != wanted:
             raise IdempotencyConflict("This Idempotency-Key already belongs to another request: send a new one.")
         self._behind.jobs.runner.wake()
-        return Response(
-            await self._describe(record), 202, {"Location": f"/jobs/{record.id}"}, media_type="application/json"
-        )
+        return await self._answer(record, 202, {"Location": f"/jobs/{record.id}"})
 
     async def _show(self, request: Request) -> Response:
-        record = await self._find(request)
-        return Response(await self._describe(record), media_type="application/json")
+        record = await find(self._behind.jobs, request.path_params["id"])
+        return await self._answer(record)
 
     async def _cancel(self, request: Request) -> Response:
-        record = await self._find(request)
+        record = await find(self._behind.jobs, request.path_params["id"])
         if record.state not in ENDED and await self._behind.jobs.store.cancel(record.id):
             self._behind.jobs.runner.drop(record.id)
-            record = await self._find(request)
-            return Response(await self._describe(record), media_type="application/json")
+            record = await find(self._behind.jobs, request.path_params["id"])
+            return await self._answer(record)
         await self._behind.jobs.store.remove(record.id)
         return Response(status_code=204)
 
     async def _result(self, request: Request) -> Response:
-        record = await self._find(request)
+        record = await find(self._behind.jobs, request.path_params["id"])
         match record.state:
             case "failed":
                 raise error_of_code(record.code or "internal", record.error or "")
@@ -130,39 +126,6 @@ class JobRoutes:
         body = await self._behind.jobs.writer.write(format_, result, service_version())
         return as_file(body, format_, f"xcube-{record.seed}")
 
-    async def _find(self, request: Request) -> Record:
-        record = await self._behind.jobs.store.get(request.path_params["id"])
-        if record is None:
-            raise NotFound("There is no such job: it never existed, was removed, or has expired.")
-        return record
-
-    async def _describe(self, record: Record) -> bytes:
-        waiting = record.state == "pending"
-        position = await self._behind.jobs.store.position(record) if waiting else None
-        error: dict[str, Any] | None = None
-        if record.code is not None:
-            rule = rule_of(error_of_code(record.code, ""))
-            error = {"error": record.error, "code": record.code, "retryable": rule is None or rule.retryable}
-        retention = self._behind.jobs.settings.job_retention_seconds
-        return orjson.dumps(
-            {
-                "id": record.id,
-                "state": record.state,
-                "seed": record.seed,
-                "position": position,
-                "stage": record.stage,
-                "step": record.step,
-                "steps": record.steps,
-                "created": _moment(record.created),
-                "started": _moment(record.started),
-                "ended": _moment(record.ended),
-                "expires": _moment(record.ended and record.ended + retention),
-                "warnings": record.warnings,
-                "error": error,
-            }
-        )
-
-
-def _moment(seconds: float | None) -> str | None:
-    """Unix seconds as RFC 3339."""
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+    async def _answer(self, record: Record, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+        body = orjson.dumps(await describe(self._behind.jobs, record))
+        return Response(body, status, headers, media_type="application/json")

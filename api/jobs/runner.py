@@ -29,6 +29,8 @@ PERIOD = 1.0
 """Seconds between two looks for work, and between two savings of a state."""
 _LONGEST_PAUSE = 30.0
 """Between two tries to end a job, while the store cannot be used."""
+_LEAVING = 15.0
+"""For saving jobs and handing them back when the service ends."""
 _TENDING = 60.0
 _NEW_STARTS = 3
 """How often a job starts again because its models were replaced, before it fails."""
@@ -91,7 +93,8 @@ class Runner:
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LEAVING)  # a store that hangs does not keep the service from ending
 
     async def _take(self) -> None:
         while self._generator.monitor.health.status == "ready" and len(self._tasks) < self._most:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 
 from api.generation.generator import Generator
@@ -23,12 +24,20 @@ class Jobs:
         )
         self.client = _name_of(settings)
         self.runner = Runner(generator, self.store, settings.max_running_jobs, settings.job_retention_seconds)
+        self._stopping = asyncio.Event()
         self._running = asyncio.get_running_loop().create_task(self.runner.run())
 
     async def stop(self) -> None:
         """Hands running jobs back, for the time after a restart or for another process."""
+        self._stopping.set()
         self._running.cancel()
         await self.runner.stop()
+
+    async def stops_within(self, seconds: float) -> bool:
+        """Waits for so long, or until the jobs of this process stop, and says whether they do."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
 
 
 def _name_of(settings: Settings) -> str | None:

@@ -22,7 +22,7 @@ PARTS = ("text", "coarse_diffusion", "coarse_decode", "fine_diffusion", "fine_de
 MODELS = ("text", "coarse", "fine")
 PROCESSES = ("http", "sampler")
 JOB_STATES = ("pending", "in_progress", "completed", "failed", "canceled")
-REFUSED_STATUSES = frozenset({400, 401, 404, 405, 406, 408, 409, 410, 413, 415, 429, 503, 507})
+REFUSED_STATUSES = frozenset({400, 401, 403, 404, 405, 406, 408, 409, 410, 413, 415, 429, 503, 507})
 """Statuses of requests that are turned away; 422, 499, 500 and 504 end work that was begun."""
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 90, 120, 180, 240, 300, 450, 600)

@@ -79,6 +79,11 @@ CASES = {
         {of("xcube_requests_rejected_total", reason="invalid_request"): "0+1x60"},
         SERVICE,
     ),
+    "XCubeJobsFail": Case(
+        {of("xcube_requests_rejected_total", reason="storage_full"): "0+1x60"},
+        {of("xcube_requests_rejected_total", reason="queue_full"): "0+1x60"},
+        SERVICE,
+    ),
     "XCubeJobsWaiting": Case({of("xcube_jobs_waiting"): "101x60"}, {of("xcube_jobs_waiting"): "500x20 90x60"}),
     "XCubeDescriptorsNearLimit": Case(
         {OPEN: "900x60", MOST: "1024x60"},

@@ -31,7 +31,7 @@ NARROW = {
 }
 SLOW_BODY = "body_timeout"
 ORDINARY = (
-    "invalid_request", "not_found", "method_not_allowed", "not_acceptable", "job_not_finished",
+    "invalid_request", "forbidden", "not_found", "method_not_allowed", "not_acceptable", "job_not_finished",
     "idempotency_conflict", "job_canceled", "body_too_large", "unsupported_media_type",
 )  # fmt: skip
 # Out of reach from outside: bugs, a GPU's memory, processes that die, disks that fail, the log's own status, thousands

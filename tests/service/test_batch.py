@@ -20,6 +20,7 @@ def test_the_results_come_in_order_and_are_those_of_single_calls(server: Server)
     results = answer.json()["results"]
     singles = [server.generate(), server.generate(**own), server.generate(prompt="a tree")]
     assert [result.pop("seed") for result in results] == [1, 2, 1]
+    assert [result.pop("seed_text") for result in results] == ["1", "2", "1"]
     assert [result.pop("warnings") for result in results] == [[], [], []]
     assert results == [single.json() for single in singles]
 
@@ -29,6 +30,12 @@ def test_without_a_seed_every_prompt_gets_its_own(server: Server) -> None:
     first, second = server.post("/batch_generate", json=body).json()["results"]
     assert first["seed"] != second["seed"]
     assert first["coarse_xyz"] != second["coarse_xyz"]
+
+
+def test_a_seed_of_64_bits_is_told_as_text_too(server: Server) -> None:
+    body = {"prompts": ["a chair"], "ddim_steps": 1, "use_fine": False, "seed": 2**64 - 1}
+    (result,) = server.post("/batch_generate", json=body).json()["results"]
+    assert (result["seed"], result["seed_text"]) == (2**64 - 1, "18446744073709551615")
 
 
 def test_bentomls_client_sends_batches_too(server: Server) -> None:

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from tests.support.errors import assert_error
-from tests.support.figures import wait_for
+from tests.support.figures import value, wait_for
 from tests.support.leaving import ONE_STEP_SLICES
-from tests.support.service import Server, StartServer
+from tests.support.service import Server, StartServer, command_of
 from tests.support.small_disk import full, is_full, mounted
 
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
@@ -143,6 +143,22 @@ def test_a_folder_in_the_place_of_the_database_is_told_until_it_is_gone(server: 
     assert_the_service_is_well(server)
     shutil.rmtree(database)
     assert finished(server)
+
+
+@pytest.mark.slow
+def test_a_job_with_which_three_processes_die_is_not_tried_again(server: Server) -> None:
+    begun = value(server, "xcube_job_attempts_total")
+    job = add(server, ddim_steps=1000)
+    for attempt in range(1, 4):
+        wait_for(lambda attempt=attempt: value(server, "xcube_job_attempts_total") >= begun + attempt)  # type: ignore[misc]
+        wait_for(lambda: state(server, job) == "in_progress")
+        (process,) = [
+            each for each in server.processes() if "XCube" in command_of(each) and "Sampler" not in command_of(each)
+        ]
+        process.kill()
+        server.wait_until("ready")
+    wait_for(lambda: state(server, job) == "failed")
+    assert_error(server.get(f"/jobs/{job['id']}/result"), 422, "job_crashed")
 
 
 def test_a_damaged_result_is_gone_and_never_half_of_one(server: Server, disk: Path) -> None:

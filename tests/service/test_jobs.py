@@ -7,13 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.errors import assert_error
 from tests.support.figures import wait_for
 from tests.support.leaving import LONG, ONE_STEP_SLICES
 from tests.support.saved_models import save_models
-from tests.support.service import Server, StartServer
+from tests.support.service import AT_ONCE, Server, StartServer
 
 pytestmark = pytest.mark.shared("server")
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
@@ -129,6 +130,16 @@ def test_without_a_folder_for_jobs_everything_else_works(single: Server) -> None
     assert single.get("/jobs/x").status_code == 503
 
 
+def test_events_go_on_after_the_last_one_that_was_seen(server: Server) -> None:
+    job = add(server, ddim_steps=1000)
+    wait(server, job, "in_progress", step=1)
+    with httpx.stream("GET", f"{server.url}/jobs/{job['id']}/events", timeout=60) as events:
+        seen = next(line.removeprefix("id: ") for line in events.iter_lines() if line.startswith("id: "))
+    server.delete(f"/jobs/{job['id']}")
+    rest = server.get(f"/jobs/{job['id']}/events", headers={"Last-Event-ID": seen}).text
+    assert [line for line in rest.splitlines() if line.startswith("event: ")] == ["event: canceled"]
+
+
 @pytest.fixture(scope="module")
 def interrupted(server: Server, start_server: StartServer, tiny_models: Path) -> tuple[Path, dict[str, Any]]:
     """A folder with a job whose service was killed, and the next one stopped; and the job as that one showed it.
@@ -143,7 +154,9 @@ def interrupted(server: Server, start_server: StartServer, tiny_models: Path) ->
     stopped = start_server(tiny_models, XCUBE_JOBS_DIR=str(jobs), **ONE_STEP_SLICES)
     stopped.wait_until("ready")
     shown = wait(stopped, job, "in_progress", step=killed["step"] + 1)
-    assert stopped.stop() == 0
+    with httpx.stream("GET", f"{stopped.url}/jobs/{job['id']}/events", timeout=60) as events:
+        assert stopped.stop(within=AT_ONCE) == 0, "who reads events is not waited for"
+        assert "event: progress" in events.read().decode()
     assert list(jobs.glob("*.state")), "nothing was saved for the next service"
     return jobs, shown
 

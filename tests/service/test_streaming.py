@@ -51,7 +51,8 @@ def test_the_events_tell_the_way_of_a_shape_and_end_with_what_generate_answers(s
     assert names(events) == ["queued", "progress", "coarse", "progress", "completed"]
     plain = single.generate(ddim_steps=40).json()
     coarse = dict(events)["coarse"]
-    assert coarse == {"coarse_xyz": plain["coarse_xyz"], "coarse_normal": plain["coarse_normal"], "seed": 1}
+    shown = {"coarse_xyz": plain["coarse_xyz"], "coarse_normal": plain["coarse_normal"]}
+    assert coarse == {**shown, "seed": 1, "seed_text": "1"}
     assert dict(events)["completed"] == plain
     assert events[0] == ("queued", {"position": 0})
     for stage in ("coarse", "fine"):

@@ -14,7 +14,8 @@ from api.jobs.embedded.database import Database
 from api.jobs.record import Record, State, record_of
 from api.jobs.store import NewJob, Place, Survey
 
-_ENDED = "('completed', 'failed', 'canceled')"
+_ENDED = "state NOT IN ('pending', 'in_progress')"
+"""Whatever else a row may say, its job does not wait or run."""
 
 
 class Records:
@@ -144,19 +145,19 @@ class Records:
 
     def remove(self, id_: str) -> bool:
         """Forgets a job that does not wait or run."""
-        return self._changed("DELETE FROM jobs WHERE id = ? AND state NOT IN ('pending', 'in_progress')", id_)
+        return self._changed(f"DELETE FROM jobs WHERE id = ? AND {_ENDED}", id_)
 
     def expired(self, seconds: float, most_ended: int) -> list[str]:
         """Ids of the jobs that ended so long ago, and of the oldest of those that are too many."""
         query = (
-            f"SELECT id FROM jobs WHERE state IN {_ENDED} AND (coalesce(ended, 0) < ? OR number IN "
-            f"(SELECT number FROM jobs WHERE state IN {_ENDED} ORDER BY ended DESC LIMIT -1 OFFSET ?))"
+            f"SELECT id FROM jobs WHERE {_ENDED} AND (coalesce(ended, 0) < ? OR number IN "
+            f"(SELECT number FROM jobs WHERE {_ENDED} ORDER BY ended DESC LIMIT -1 OFFSET ?))"
         )
         return self._ids(query, time.time() - seconds, most_ended)
 
     def ended(self) -> list[str]:
         """Ids of the jobs that have ended, those first that did so first."""
-        return self._ids(f"SELECT id FROM jobs WHERE state IN {_ENDED} ORDER BY ended")
+        return self._ids(f"SELECT id FROM jobs WHERE {_ENDED} ORDER BY ended")
 
     def ids(self) -> set[str]:
         """Ids of all jobs."""

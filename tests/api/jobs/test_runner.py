@@ -273,6 +273,30 @@ def test_a_watch_counts_only_the_time_in_which_it_could_look() -> None:
     assert interrupted.look(beats, 110.0) == beats
 
 
+def test_a_store_that_hangs_does_not_keep_the_service_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.jobs.runner._LEAVING", 0.2)
+    store = store_in(tmp_path)
+    added(store)
+
+    async def hang(*_: object) -> None:
+        await asyncio.sleep(60)
+
+    async def main() -> float:
+        runner = Runner(Generator(seconds=60), store, 1, 1e6)  # type: ignore[arg-type]
+        running = asyncio.create_task(runner.run())
+        while not runner._tasks:
+            await asyncio.sleep(0.01)
+        monkeypatch.setattr(store, "save", hang)
+        began = asyncio.get_running_loop().time()
+        running.cancel()
+        await runner.stop()
+        return asyncio.get_running_loop().time() - began
+
+    assert asyncio.run(main()) < 5
+
+
 def test_jobs_run_in_the_order_in_which_they_came_and_a_known_key_gives_the_same_one(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     ids = [added(store, key=f"key {number}").id for number in range(3)]

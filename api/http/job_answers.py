@@ -1,0 +1,57 @@
+"""Jobs as clients see them."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime
+from typing import Any
+
+from api.errors import JobsUnavailable, NotFound, error_of_code, rule_of
+from api.jobs.record import Record
+from api.jobs.service import Jobs
+
+
+async def find(jobs: Jobs, id_: str) -> Record:
+    """The job with an id.
+
+    Raises:
+        NotFound: There is none.
+        JobsUnavailable: Nobody can tell now.
+    """
+    record = await jobs.store.get(id_)
+    if record is None:
+        raise NotFound("There is no such job: it never existed, was removed, or has expired.")
+    return record
+
+
+async def describe(jobs: Jobs, record: Record) -> dict[str, Any]:
+    """What a client gets to know of a job. Its position is left out where nobody can tell it now."""
+    position: int | None = None
+    if record.state == "pending":
+        with contextlib.suppress(JobsUnavailable):  # who has just been accepted must not be told to try again
+            position = await jobs.store.position(record)
+    error: dict[str, Any] | None = None
+    if record.code is not None:
+        rule = rule_of(error_of_code(record.code, ""))
+        error = {"error": record.error, "code": record.code, "retryable": rule is None or rule.retryable}
+    return {
+        "id": record.id,
+        "state": record.state,
+        "seed": record.seed,
+        "seed_text": str(record.seed),
+        "position": position,
+        "stage": record.stage,
+        "step": record.step,
+        "steps": record.steps,
+        "created": _moment(record.created),
+        "started": _moment(record.started),
+        "ended": _moment(record.ended),
+        "expires": _moment(record.ended and record.ended + jobs.settings.job_retention_seconds),
+        "warnings": record.warnings,
+        "error": error,
+    }
+
+
+def _moment(seconds: float | None) -> str | None:
+    """Unix seconds as RFC 3339."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
