@@ -83,7 +83,16 @@ EVENT = _object(
     "Event",
     "One server-sent event. The data is JSON.",
     {
-        "event": {"enum": ["queued", "progress", "coarse", "warning", "completed", "failed", "canceled"]},
+        "event": {"enum": ["queued", "progress", "coarse", "warning", "completed", "failed"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+)
+JOB_EVENT = _object(
+    "JobEvent",
+    "One server-sent event about a job. The data is the job as JSON.",
+    {
+        "id": {"type": "string", "description": "what to send as Last-Event-ID"},
+        "event": {"enum": ["queued", "progress", "completed", "failed", "canceled"]},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
 )
@@ -123,6 +132,6 @@ LIVE = _object("Live", "The process is alive.", {"live": {"const": True}})
 READY = _object("Ready", "Every kind of request can be taken.", {"ready": {"const": True}})
 MODEL_READY = _object("ModelReady", "The model is ready.", {"name": {"enum": list(MODELS)}, "ready": {"const": True}})
 ANSWERS = {
-    "Generated": GENERATED, "BatchResults": BATCH, "Job": JOB, "Jobs": JOBS, "Event": EVENT, "Server": SERVER,
+    "Generated": GENERATED, "BatchResults": BATCH, "Job": JOB, "Jobs": JOBS, "Event": EVENT, "JobEvent": JOB_EVENT, "Server": SERVER,
     "Model": MODEL, "Live": LIVE, "Ready": READY, "ModelReady": MODEL_READY,
 }  # fmt: skip

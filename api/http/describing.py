@@ -89,9 +89,9 @@ def as_files() -> dict[str, Any]:
     return {**as_json("Generated"), **others}
 
 
-def as_events() -> dict[str, Any]:
-    """Content of a stream of events."""
-    return {EVENTS: {"schema": {"$ref": REFERENCE.format(name="Event")}}}
+def as_events(schema: str = "Event") -> dict[str, Any]:
+    """Content of a stream of events that a schema of the document describes."""
+    return {EVENTS: {"schema": {"$ref": REFERENCE.format(name=schema)}}}
 
 
 def as_text(media_type: str) -> dict[str, Any]:

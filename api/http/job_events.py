@@ -40,7 +40,10 @@ class JobEventRoutes:
     @staticmethod
     def described() -> dict[str, Any]:
         """See `endpoints.Group`."""
-        stream = {"description": "the job, again and again as it changes, until it has ended", "content": as_events()}
+        stream = {
+            "description": "the job, again and again as it changes, until it has ended",
+            "content": as_events("JobEvent"),
+        }
         seen = {"description": "the job has ended, and the client has seen that"}
         watched = operation("watch_job", "The progress of a job as events", {200: stream, 204: seen}, _FAILURES)
         id_ = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
