@@ -132,6 +132,6 @@ LIVE = _object("Live", "The process is alive.", {"live": {"const": True}})
 READY = _object("Ready", "Every kind of request can be taken.", {"ready": {"const": True}})
 MODEL_READY = _object("ModelReady", "The model is ready.", {"name": {"enum": list(MODELS)}, "ready": {"const": True}})
 ANSWERS = {
-    "Generated": GENERATED, "BatchResults": BATCH, "Job": JOB, "Jobs": JOBS, "Event": EVENT, "JobEvent": JOB_EVENT, "Server": SERVER,
-    "Model": MODEL, "Live": LIVE, "Ready": READY, "ModelReady": MODEL_READY,
+    "Generated": GENERATED, "BatchResults": BATCH, "Job": JOB, "Jobs": JOBS, "Event": EVENT, "JobEvent": JOB_EVENT,
+    "Server": SERVER, "Model": MODEL, "Live": LIVE, "Ready": READY, "ModelReady": MODEL_READY,
 }  # fmt: skip
