@@ -54,7 +54,7 @@ def test_a_sampler_that_others_reach_does_not_start_without_a_token(
 def test_orders_within_their_bounds_are_worked_on_to_the_end(alone: Server) -> None:
     progress = alone.post("/begin", json={"order": ORDER}).json()
     while progress["step"] < progress["steps"]:
-        answer = alone.post("/denoise", json={"items": [{"state": progress["state"], "stage": "coarse"}]})
+        answer = alone.post("/denoise", json={"items": [{"state": progress["state"], "batch_key": "coarse"}]})
         (progress,) = answer.json()
         assert progress["code"] is None
     decoded = alone.post("/decode", json={"item": {"state": progress["state"], "refine": False}}).json()
@@ -92,10 +92,10 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "a long seed": ("/begin", of(seed=2**64), "order.seed"),
     "an unknown field": ("/begin", of(other=1), "order.other"),
     "no order": ("/begin", {}, "order is missing"),
-    "too many states": ("/denoise", {"items": [{"state": STATE, "stage": "coarse"}] * 65}, "items"),
+    "too many states": ("/denoise", {"items": [{"state": STATE, "batch_key": "coarse"}] * 65}, "items"),
     "no states": ("/denoise", {"items": []}, "items"),
-    "another stage": ("/denoise", {"items": [{"state": STATE, "stage": "text"}]}, "items.0.stage"),
-    "no base64": ("/denoise", {"items": [{"state": "!", "stage": "coarse"}]}, "items.0.state"),
+    "a long batch key": ("/denoise", {"items": [{"state": STATE, "batch_key": "x" * 101}]}, "items.0.batch_key"),
+    "no base64": ("/denoise", {"items": [{"state": "!", "batch_key": "coarse"}]}, "items.0.state"),
     "no text": ("/decode", {"item": {"state": 5, "refine": False}}, "item.state"),
     "half an item": ("/decode", {"item": {"state": STATE}}, "item.refine is missing"),
     "a list": ("/status", {"a": 1}, "a is not a known field"),
@@ -141,7 +141,7 @@ def test_what_a_sampler_does_not_have_is_told_in_the_form_of_every_error(alone: 
 def test_states_that_are_none_fail_alone(alone: Server) -> None:
     good = alone.post("/begin", json={"order": ORDER}).json()["state"]
     outcomes = alone.post(
-        "/denoise", json={"items": [{"state": STATE, "stage": "coarse"}, {"state": good, "stage": "coarse"}]}
+        "/denoise", json={"items": [{"state": STATE, "batch_key": "coarse"}, {"state": good, "batch_key": "coarse"}]}
     ).json()
     assert [outcome["code"] for outcome in outcomes] == ["unreadable_state", None]
 
