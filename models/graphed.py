@@ -266,13 +266,15 @@ class GraphedFine(Graphed[_Voxels]):
     ) -> None:  # fmt: skip
         assert isinstance(config.unet, SparseUNetConfig)
         super().__init__(config, config.unet.out_channels, runtime, lane, SHAPES_KEPT)
-        if runtime.grids is not TorchGrid:
+        self._plain_grids = runtime.grids is TorchGrid
+        if not self._plain_grids:
             self.graphs = None  # fvdb allocates and waits as it likes, which a graph cannot record
         self._levels, self._unet, self._grid = len(config.unet.channel_mult), unet, grid
 
-    def batch_key(self, state: DiffusionState) -> Rooms | None:
-        """The same for all states that can be computed together; None where a state is computed alone."""
-        return self._rooms(state) if len(state.x) <= SMALL else None
+    @torch.inference_mode()
+    def shares_batches(self, state: DiffusionState) -> bool:
+        """Whether a state is computed together with others of about the same number of voxels."""
+        return len(state.x) <= SMALL and self._plain_grids and self._kernels_exact()
 
     @torch.inference_mode()
     def _rooms(self, state: DiffusionState) -> Rooms | None:
@@ -287,10 +289,10 @@ class GraphedFine(Graphed[_Voxels]):
         groups: list[list[int]] = []
         open_groups: dict[Hashable, list[int]] = {}
         for index, state in enumerate(states):
-            batch_key = self.batch_key(state)
-            group = open_groups.get(batch_key) if batch_key is not None else None
+            rooms = self._rooms(state) if self.shares_batches(state) else None
+            group = open_groups.get(rooms) if rooms is not None else None
             if group is None or len(group) == FINE_TOGETHER:
-                group = open_groups[batch_key] = []
+                group = open_groups[rooms] = []
                 groups.append(group)
             group.append(index)
         return groups

@@ -67,12 +67,7 @@ class JobEventRoutes:
         while True:
             id_ = _id(record, job)
             if id_ != seen:
-                yield (
-                    b"id: "
-                    + id_.encode()
-                    + b"\n"
-                    + event_text(_NAMES.get(record.state, record.state), orjson.dumps(job))
-                )
+                yield event_text(_NAMES.get(record.state, record.state), orjson.dumps(job), id_)
                 seen, told = id_, loop.time()
             elif loop.time() - told >= HEARTBEAT_SECONDS:
                 yield HEARTBEAT

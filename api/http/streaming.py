@@ -109,9 +109,10 @@ def wants_events(call: Call) -> bool:
     return call.format is None and prefers(call.accept, EVENTS, (format_.media_type for format_ in FORMATS))
 
 
-def event_text(name: str, data: bytes) -> bytes:
-    """One event as it is sent: its name, and its data, JSON text without a line break."""
-    lines = [b"event: " + name.encode(), *(_DATA + line for line in _lines(data))]
+def event_text(name: str, data: bytes, id_: str | None = None) -> bytes:
+    """One event as it is sent: its id if it has one, its name, and its data, JSON text without a line break."""
+    head = [] if id_ is None else [b"id: " + id_.encode()]
+    lines = [*head, b"event: " + name.encode(), *(_DATA + line for line in _lines(data))]
     return b"\n".join(lines) + b"\n\n"
 
 

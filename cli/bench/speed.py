@@ -68,7 +68,7 @@ def variants(device: torch.device) -> list[Variant]:
 def measure(
     size: str, device: torch.device, batches: Sequence[int], repetitions: int, steps: int
 ) -> Iterator[Measurement]:
-    """Measures both stages, one batch size after the other, with the variants of a batch in alternation."""
+    """Measures both stages, one batch size after the other, and the variants of a batch one after the other."""
     for dtype in (torch.float32, torch.bfloat16):
         ways = [variant for variant in variants(device) if variant.dtype is dtype]
         yield from _coarse(size, device, dtype, ways, batches, repetitions, steps)

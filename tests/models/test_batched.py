@@ -11,7 +11,8 @@ import torch
 
 from models import graphs, slots
 from models.cache import LRUCache
-from models.graphed import BUCKETS
+from models.graphed import BUCKETS, GraphedFine
+from models.shape import Voxels
 from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
 from tests.support.tiny import coarse_stage, fine_stage, mixed_states, shape, text
@@ -62,6 +63,22 @@ def test_a_layout_takes_other_prompts_without_being_made_anew() -> None:
         state = stage.start(text(seed, 3 + seed), seed=seed, steps=4)
         close(stage.denoise([state], 4), ALONE.denoise([state], 4))
     assert len(slots_of(stage)) == 1
+
+
+def test_company_for_a_small_fine_sample_is_found_without_making_its_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a grid was made")
+
+    monkeypatch.setattr(FineStage, "grid", refuse)
+    monkeypatch.setattr(GraphedFine, "_kernels_exact", lambda _: True)
+    stage = batched_fine()
+    keys = [stage.batch_key(stage.start(example, text(1), seed=1, steps=1)) for example in stage.examples()]
+    assert len(set(keys)) == len(keys)
+    first, second, *_ = stage.examples()
+    rest = Voxels(second.ijk[: len(first) + 1], second.normal[: len(first) + 1], second.voxel_size)
+    assert stage.batch_key(stage.start(rest, text(1), seed=1, steps=1)) == keys[1]
+    monkeypatch.setattr("models.graphed.SMALL", len(first))
+    assert stage.batch_key(stage.start(rest, text(1), seed=1, steps=1)) == ""
 
 
 def test_fine_samples_keep_a_layout_each() -> None:
