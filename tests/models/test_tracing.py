@@ -11,7 +11,7 @@ import torch
 from torch.autograd import profiler
 from torch.profiler import ProfilerActivity
 
-from models import tracing
+from models import threads, tracing
 from models.config import TextConfig
 from models.text import TextEncoder
 from models.tracing import named
@@ -22,7 +22,8 @@ TRANSFORMER = ["self-attention", "text attention", "feed-forward"]
 
 def names_of(work: Callable[[], object]) -> list[str]:
     """The names in a trace of some work, in the order in which they begin; the outer one first."""
-    with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as trace:
+    # A trace sees this thread alone, and other threads take parts of the work when they are quick enough.
+    with threads.alone(), torch.profiler.profile(activities=[ProfilerActivity.CPU]) as trace:
         work()
     events = [event for event in trace.events() if event.is_user_annotation]
     return [event.name for event in sorted(events, key=lambda event: (event.time_range.start, -event.time_range.end))]
