@@ -123,6 +123,10 @@ class ResultGone(ApiError):
     """The result of a job was removed to make room, or its file is damaged."""
 
 
+class ModelsGone(ApiError):
+    """No service has the models any more that a job was accepted for."""
+
+
 class JobCrashed(ApiError):
     """One process after the other has ended while it worked on this job."""
 
@@ -166,6 +170,7 @@ TABLE = (
     Rule(JobCanceled, 409, "job_canceled", False),
     Rule(IdempotencyConflict, 409, "idempotency_conflict", False),
     Rule(ResultGone, 410, "result_gone", False),
+    Rule(ModelsGone, 410, "models_gone", False),
     Rule(BodyTooLarge, 413, "body_too_large", False),
     Rule(UnsupportedMediaType, 415, "unsupported_media_type", False),
     Rule(EmptyResult, 422, "empty_result", False),

@@ -6,6 +6,7 @@ The same messages work over the private socket and over a URL, where BentoML spe
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -33,14 +34,19 @@ State = Annotated[bytes, Field(max_length=MOST_BYTES)]
 
 
 class Order(GenerateRequest):
-    """A generation to start. The seed is drawn already: a retry must not draw another one."""
+    """A generation to start. The seed is drawn already: a retry must not draw another one.
+
+    Attributes:
+        weights: `Status.weights` of the only models that may begin it; empty where any may.
+    """
 
     seed: Seed
+    weights: str = Field(default="", max_length=1000)
 
     @classmethod
-    def of(cls, request: GenerateRequest, seed: int) -> Order:
+    def of(cls, request: GenerateRequest, seed: int, weights: str = "") -> Order:
         """The order for a client's request."""
-        return cls(**request.model_dump() | {"seed": seed})
+        return cls(**request.model_dump() | {"seed": seed, "weights": weights})
 
 
 class Slice(Message):
@@ -136,6 +142,16 @@ class Status(Message):
     lanes: int = 1
 
     @property
+    def versions(self) -> dict[str, str]:
+        """What names the weights of each model that there is; empty until they are found."""
+        return {name: self.models[name].version for name in MODELS if name in self.models and self.models[name].version}
+
+    @property
+    def weights(self) -> str:
+        """Names the weights of all models, as the states of generations do."""
+        return weights_of(self.versions)
+
+    @property
     def fine_model(self) -> bool:
         """Whether there is a fine model, loaded or not."""
         return "fine" in self.models
@@ -144,6 +160,11 @@ class Status(Message):
     def fine_fault(self) -> str:
         """Why the fine model cannot be used; empty where it can."""
         return self.models["fine"].fault if self.fine_model else ""
+
+
+def weights_of(versions: Mapping[str, str]) -> str:
+    """One name for the weights of several models, from the names of each."""
+    return " ".join(versions[name] for name in MODELS if name in versions)
 
 
 def failure(error: Exception) -> tuple[str, str]:

@@ -60,6 +60,15 @@ JOB = _object(
         "seed": {"type": "integer"},
         "seed_text": _SEED_TEXT,
         "position": {**_COUNT_OR_NULL, "description": "number of jobs ahead of it, while it is pending"},
+        "waits_for": {
+            "enum": ["turn", "models", None],
+            "description": "what a pending job waits for: its turn, or a service that has its models",
+        },
+        "models": {
+            "type": ["object", "null"],
+            "additionalProperties": {"type": "string"},
+            "description": "versions of the only models that may run it; null as long as any may",
+        },
         "stage": _TEXT_OR_NULL,
         "step": _COUNT_OR_NULL,
         "steps": _COUNT_OR_NULL,

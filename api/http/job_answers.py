@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from api.errors import JobsUnavailable, NotFound, error_of_code, rule_of
+from api.jobs.models import named
 from api.jobs.record import Record
 from api.jobs.service import Jobs
 
@@ -25,11 +26,14 @@ async def find(jobs: Jobs, id_: str) -> Record:
 
 
 async def describe(jobs: Jobs, record: Record) -> dict[str, Any]:
-    """What a client gets to know of a job. Its position is left out where nobody can tell it now."""
+    """What a client gets to know of a job. Its position is null where it waits for models, or nobody can tell it."""
     position: int | None = None
+    waits_for: str | None = None
     if record.state == "pending":
+        waits_for = "turn"
         with contextlib.suppress(JobsUnavailable):  # who has just been accepted must not be told to try again
             position = await jobs.store.position(record)
+            waits_for = "turn" if position is not None else "models"
     error: dict[str, Any] | None = None
     if record.code is not None:
         rule = rule_of(error_of_code(record.code, ""))
@@ -40,6 +44,8 @@ async def describe(jobs: Jobs, record: Record) -> dict[str, Any]:
         "seed": record.seed,
         "seed_text": str(record.seed),
         "position": position,
+        "waits_for": waits_for,
+        "models": named(record.models),
         "stage": record.stage,
         "step": record.step,
         "steps": record.steps,

@@ -87,4 +87,5 @@ _FAILURES = {401, 404, 405, 500, 503}
 
 
 def _id(record: Record, job: dict[str, Any]) -> str:
-    return f"{record.changes}.{job['position'] or 0}"
+    place = "m" if job["waits_for"] == "models" else job["position"] or 0
+    return f"{record.changes}.{place}"

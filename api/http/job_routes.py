@@ -23,6 +23,7 @@ from api.http.describing import BODY, FORMAT, WORK, as_files, as_json, body_for,
 from api.http.job_answers import describe, find
 from api.http.negotiation import negotiate
 from api.http.responses import as_file
+from api.jobs.models import models_of
 from api.jobs.record import ENDED, Record
 from api.jobs.store import NewJob
 from api.schemas import GenerateRequest, random_seed
@@ -86,7 +87,8 @@ class JobRoutes:
             raise InvalidRequest(f"Idempotency-Key has {len(key)} characters: send 1 to {LONGEST_KEY}.")
         wanted, seed = order.model_dump_json(), random_seed() if order.seed is None else order.seed
         most = self._behind.jobs.settings.max_jobs
-        job = NewJob(request=wanted, seed=seed, key=key, client=self._behind.jobs.client)
+        models = models_of(self._behind.readiness.status())
+        job = NewJob(request=wanted, seed=seed, key=key, client=self._behind.jobs.client, models=models)
         record = await self._behind.jobs.store.add(job, most)
         if record is None:
             raise QueueFull(f"{most} jobs are already waiting: try again later.", retry_after=RETRY_FULL_SECONDS)

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from api.errors import JobCrashed, JobsUnavailable, JobUnreadable, ModelsChanged, problem_of
 from api.generation.events import CoarseMade, Event, Stepped
 from api.generation.generator import Generator, Saved
+from api.jobs.models import models_of, weights_for
 from api.jobs.record import Record, unreadable
-from api.jobs.store import Place, Store
+from api.jobs.store import OFFER_SECONDS, Place, Store
 from api.messages import Order
 from api.schemas import GenerateRequest, sentence_of
 from api.telemetry import metrics
@@ -33,7 +34,7 @@ _LEAVING = 15.0
 """For saving jobs and handing them back when the service ends."""
 _TENDING = 60.0
 _NEW_STARTS = 3
-"""How often a job starts again because its models were replaced, before it fails."""
+"""How often a job starts again because nobody can read its state, before it fails."""
 MOST_DEATHS = 3
 """Processes that may die with a job before nobody takes it up any more."""
 
@@ -70,14 +71,19 @@ class Runner:
     async def run(self) -> None:
         """Looks for jobs until it is cancelled."""
         loop = asyncio.get_running_loop()
-        tended = loop.time() - _TENDING
+        tended, offered = loop.time() - _TENDING, loop.time() - OFFER_SECONDS
         while True:
+            models = self._models()
+            if models is not None and loop.time() - offered >= OFFER_SECONDS:
+                offered = loop.time()
+                with contextlib.suppress(JobsUnavailable):  # what only reads goes on
+                    await self._store.offer(models, self._retention)
             try:
                 if loop.time() - tended >= min(_TENDING, self._retention):
                     tended = loop.time()
                     await self._store.tend(self._retention)
                 survey = await self._store.survey(self._owner)
-                metrics.jobs(survey.counts, survey.oldest)
+                metrics.jobs(survey.counts, survey.waiting, survey.oldest)
                 await self._take()
             except JobsUnavailable:
                 pass  # the store has told the log
@@ -96,9 +102,14 @@ class Runner:
         if tasks:
             await asyncio.wait(tasks, timeout=_LEAVING)  # a store that hangs does not keep the service from ending
 
+    def _models(self) -> str | None:
+        """What this service has now; None while it cannot run jobs."""
+        monitor = self._generator.monitor
+        return models_of(monitor.status) if monitor.health.status == "ready" else None
+
     async def _take(self) -> None:
-        while self._generator.monitor.health.status == "ready" and len(self._tasks) < self._most:
-            if self._stopping or (record := await self._store.claim(self._owner)) is None:
+        while (models := self._models()) is not None and len(self._tasks) < self._most:
+            if self._stopping or (record := await self._store.claim(self._owner, models)) is None:
                 return
             metrics.job_attempted()
             task = asyncio.create_task(self._work(record))
@@ -120,6 +131,11 @@ class Runner:
                 raise
         except _LostError:
             await self._forget(id_)
+        except ModelsChanged as error:
+            log.warning("job %s waits for a service with its models: %s", id_, error)
+            await asyncio.sleep(PERIOD)
+            await self._generator.monitor.refresh()
+            await _until_done(lambda: self._store.hand_back(id_, self._owner))
         except Exception as error:
             if not isinstance(error, XCubeError):
                 log.exception("a bug in job %s", id_)
@@ -133,7 +149,7 @@ class Runner:
         for _ in range(_NEW_STARTS):
             try:
                 return await self._generate(job, saved)
-            except (StateError, ModelsChanged) as error:  # saved by another version, or made by other weights
+            except StateError as error:  # another version has saved it
                 log.warning("job %s starts anew: %s", job.id, error)
             saved = None
         return await self._generate(job, None)
@@ -229,7 +245,7 @@ def _order(record: Record) -> Order:
             "tell the operator its id, or try other parameters."
         )
     try:
-        return Order.of(GenerateRequest.model_validate_json(record.request), record.seed)
+        return Order.of(GenerateRequest.model_validate_json(record.request), record.seed, weights_for(record.models))
     except ValidationError as error:
         raise JobUnreadable(unreadable(f"request: {sentence_of(error)}")) from None
 

@@ -10,6 +10,7 @@ from api.generation.generator import Generator
 from api.jobs.embedded.store import EmbeddedStore
 from api.jobs.runner import Runner
 from api.jobs.store import Store
+from api.messages import Status
 from api.settings import Settings
 
 
@@ -20,7 +21,7 @@ class Jobs:
         self.settings = settings
         self.writer = generator.writer
         self.store: Store = EmbeddedStore(
-            settings.jobs_dir, lambda: generator.monitor.status.arithmetic, settings.jobs_max_bytes, settings.max_voxels
+            settings.jobs_dir, lambda: _bits_of(generator.monitor.status), settings.jobs_max_bytes, settings.max_voxels
         )
         self.client = _name_of(settings)
         self.runner = Runner(generator, self.store, settings.max_running_jobs, settings.job_retention_seconds)
@@ -38,6 +39,11 @@ class Jobs:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
         return self._stopping.is_set()
+
+
+def _bits_of(status: Status) -> str:
+    """What the bytes of a result depend on besides the request: where it differs, nobody goes on with a state."""
+    return f"{status.arithmetic}; {status.weights}"
 
 
 def _name_of(settings: Settings) -> str | None:

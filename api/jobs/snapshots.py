@@ -16,7 +16,7 @@ def pack(saved: Saved, arithmetic: str) -> bytes:
 
     Args:
         saved: The state.
-        arithmetic: What changes the last bits of a result besides the weights.
+        arithmetic: What changes the bits of a result, besides the request.
     """
     progress = saved.progress
     head = {
@@ -30,8 +30,7 @@ def unpack(data: bytes, arithmetic: str, coarse: bytes | None) -> Saved | None:
     """The inverse of `pack`.
 
     None if another version, or a service with another arithmetic, has saved it, or if the coarse shape is not the one
-    that it was saved with: the job starts again instead of becoming a mixture. States name their weights themselves,
-    and a Sampler refuses those of others.
+    that it was saved with: the job starts again instead of becoming a mixture.
 
     Args:
         data: The bytes.

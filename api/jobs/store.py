@@ -10,15 +10,24 @@ from api.generation.generator import Saved
 from api.jobs.record import Record, State
 from models.shape import Shape
 
+OFFER_SECONDS = 10.0
+OFFERED_SECONDS = 35.0
+"""Models that nobody has offered for so long are no service's any more."""
+
 
 @dataclass(frozen=True)
 class NewJob:
-    """What a client wants. request: its JSON. key: its Idempotency-Key. client: who it is, None without keys."""
+    """What a client wants.
+
+    request: its JSON. key: its Idempotency-Key. client: who it is, None without keys. models: those it was accepted for
+    (see `api.jobs.models`), None where they were not known.
+    """
 
     request: str
     seed: int
     key: str | None
     client: str | None
+    models: str | None = None
 
 
 @dataclass(frozen=True)
@@ -32,9 +41,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Survey:
-    """All jobs together. oldest: seconds for which the job waits that has waited longest; 0 where none waits."""
+    """All jobs together.
+
+    counts: by state. waiting: those that wait for their turn, and not for models that no service has. oldest: seconds
+    for which the one of these waits that has waited longest; 0 where none does.
+    """
 
     counts: Mapping[str, int]
+    waiting: int
     oldest: float
 
 
@@ -58,8 +72,8 @@ class Store(Protocol):
     async def get(self, id_: str) -> Record | None:
         """The job with an id."""
 
-    async def position(self, record: Record) -> int:
-        """Place of a waiting job in the queue; 1 is the next."""
+    async def position(self, record: Record) -> int | None:
+        """Place of a waiting job in the queue; 1 is the next. None if no service has its models now."""
 
     async def find(self, client: str | None, state: State | None, before: int | None, most: int) -> list[Record]:
         """Jobs of a client, the latest first: at most so many, in one state or in any, with numbers below `before`."""
@@ -67,8 +81,17 @@ class Store(Protocol):
     async def survey(self, owner: str) -> Survey:
         """Counts all jobs. An owner calls it every second: so it notices which other owners do not beat any more."""
 
-    async def claim(self, owner: str) -> Record | None:
-        """The oldest job that waits, or whose owner has died; it is this owner's from now on."""
+    async def offer(self, models: str, retention: float) -> None:
+        """Says that there is a service with some models. Every service does so every OFFER_SECONDS.
+
+        Jobs end for whose models nobody has said so for `retention` seconds.
+        """
+
+    async def claim(self, owner: str, models: str) -> Record | None:
+        """The oldest job that waits, or whose owner has died; it is this owner's, and for these models, from now on.
+
+        Jobs for other models are left for others: those whose owner has died wait from now on.
+        """
 
     async def beat(self, id_: str, owner: str, place: Place | None) -> bool:
         """Says that a job's owner lives and how far the job is."""

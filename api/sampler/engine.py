@@ -112,6 +112,8 @@ class Engine:
         return self._guarded(Decoded, lambda: self._decode(self._read(state), refine))
 
     def _begin(self, order: Order) -> Progress:
+        if order.weights:
+            self._check_weights(order.weights)
         if order.use_fine and self.models.fine_fault is not None:
             raise ModelsUnavailable(self.models.fine_fault)
         text = self._with_room("text", lambda: self.models.embed(order.prompt))
@@ -269,12 +271,15 @@ class Engine:
             ModelsChanged: Other models made it.
         """
         state = DiffusionState.from_bytes(data)
-        if state.weights != self.models.tags:
+        self._check_weights(state.weights)
+        return state
+
+    def _check_weights(self, wanted: str) -> None:
+        if wanted != self.models.tags:
             raise ModelsChanged(
-                f"The models were replaced during the request ({state.weights or 'unknown ones'} by {self.models.tags})"
+                f"The models were replaced during the request ({wanted or 'unknown ones'} by {self.models.tags})"
                 ": send the request again."
             )
-        return state
 
     def _end_if_lost(self, error: Exception) -> None:
         """Ends this process where its GPU is lost to it; the supervisor starts a new one, and slices are sent again."""

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from api.errors import ModelsUnavailable
-from api.messages import MODELS, ModelStatus
+from api.messages import MODELS, ModelStatus, weights_of
 from api.model_set import read_model_set
 from api.settings import Settings
 from api.telemetry import metrics
@@ -75,7 +75,7 @@ class LoadedModels:
     @property
     def tags(self) -> str:
         """Names the weights of all models."""
-        return " ".join(self._versions.values())
+        return weights_of(self._versions)
 
     @property
     def statuses(self) -> dict[str, ModelStatus]:

@@ -101,7 +101,7 @@ def start_http() -> None:
     _ready.set(0)
     _cancelled.inc(0)
     connections(0)
-    jobs({}, 0.0)
+    jobs({}, 0, 0.0)
     _job_attempts.inc(0)
     _refused.inc(0)
     queue(0, 0)
@@ -133,11 +133,11 @@ def connection_refused(answered: bool) -> None:
         problem("too_many_connections")
 
 
-def jobs(counts: Mapping[str, int], oldest: float) -> None:
-    """How many jobs are in each state, and for how many seconds the oldest waits, in all processes that share them."""
+def jobs(counts: Mapping[str, int], waiting: int, oldest: float) -> None:
+    """How many jobs are in each state, how many wait for their turn and how long, in all processes that share them."""
     for state in JOB_STATES:
         _jobs.labels(state).set(counts.get(state, 0))
-    _jobs_waiting.set(counts.get("pending", 0))
+    _jobs_waiting.set(waiting)
     _oldest_job.set(oldest)
 
 

@@ -37,7 +37,7 @@ ORDINARY = (
 # Out of reach from outside: bugs, a GPU's memory, processes that die, disks that fail, the log's own status, thousands
 # of clients, and models that give nothing. Other tests provoke them.
 NOT_SHOWN = {
-    "client_gone", "draining", "empty_result", "internal", "job_crashed", "models_changed", "not_finite",
+    "client_gone", "draining", "empty_result", "internal", "job_crashed", "models_changed", "models_gone", "not_finite",
     "out_of_memory", "result_gone", "storage_full", "too_many_connections", "unreadable_job", "unreadable_state",
     "worker_lost",
 }  # fmt: skip

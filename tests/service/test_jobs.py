@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import httpx
 import pytest
 
 from tests.support.errors import assert_error
-from tests.support.figures import wait_for
+from tests.support.figures import value, wait_for
 from tests.support.leaving import LONG, ONE_STEP_SLICES
 from tests.support.saved_models import save_models
 from tests.support.service import AT_ONCE, Server, StartServer
@@ -178,14 +180,25 @@ def test_a_job_outlives_the_service_and_has_the_same_result(
 
 
 @pytest.mark.timeout(900)
-def test_a_job_that_meets_other_models_after_a_restart_begins_anew_with_them(
+def test_a_job_that_meets_other_models_after_a_restart_waits_for_its_own_and_says_so(
     interrupted: tuple[Path, dict[str, Any]], start_server: StartServer, tmp_path: Path
 ) -> None:
     saved, shown = interrupted
     jobs = shutil.copytree(saved, tmp_path / "jobs")
+    with contextlib.closing(sqlite3.connect(jobs / "jobs.sqlite")) as database, database:
+        database.execute("UPDATE offers SET seen = seen - 100")
     save_models(tmp_path / "others", seed=10)
     after = start_server(tmp_path / "others", XCUBE_JOBS_DIR=str(jobs), BENTOML_HOME=str(tmp_path))
     after.wait_until("ready")
-    wait(after, shown, "completed")
-    assert "starts anew: The models were replaced" in after.log.read_text()
-    assert after.get(f"/jobs/{shown['id']}/result").content == after.generate(**RESUMED).content
+    own = add(after)
+    assert own["models"] == {name: model_version(after, name) for name in ("text", "coarse", "fine")}
+    wait(after, own, "completed")
+    waiting = after.get(f"/jobs/{shown['id']}").json()
+    assert (waiting["state"], waiting["waits_for"], waiting["position"]) == ("pending", "models", None)
+    assert waiting["models"] == shown["models"] != own["models"]
+    assert (value(after, "xcube_jobs_waiting"), value(after, "xcube_jobs", state="pending")) == (0, 1)
+
+
+def model_version(server: Server, name: str) -> str:
+    (version,) = server.get(f"/v2/models/{name}").json()["versions"]
+    return str(version)

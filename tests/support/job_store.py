@@ -21,6 +21,7 @@ from models.shape import Shape, Voxels
 T = TypeVar("T")
 REQUEST = GenerateRequest(prompt="x", seed=1).model_dump_json()
 OWNER = "an owner"
+MODELS = '{"text": "a text:1", "coarse": "a coarse:1"}'
 
 
 def voxels(count: int, place: int = 0) -> Voxels:
@@ -44,14 +45,17 @@ def now(call: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(call)
 
 
-def added(store: EmbeddedStore, key: str | None = None, client: str | None = None, most: int = 1000) -> Record:
-    record = now(store.add(NewJob(REQUEST, 1, key, client), most))
+def added(
+    store: EmbeddedStore, key: str | None = None, client: str | None = None, most: int = 1000,
+    models: str | None = MODELS,
+) -> Record:  # fmt: skip
+    record = now(store.add(NewJob(REQUEST, 1, key, client, models), most))
     assert record is not None
     return record
 
 
-def claimed(store: EmbeddedStore, owner: str = OWNER) -> Record:
-    record = now(store.claim(owner))
+def claimed(store: EmbeddedStore, owner: str = OWNER, models: str = MODELS) -> Record:
+    record = now(store.claim(owner, models))
     assert record is not None
     return record
 

@@ -22,7 +22,7 @@ Work = Callable[[sqlite3.Connection], T]
 log = logging.getLogger("xcube.jobs")
 BUSY_SECONDS = 3.0
 """How long a call waits for another one that writes."""
-VERSION = 1
+VERSION = 2
 _TABLE = """
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, idempotency_key TEXT UNIQUE, request TEXT NOT NULL,
@@ -43,6 +43,10 @@ _CHANGES = (
         "ALTER TABLE jobs ADD COLUMN kinds TEXT",
         "CREATE INDEX jobs_by_state ON jobs (state, number)",
         "CREATE INDEX jobs_by_end ON jobs (ended) WHERE ended IS NOT NULL",
+    ),
+    (
+        "ALTER TABLE jobs ADD COLUMN models TEXT",
+        "CREATE TABLE IF NOT EXISTS offers (models TEXT PRIMARY KEY, seen REAL NOT NULL)",
     ),
 )
 """What leads from each version to the next."""

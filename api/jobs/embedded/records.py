@@ -11,11 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from api.jobs.embedded.database import Database
+from api.jobs.models import GONE
 from api.jobs.record import Record, State, record_of
-from api.jobs.store import NewJob, Place, Survey
+from api.jobs.store import OFFERED_SECONDS, NewJob, Place, Survey
 
 _ENDED = "state NOT IN ('pending', 'in_progress')"
 """Whatever else a row may say, its job does not wait or run."""
+_OFFER = "INSERT INTO offers (models, seen) VALUES (?, ?) ON CONFLICT (models) DO UPDATE SET seen = excluded.seen"
+_OFFERED = "(models IS NULL OR models IN (SELECT models FROM offers WHERE seen > ?1))"
+"""A service has the models of a job."""
 
 
 class Records:
@@ -38,11 +42,13 @@ class Records:
             (waiting,) = database.execute("SELECT count(*) FROM jobs WHERE state = 'pending'").fetchone()
             if waiting >= most_waiting:
                 return None
+            if job.models is not None:  # who accepts a job has its models
+                database.execute(_OFFER, (job.models, time.time()))
             return _one(
                 database,
-                "INSERT INTO jobs (id, idempotency_key, client, request, seed, created) VALUES (?, ?, ?, ?, ?, ?) "
-                "RETURNING *",
-                uuid.uuid4().hex, job.key, job.client, job.request, str(job.seed), time.time(),
+                "INSERT INTO jobs (id, idempotency_key, client, request, seed, created, models) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING *",
+                uuid.uuid4().hex, job.key, job.client, job.request, str(job.seed), time.time(), job.models,
             )  # fmt: skip
 
         return self._database.write(work)
@@ -51,10 +57,19 @@ class Records:
         """The job with an id."""
         return self._one("SELECT * FROM jobs WHERE id = ?", id_)
 
-    def position(self, number: int) -> int:
-        """How many jobs wait up to one with a number."""
-        query = "SELECT count(*) FROM jobs WHERE state = 'pending' AND number <= ?"
-        return self._database.read(lambda database: int(database.execute(query, (number,)).fetchone()[0]))
+    def position(self, record: Record) -> int | None:
+        """How many jobs wait up to one, for the same models or for any; None if nobody offers its models."""
+        offered = "SELECT 1 FROM offers WHERE models = ? AND seen > ?"
+        query = (
+            "SELECT count(*) FROM jobs WHERE state = 'pending' AND number <= ?1 "
+            "AND (models IS NULL OR ?2 IS NULL OR models = ?2)"
+        )
+
+        def work(database: sqlite3.Connection) -> int | None:
+            known = record.models is None or database.execute(offered, (record.models, _oldest_offer())).fetchone()
+            return int(database.execute(query, (record.number, record.models)).fetchone()[0]) if known else None
+
+        return self._database.read(work)
 
     def find(self, client: str | None, state: State | None, before: int | None, most: int) -> list[Record]:
         """Jobs of a client, the latest first."""
@@ -70,8 +85,9 @@ class Records:
 
         def work(database: sqlite3.Connection) -> Survey:
             counts = dict(map(tuple, database.execute("SELECT state, count(*) FROM jobs GROUP BY state")))
-            oldest = database.execute("SELECT min(created) FROM jobs WHERE state = 'pending'").fetchone()[0]
-            return Survey(counts, max(0.0, time.time() - oldest) if isinstance(oldest, float) else 0.0)
+            query = f"SELECT count(*), min(created) FROM jobs WHERE state = 'pending' AND {_OFFERED}"
+            waiting, oldest = database.execute(query, (_oldest_offer(),)).fetchone()
+            return Survey(counts, waiting, max(0.0, time.time() - oldest) if isinstance(oldest, float) else 0.0)
 
         return self._database.read(work)
 
@@ -81,28 +97,44 @@ class Records:
         rows = self._database.read(lambda database: database.execute(query, (owner,)).fetchall())
         return {row["id"]: (row["owner"], row["beats"]) for row in rows}
 
-    def claim(self, owner: str, dead: dict[str, tuple[str, int]]) -> Record | None:
-        """The oldest job that waits, or that is one of the dead and has not moved since."""
+    def offer(self, models: str, patience: float) -> None:
+        """Notes that a service has some models; ends jobs whose models nobody has offered for `patience` seconds."""
+        now = time.time()
+        left = now - max(patience, OFFERED_SECONDS)
+
+        def work(database: sqlite3.Connection) -> None:
+            database.execute(_OFFER, (models, now))
+            database.execute(
+                "UPDATE jobs SET state = 'failed', changes = changes + 1, ended = ?2, code = 'models_gone', error = ?3 "
+                "WHERE state = 'pending' AND models IS NOT NULL AND "
+                "coalesce((SELECT seen FROM offers WHERE offers.models = jobs.models), created) < ?1",
+                (left, now, GONE),
+            )
+            database.execute("DELETE FROM offers WHERE seen < ?", (left,))
+
+        self._database.write(work)
+
+    def claim(self, owner: str, models: str, dead: dict[str, tuple[str, int]]) -> Record | None:
+        """The oldest job for some models that waits, or that is one of the dead and has not moved since."""
+        fits = "(models IS NULL OR models = ?1)"
 
         def work(database: sqlite3.Connection) -> Record | None:
-            numbers = [database.execute("SELECT min(number) FROM jobs WHERE state = 'pending'").fetchone()[0]]
-            query = "SELECT number FROM jobs WHERE id = ? AND state = 'in_progress' AND owner IS ? AND beats IS ?"
             for id_, (before, beats) in dead.items():
-                row = database.execute(query, (id_, before, beats)).fetchone()
-                numbers.append(row and row["number"])
-            found = [number for number in numbers if number is not None]
-            if not found:
-                return None
+                database.execute(
+                    "UPDATE jobs SET state = 'pending', owner = NULL, deaths = deaths + 1, changes = changes + 1 "
+                    "WHERE id = ? AND state = 'in_progress' AND owner IS ? AND beats IS ?",
+                    (id_, before, beats),
+                )
             return _one(
                 database,
-                "UPDATE jobs SET deaths = deaths + (state = 'in_progress'), state = 'in_progress', owner = ?, "
-                "beats = 0, attempts = attempts + 1, changes = changes + 1, started = coalesce(started, ?) "
-                "WHERE number = ? RETURNING *",
-                owner, time.time(), min(found),
+                "UPDATE jobs SET state = 'in_progress', owner = ?2, models = ?1, beats = 0, attempts = attempts + 1, "
+                "changes = changes + 1, started = coalesce(started, ?3) "
+                f"WHERE number = (SELECT min(number) FROM jobs WHERE state = 'pending' AND {fits}) RETURNING *",
+                models, owner, time.time(),
             )  # fmt: skip
 
-        waits = "SELECT 1 FROM jobs WHERE state = 'pending' LIMIT 1"
-        if not dead and self._database.read(lambda database: database.execute(waits).fetchone()) is None:
+        waits = f"SELECT 1 FROM jobs WHERE state = 'pending' AND {fits} LIMIT 1"
+        if not dead and self._database.read(lambda database: database.execute(waits, (models,)).fetchone()) is None:
             return None
         return self._database.write(work)
 
@@ -178,6 +210,11 @@ class Records:
 
     def _changed(self, statement: str, *values: Any) -> bool:
         return self._database.write(lambda database: database.execute(statement, values).rowcount == 1)
+
+
+def _oldest_offer() -> float:
+    """When models were offered last, at the earliest, that a service still has."""
+    return time.time() - OFFERED_SECONDS
 
 
 def _one(database: sqlite3.Connection, query: str, *values: Any) -> Record | None:

@@ -79,9 +79,9 @@ class EmbeddedStore:
         """The job with an id."""
         return await self._call(self._reading, lambda: self._records.get(id_))
 
-    async def position(self, record: Record) -> int:
+    async def position(self, record: Record) -> int | None:
         """Place of a waiting job in the queue."""
-        return await self._call(self._reading, lambda: self._records.position(record.number))
+        return await self._call(self._reading, lambda: self._records.position(record))
 
     async def find(self, client: str | None, state: State | None, before: int | None, most: int) -> list[Record]:
         """Jobs of a client, the latest first."""
@@ -100,9 +100,13 @@ class EmbeddedStore:
             self._told = ("", 0.0)
         return survey
 
-    async def claim(self, owner: str) -> Record | None:
-        """The oldest job that waits, or whose owner has died."""
-        return await self._call(self._running, lambda: self._records.claim(owner, self._dead))
+    async def offer(self, models: str, retention: float) -> None:
+        """Says that there is a service with some models."""
+        await self._call(self._running, lambda: self._records.offer(models, retention))
+
+    async def claim(self, owner: str, models: str) -> Record | None:
+        """The oldest job for some models that waits, or whose owner has died."""
+        return await self._call(self._running, lambda: self._records.claim(owner, models, self._dead))
 
     async def beat(self, id_: str, owner: str, place: Place | None) -> bool:
         """Says that a job's owner lives and how far the job is."""

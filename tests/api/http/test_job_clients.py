@@ -21,7 +21,7 @@ from api.jobs.service import _name_of
 from api.jobs.store import NewJob, Place
 from api.settings import Settings
 from tests.support.errors import assert_error
-from tests.support.job_store import OWNER, REQUEST, SHAPE, added, claimed, completed, found, now, store_in
+from tests.support.job_store import MODELS, OWNER, REQUEST, SHAPE, added, claimed, completed, found, now, store_in
 
 KEY = {"X-API-Key": "secret"}
 
@@ -139,7 +139,7 @@ def test_events_tell_the_way_of_a_job_to_its_end_and_a_client_that_was_cut_off_m
             await asyncio.sleep(0.3)
             await store.cancel(other.id)
             await asyncio.sleep(0.3)
-            await store.claim(OWNER)
+            await store.claim(OWNER, MODELS)
             for step in (1, 2):
                 await asyncio.sleep(0.3)
                 await store.beat(job.id, OWNER, Place("coarse", step, 4))

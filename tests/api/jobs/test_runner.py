@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
@@ -22,24 +23,57 @@ from api.jobs.embedded.watch import Watch
 from api.jobs.record import ENDED, Record
 from api.jobs.runner import MOST_DEATHS, Runner
 from api.jobs.store import NewJob
-from api.messages import Order, Progress
+from api.messages import ModelStatus, Order, Progress, Status
+from api.schemas import LOADING
 from models.errors import StateError
 from models.shape import Shape
-from tests.support.job_store import COARSE, HALF, OTHER, OWNER, REQUEST, added, claimed, found, now, store_in, voxels
+from tests.support.job_store import (
+    COARSE,
+    HALF,
+    MODELS,
+    OTHER,
+    OWNER,
+    REQUEST,
+    added,
+    claimed,
+    found,
+    now,
+    store_in,
+    voxels,
+)
+
+
+class Monitor:
+    """Of a service with models that change once somebody looks."""
+
+    def __init__(self) -> None:
+        self.health = SimpleNamespace(status="ready")
+        self.status = status(MODELS)
+        self.later = self.status
+
+    async def refresh(self) -> None:
+        self.status = self.later
+
+
+def status(models: str) -> Status:
+    versions = {name: ModelStatus(version=version, usable=True) for name, version in json.loads(models).items()}
+    return Status(health=LOADING, models=versions)
 
 
 class Generator:
     """Remembers from where each run began; each of `faults` ends a run, the one after them succeeds."""
 
     def __init__(self, *faults: Exception, seconds: float = 0.05) -> None:
-        self.monitor = SimpleNamespace(health=SimpleNamespace(status="ready"))
+        self.monitor = Monitor()
         self.faults = list(faults)
         self.began: list[Saved | None] = []
+        self.orders: list[Order] = []
         self.coarse = COARSE
         self.seconds = seconds
 
     async def run_job(self, order: Order, report: Report, saved: Saved | None) -> Shape:
         self.began.append(saved)
+        self.orders.append(order)
         report(CoarseMade(self.coarse, None))
         report(Stepped(Progress(state=b"later", stage="fine", step=4, steps=9), None))
         await asyncio.sleep(self.seconds)
@@ -71,6 +105,9 @@ class Sick(EmbeddedStore):
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.jobs.runner.PERIOD", 0.01)
+
+
+OTHER_MODELS = '{"text": "a text:1", "coarse": "a coarse:2"}'
 
 
 def run(
@@ -108,10 +145,10 @@ def test_a_job_goes_on_where_it_was_saved(tmp_path: Path) -> None:
     assert generator.began == [HALF]
 
 
-@pytest.mark.parametrize("fault", [ModelsChanged("other models"), StateError("another version")])
 def test_a_job_whose_half_made_state_means_nothing_any_more_begins_anew(
-    tmp_path: Path, fault: Exception, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    fault = StateError("another version")
     generator = Generator(fault)
     done = run(store_in(tmp_path), generator, HALF)
     assert done.state == "completed"
@@ -119,8 +156,8 @@ def test_a_job_whose_half_made_state_means_nothing_any_more_begins_anew(
     assert f"job {done.id} starts anew: {fault}" in caplog.text
 
 
-def test_the_coarse_shape_of_the_models_before_is_not_mixed_in(tmp_path: Path) -> None:
-    generator = Generator(ModelsChanged("other models"), seconds=0.3)
+def test_the_coarse_shape_of_the_start_before_is_not_mixed_in(tmp_path: Path) -> None:
+    generator = Generator(StateError("another version"), seconds=0.3)
     generator.coarse = OTHER
     store = store_in(tmp_path)
     kept = []
@@ -143,13 +180,44 @@ def now_in_a_thread(store: EmbeddedStore, id_: str) -> Saved | None:
         return pool.submit(lambda: now(store_in(store._files._folder).load(id_))).result()
 
 
-def test_a_job_whose_models_are_replaced_again_and_again_fails_with_a_sentence(tmp_path: Path) -> None:
-    generator = Generator(*(ModelsChanged("The models were replaced during the request.") for _ in range(9)))
+def test_a_job_whose_state_cannot_be_read_again_and_again_fails_with_a_sentence(tmp_path: Path) -> None:
+    generator = Generator(*(StateError("The state is of another version.") for _ in range(9)))
     failed = run(store_in(tmp_path), generator, HALF)
-    assert (failed.state, failed.code) == ("failed", "models_changed")
-    assert failed.error == "The models were replaced during the request."
+    assert (failed.state, failed.code) == ("failed", "unreadable_state")
+    assert failed.error == "The state is of another version."
     assert len(generator.began) == 4
     assert not list(tmp_path.glob(f"{failed.id}.*"))
+
+
+def test_a_job_whose_models_are_replaced_in_its_midst_waits_for_them_and_keeps_its_state(tmp_path: Path) -> None:
+    generator = Generator(ModelsChanged("The models were replaced during the request."), seconds=0.3)
+    generator.monitor.later = status(OTHER_MODELS)
+    store = store_in(tmp_path)
+    job = added(store)
+    now(store.save(job.id, HALF, None))
+
+    async def main() -> Record:
+        runner = asyncio.create_task(Runner(generator, store, 1, 1e6).run())  # type: ignore[arg-type]
+        while not generator.began:
+            await asyncio.sleep(0.01)
+        while (record := await store.get(job.id)) is None or record.state != "pending":
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        runner.cancel()
+        return record
+
+    waiting = asyncio.run(main())
+    assert (waiting.deaths, waiting.attempts, waiting.models) == (0, 1, MODELS)
+    assert len(generator.began) == 1
+    other = Generator()
+    assert run_all(store, other, job.id).state == "completed"
+    assert other.began[0] is not None, "it goes on where it was"
+
+
+def test_an_order_names_the_weights_that_its_job_was_accepted_for(tmp_path: Path) -> None:
+    generator = Generator()
+    run(store_in(tmp_path), generator)
+    assert [order.weights for order in generator.orders] == ["a text:1 a coarse:1"]
 
 
 @pytest.mark.parametrize("error", [JobsUnavailable, StorageFull])
@@ -186,7 +254,7 @@ def test_a_job_whose_row_makes_no_sense_fails_for_good_and_holds_up_no_other(
     assert (failed.state, failed.code) == ("failed", "unreadable_job")
     assert failed.error is not None
     assert column in failed.error
-    assert now(store.claim(OWNER)) is None
+    assert now(store.claim(OWNER, MODELS)) is None
 
 
 def test_the_third_process_that_dies_with_a_job_was_the_last_to_take_it_up(
@@ -197,7 +265,7 @@ def test_the_third_process_that_dies_with_a_job_was_the_last_to_take_it_up(
     job = added(store)
 
     async def take(owner: str) -> Record:
-        while (record := await store.claim(owner)) is None:
+        while (record := await store.claim(owner, MODELS)) is None:
             await store.survey(owner)
             await asyncio.sleep(0.01)
         return record
@@ -235,12 +303,12 @@ def test_an_owner_that_beats_keeps_its_job_whatever_the_wall_clock_says(
             monkeypatch.setattr("time.time", lambda turn=turn: 1e9 * (1 + turn % 2))  # somebody sets the clock
             assert await store.beat(job.id, OWNER, None)
             await other.survey("other")
-            assert await other.claim("other") is None
+            assert await other.claim("other", MODELS) is None
             await asyncio.sleep(0.02)
         for _ in range(20):
             await other.survey("other")
             await asyncio.sleep(0.02)
-        taken = await other.claim("other")
+        taken = await other.claim("other", MODELS)
         assert taken is not None
         assert (taken.id, taken.owner, taken.deaths) == (job.id, "other", 1)
         assert not await store.beat(job.id, OWNER, None)
@@ -257,7 +325,7 @@ def test_who_beats_between_the_look_and_the_claim_is_not_robbed(
     claimed(store)
     now(other.survey("other"))
     assert now(store.beat(job.id, OWNER, None))
-    assert now(other.claim("other")) is None
+    assert now(other.claim("other", MODELS)) is None
 
 
 def test_a_watch_counts_only_the_time_in_which_it_could_look() -> None:

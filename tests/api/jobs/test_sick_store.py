@@ -21,6 +21,7 @@ from api.jobs.embedded import database as module
 from api.jobs.embedded.threads import Threads
 from tests.support.job_store import (
     HALF,
+    MODELS,
     OWNER,
     SHAPE,
     added,
@@ -205,7 +206,7 @@ def test_a_locked_database_is_read_and_what_would_write_is_refused_soon(tmp_path
         began = time.monotonic()
         assert same(now(store.result(found(store, done.id))), SHAPE)
         assert dict(now(store.survey(OWNER)).counts) == {"completed": 1}
-        assert now(store.claim(OWNER)) is None, "there is nothing to claim, so nobody has to write"
+        assert now(store.claim(OWNER, MODELS)) is None, "there is nothing to claim, so nobody has to write"
         assert time.monotonic() - began < module.BUSY_SECONDS / 2
         with pytest.raises(JobsUnavailable):
             added(store)

@@ -100,7 +100,10 @@ def test_a_state_names_its_weights_and_means_nothing_to_others(engine: Engine, t
     (tmp_path / "models.yaml").write_text("coarse: other/demo_coarse\n")
     other = loaded(engine.settings.checkpoint_dir, config=tmp_path / "models.yaml")
     unnamed = replace(state, weights="").to_bytes()
+    named = ORDER.model_copy(update={"weights": state.weights})
+    assert engine.begin(named).state == begun.state
     for outcome in (
+        other.begin(named),
         *other.denoise([Slice.after(begun), Slice(state=unnamed)]),
         other.decode(finish(engine, begun).state, refine=True),
     ):
