@@ -6,8 +6,9 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -24,12 +25,20 @@ BODY_SECONDS = 30.0
 class Call:
     """What is known about one call; `current()` gives it to the code that answers the call."""
 
-    def __init__(self, request_id: str | None = None, accept: str | None = None, format_: str | None = None) -> None:
+    def __init__(
+        self,
+        request_id: str | None = None,
+        accept: str | None = None,
+        format_: str | None = None,
+        query: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.id = request_id if request_id and _VALID_ID.fullmatch(request_id) else uuid.uuid4().hex
         self.accept = accept
         """What the header Accept says."""
         self.format = format_
         """What `format=` in the URL says."""
+        self.query = query
+        """All that the URL says; of what it says twice, the last."""
         self.started = time.monotonic()
         self.gone = asyncio.Event()
         """Set when the client has closed its connection."""

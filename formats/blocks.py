@@ -25,7 +25,7 @@ class Blocks:
 
     position: int32 [N, 3], distinct, in the frame and from the origin that the file's format wants: a writer turns and
     moves nothing. block: uint8 [N], the entry of `palette` at each place. palette: 1 to 255 entries. edge: length of
-    a place's edge in world units, of which a shape is at most 1 long.
+    a place's edge in the unit of the file: world units or metres, of which a shape is at most 1 long, or millimetres.
     """
 
     position: NDArray[np.int32]

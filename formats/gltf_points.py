@@ -12,22 +12,23 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from models.shape import Voxels
+from formats.kinds import Points
 
 _FLOAT, _BYTE, _ARRAY_BUFFER, _POINTS = 5126, 5121, 34962, 0
 _JSON, _BIN = b"JSON", b"BIN\0"
 
 
-def glb_points(voxels: Voxels, about: dict[str, Any]) -> bytes:
-    """Voxel centres as glTF points with POSITION, NORMAL and COLOR_0; `about` becomes the extras of its asset."""
-    xyz = voxels.xyz.astype("<f4")
-    normal = voxels.normal.astype("<f4")
-    colour = np.full((len(voxels), 4), 255, np.uint8)
-    colour[:, :3] = np.rint(127.5 * (normal + 1.0)).clip(0, 255)
+def glb_points(points: Points, about: dict[str, Any]) -> bytes:
+    """glTF points with POSITION, NORMAL and COLOR_0; `about` becomes the extras of its asset."""
+    xyz = points.xyz.astype("<f4")
+    normal = points.normal.astype("<f4")
+    count = len(xyz)
+    colour = np.full((count, 4), 255, np.uint8)
+    colour[:, :3] = points.colour
     parts = [np.ascontiguousarray(each).data for each in (xyz, normal, colour)]
     ends = np.cumsum([part.nbytes for part in parts]).tolist()
-    vector = {"componentType": _FLOAT, "count": len(voxels), "type": "VEC3"}
-    rgba = {"componentType": _BYTE, "normalized": True, "count": len(voxels), "type": "VEC4"}
+    vector = {"componentType": _FLOAT, "count": count, "type": "VEC3"}
+    rgba = {"componentType": _BYTE, "normalized": True, "count": count, "type": "VEC4"}
     attributes = {"POSITION": 0, "NORMAL": 1, "COLOR_0": 2}
     tree = {
         "asset": {"version": "2.0", "generator": "xcube-serve", "extras": about},

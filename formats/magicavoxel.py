@@ -1,6 +1,6 @@
 """MagicaVoxel's VOX files: RIFF-like chunks of models of at most 256 voxels a side, placed by a scene graph.
 
-MagicaVoxel's z is up and its y goes away from the eye, so a voxel (i, j, k) of ours is at (i, -k - 1, j) there.
+MagicaVoxel's z is up and its y goes away from the eye.
 """
 
 from __future__ import annotations
@@ -11,23 +11,21 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from models.shape import Voxels
+from formats.blocks import Blocks
 
 _SIDE = 256
 _VERSION = 150
-_COLOUR = 1
-_CLAY = (205, 195, 180, 255)
 
 
-def vox(voxels: Voxels) -> bytes:
-    """A VOX file of the voxels in one colour; a shape larger than 256 along an axis is made of several models."""
-    i, j, k = voxels.ijk.astype(np.int32).T
+def vox(blocks: Blocks) -> bytes:
+    """A VOX file of blocks; what is larger than 256 along an axis is made of several models."""
     models, nodes = b"", b""
     places = []
-    for index, (low, position) in enumerate(_blocks(np.stack([i, -k - 1, j]))):
+    for index, (low, position, colour) in enumerate(_parts(blocks.position.T, blocks.block)):
         size = position.max(axis=1) + 1
-        rows = np.full((position.shape[1], 4), _COLOUR, np.uint8)
+        rows = np.empty((position.shape[1], 4), np.uint8)
         rows[:, :3] = position.T
+        rows[:, 3] = colour + 1  # 0 means that nothing is there
         models += _chunk(b"SIZE", struct.pack("<3i", *size))
         models += _chunk(b"XYZI", struct.pack("<i", len(rows)) + rows.tobytes())
         # A model is placed by its middle, rounded down.
@@ -37,18 +35,22 @@ def vox(voxels: Voxels) -> bytes:
         places.append(place)
     group = struct.pack("<i", 1) + _dict({}) + struct.pack(f"<{len(places) + 1}i", len(places), *places)
     scene = _transform(0, 1, {}) + _chunk(b"nGRP", group) + nodes
-    palette = _chunk(b"RGBA", bytes(_CLAY) * 256)
+    colours = b"".join(bytes((*block.colour, 255)) for block in blocks.palette)
+    palette = _chunk(b"RGBA", colours.ljust(4 * 256, b"\0"))
     return b"VOX " + struct.pack("<i", _VERSION) + _chunk(b"MAIN", b"", models + scene + palette)
 
 
-def _blocks(position: NDArray[np.int32]) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
-    """The positions [3, N] in blocks of at most 256 a side: a block's lowest corner, positions relative to it."""
+def _parts(
+    position: NDArray[np.int32], block: NDArray[np.uint8]
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint8]]]:
+    """Positions [3, N] in parts of at most 256 a side: a part's lowest corner, positions relative to it, blocks."""
     x, y, z = (position - position.min(axis=1, keepdims=True)) // _SIDE
     key = (z * (y.max() + 1) + y) * (x.max() + 1) + x
     for one in np.unique(key):
-        inside = position.take(np.flatnonzero(key == one), axis=1)
+        chosen = np.flatnonzero(key == one)
+        inside = position.take(chosen, axis=1)
         low = inside.min(axis=1)
-        yield low, inside - low[:, None]
+        yield low, inside - low[:, None], block[chosen]
 
 
 def _transform(node: int, child: int, frame: dict[str, str]) -> bytes:

@@ -1,4 +1,4 @@
-"""Files of the surface around a shape: GLB, OBJ and STL, written by trimesh.
+"""Files of a surface: GLB, OBJ and STL, written by trimesh.
 
 Functions import trimesh themselves: that takes more than a second, and most processes that import the formats, such as
 those that hold models, never write a mesh.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from formats.surface import surface
-from models.shape import Voxels
+from formats.surface import Surface
 
 if TYPE_CHECKING:
     from trimesh import Trimesh
@@ -18,7 +17,7 @@ _VERTICES, _INDICES = 34962, 34963
 """Kinds of buffer in glTF."""
 
 
-def glb(voxels: Voxels, about: dict[str, Any]) -> bytes:
+def glb(surface: Surface, about: dict[str, Any]) -> bytes:
     """A binary glTF of the surface with normals; `about` becomes the extras of its asset."""
     from trimesh import Scene
     from trimesh.exchange.gltf import export_glb
@@ -42,7 +41,7 @@ def glb(voxels: Voxels, about: dict[str, Any]) -> bytes:
                 _views(tree, primitive["indices"], target=_INDICES)
 
     scene = Scene()
-    scene.add_geometry(_mesh(voxels), node_name="shape", geom_name="shape")
+    scene.add_geometry(_mesh(surface), node_name="shape", geom_name="shape")
     content: bytes = export_glb(scene, include_normals=True, tree_postprocessor=describe)
     return content
 
@@ -53,24 +52,23 @@ def _views(tree: dict[str, Any], *accessors: int, target: int) -> None:
         tree["bufferViews"][tree["accessors"][accessor]["bufferView"]]["target"] = target
 
 
-def obj(voxels: Voxels, about: dict[str, Any]) -> bytes:
+def obj(surface: Surface, about: dict[str, Any]) -> bytes:
     """A Wavefront OBJ of the surface with normals; `about` is its first comment."""
     from trimesh.exchange.obj import export_obj
 
     header = "xcube-serve " + ", ".join(f"{name} {value}" for name, value in about.items())
-    text = export_obj(_mesh(voxels), include_normals=True, include_color=False, digits=6, header=header)
+    text = export_obj(_mesh(surface), include_normals=True, include_color=False, digits=6, header=header)
     return str(text).encode()
 
 
-def stl(voxels: Voxels) -> bytes:
-    """A binary STL of the surface, in world units."""
+def stl(surface: Surface) -> bytes:
+    """A binary STL of the surface."""
     from trimesh.exchange.stl import export_stl
 
-    return export_stl(_mesh(voxels))
+    return export_stl(_mesh(surface))
 
 
-def _mesh(voxels: Voxels) -> Trimesh:
+def _mesh(surface: Surface) -> Trimesh:
     from trimesh import Trimesh
 
-    shape = surface(voxels)
-    return Trimesh(shape.vertices, shape.faces, vertex_normals=shape.normals, process=False, validate=False)
+    return Trimesh(surface.vertices, surface.faces, vertex_normals=surface.normals, process=False, validate=False)

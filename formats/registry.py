@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,44 +9,23 @@ from numpy.typing import NDArray
 
 from formats.gltf_points import glb_points
 from formats.json_text import write_json
+from formats.kinds import About, Format, Frame
 from formats.magicavoxel import vox
 from formats.mesh import glb, obj, stl
 from formats.points import npz, ply
 from models.shape import Shape
 
-
-@dataclass(frozen=True)
-class Format:
-    """One kind of file: its name in `format=`, what it is, and how a shape is written as one.
-
-    Attributes:
-        name: How `format=` names it.
-        suffix: Ending of a file's name, with its dot.
-        media_type: How the header Accept names it.
-        description: What it holds, in a few words.
-        encode: Takes a shape and the version of the service. It may take seconds for a large shape; it raises nothing
-            for a shape with voxels.
-        aliases: Other media types by which clients ask for it.
-        surface: Whether it holds triangles, which take long to make; such a file depends on the finest voxels and the
-            seed alone.
-    """
-
-    name: str
-    suffix: str
-    media_type: str
-    description: str
-    encode: Callable[[Shape, str], bytes]
-    aliases: tuple[str, ...] = ()
-    surface: bool = False
+_GLTF = Frame(ups=("y",), unit="metre")
+_PRINTED = Frame(ups=("z", "y"), origins=("ground", "centre", "corner"), unit="millimetre")
 
 
-def _about(shape: Shape, version: str) -> dict[str, Any]:
+def _extras(about: About) -> dict[str, Any]:
     # A seed may have 64 bits, which a JSON reader with doubles would round.
-    return {"version": version, "seed": str(shape.seed), "voxel_size": shape.finest.voxel_size}
+    return {"version": about.version, "seed": str(about.seed), "voxel_size": about.voxel_size}
 
 
-def _npz(shape: Shape, version: str) -> bytes:
-    arrays: dict[str, NDArray[np.generic]] = {"seed": np.array(shape.seed), "version": np.array(version)}
+def _npz(shape: Shape, about: About) -> bytes:
+    arrays: dict[str, NDArray[np.generic]] = {"seed": np.array(shape.seed), "version": np.array(about.version)}
     for stage, voxels in (("coarse", shape.coarse), ("fine", shape.fine)):
         if voxels is not None:
             arrays[f"{stage}_ijk"] = voxels.ijk.astype(np.int16)
@@ -57,38 +34,39 @@ def _npz(shape: Shape, version: str) -> bytes:
     return npz(arrays)
 
 
-def _ply(shape: Shape, _: str) -> bytes:
-    return ply(shape.finest.xyz, shape.finest.normal)
-
-
 FORMATS = (
-    Format("json", ".json", "application/json", "positions and normals of both stages", lambda s, _: write_json(s)),
     Format(
-        "npz", ".npz", "application/x-npz", "NumPy: ijk int16, normals float16, voxel size, seed and version", _npz,
-        ("application/vnd.numpy.npz",),
+        "json", ".json", "application/json", "positions and normals of both stages", "stages",
+        lambda shape, _: write_json(shape),
     ),
     Format(
-        "ply", ".ply", "model/ply", "points with normals of the finest stage", _ply,
-        ("application/x-ply", "application/ply"),
+        "npz", ".npz", "application/x-npz", "NumPy: ijk int16, normals float16, voxel size, seed and version",
+        "stages", _npz, aliases=("application/vnd.numpy.npz",),
     ),
     Format(
-        "glb", ".glb", "model/gltf-binary", "binary glTF: closed surface with normals",
-        lambda s, v: glb(s.finest, _about(s, v)), surface=True,
+        "ply", ".ply", "model/ply", "points with normals of the finest stage", "points",
+        lambda points, _: ply(points.xyz, points.normal), Frame(ups=("z", "y")),
+        aliases=("application/x-ply", "application/ply"),
     ),
     Format(
-        "glb-points", ".glb", "model/gltf-binary; primitives=points", "binary glTF: points, coloured by their normals",
-        lambda s, v: glb_points(s.finest, _about(s, v)),
+        "glb", ".glb", "model/gltf-binary", "binary glTF: closed surface with normals", "surface",
+        lambda skin, about: glb(skin.surface, _extras(about)), _GLTF,
     ),
     Format(
-        "obj", ".obj", "model/obj", "Wavefront: closed surface with normals",
-        lambda s, v: obj(s.finest, _about(s, v)), ("text/prs.wavefront-obj",), surface=True,
+        "glb-points", ".glb", "model/gltf-binary; primitives=points", "binary glTF: coloured points with normals",
+        "points", lambda points, about: glb_points(points, _extras(about)), _GLTF, coloured=True,
     ),
     Format(
-        "stl", ".stl", "model/stl", "closed surface for 3-D printing", lambda s, _: stl(s.finest),
-        ("application/sla", "application/vnd.ms-pki.stl"), surface=True,
+        "obj", ".obj", "model/obj", "Wavefront: closed surface with normals", "surface",
+        lambda skin, about: obj(skin.surface, _extras(about)), aliases=("text/prs.wavefront-obj",),
     ),
     Format(
-        "vox", ".vox", "model/x-vox", "MagicaVoxel: voxels of the finest stage", lambda s, _: vox(s.finest),
-        ("application/x-vox",),
+        "stl", ".stl", "model/stl", "closed surface for 3-D printing", "surface",
+        lambda skin, _: stl(skin.surface), _PRINTED, aliases=("application/sla", "application/vnd.ms-pki.stl"),
+    ),
+    Format(
+        "vox", ".vox", "model/x-vox", "MagicaVoxel: voxels of the finest stage", "blocks",
+        lambda blocks, _: vox(blocks), Frame(ups=("z",), origins=("ground", "centre", "corner"), unit="block"),
+        aliases=("application/x-vox",), coloured=True,
     ),
 )  # fmt: skip

@@ -5,19 +5,26 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from formats.options import Options
+from formats.pipeline import file_of
 from formats.registry import FORMATS
 from models.shape import Shape
 from models.version import service_version
 
 
-def save(shape: Shape, path: str | Path) -> Path:
+def save(shape: Shape, path: str | Path, options: Options | None = None) -> Path:
     """Writes a shape as the kind of file that the path's ending names; gives the path back.
 
     ``.json``, ``.npz``, ``.ply``, ``.glb`` (a closed surface), ``.obj``, ``.stl`` or ``.vox``; JSON and NPZ hold both
     stages, the others the finest. The file appears complete or not at all.
 
+    Args:
+        shape: What is saved.
+        path: Where; the ending chooses the format.
+        options: What else is wanted, such as `Options(up="z")`.
+
     Raises:
-        ValueError: the ending is none of these, or the shape has no voxel.
+        ValueError: the ending is none of these, the shape has no voxel, or the format does not take the options.
         OSError: the file cannot be written.
     """
     path = Path(path)
@@ -27,6 +34,6 @@ def save(shape: Shape, path: str | Path) -> Path:
     if not len(shape.finest):
         raise ValueError("the shape has no voxel: there is nothing to save")
     part = path.with_name(f".{path.name}.part")
-    part.write_bytes(by_suffix[path.suffix.lower()].encode(shape, service_version()))
+    part.write_bytes(file_of(by_suffix[path.suffix.lower()], shape, service_version(), options).content)
     os.replace(part, path)
     return path

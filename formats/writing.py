@@ -9,11 +9,14 @@ import asyncio
 import sys
 from pathlib import Path
 
-from formats.registry import Format
+from formats.kinds import Format
+from formats.options import Options
+from formats.parcel import Job, unpacked_file
+from formats.pipeline import File, file_of
 from models.shape import Shape
 
 LARGE = 50_000
-"""Voxels from which on a surface is made in a process of its own, whose start takes about a second."""
+"""Voxels from which on work that is long gets a process of its own, whose start takes about a second."""
 _PROCESSES = 2
 _ROOT = Path(__file__).parents[1]
 
@@ -24,29 +27,36 @@ class FileWriter:
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(_PROCESSES)
 
-    async def write(self, format_: Format, shape: Shape, version: str) -> bytes:
+    async def write(self, format_: Format, shape: Shape, version: str, options: Options | None = None) -> File:
         """The shape as a file in a format. A task that is cancelled ends its process.
 
         Raises:
+            OptionError: the format does not take these options.
             RuntimeError: the process failed, which is a bug; the text has its last words.
         """
-        if not format_.surface or len(shape.finest) < LARGE:
-            return await asyncio.to_thread(format_.encode, shape, version)
+        options = options or Options()
+        format_.check(options)
+        if not _is_long(format_, shape, options):
+            return await asyncio.to_thread(file_of, format_, shape, version, options)
         async with self._places:
-            return await _write_apart(format_, shape, version)
+            return await _write_apart(Job(format_.name, shape, version, options))
 
 
-async def _write_apart(format_: Format, shape: Shape, version: str) -> bytes:
+def _is_long(format_: Format, shape: Shape, options: Options) -> bool:
+    return (format_.kind == "surface" or format_.holds or bool(options.given())) and len(shape.finest) >= LARGE
+
+
+async def _write_apart(job: Job) -> File:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "formats", format_.name, str(shape.seed), version, cwd=_ROOT,
+        sys.executable, "-m", "formats", cwd=_ROOT,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        content, said = await process.communicate(shape.finest.to_bytes())
+        content, said = await process.communicate(await asyncio.to_thread(job.to_bytes))
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode != 0:
-        raise RuntimeError(f"writing {format_.name} failed: {said.decode(errors='replace')[-2000:]}")
-    return content
+        raise RuntimeError(f"writing {job.format} failed: {said.decode(errors='replace')[-2000:]}")
+    return unpacked_file(content)

@@ -21,7 +21,7 @@ from api.messages import Decoded, Order, Progress, Status
 from api.schemas import GenerateRequest, random_seed
 from api.settings import Settings
 from api.telemetry import metrics, tracing
-from formats import FileWriter, Format
+from formats import File, FileWriter, Format, Options
 from models.shape import Shape, Voxels
 from models.version import service_version
 
@@ -93,13 +93,13 @@ class Generator:
         self.recent.put(request, result)
         return result
 
-    async def write(self, format_: Format, result: Shape, call: Call) -> bytes:
+    async def write(self, format_: Format, result: Shape, call: Call, options: Options | None = None) -> File:
         """A result as a file for a client that waits.
 
         Raises:
             DeadlinePassed, ClientGone, Draining: the writing stopped.
         """
-        return await self._while_wanted(self.writer.write(format_, result, service_version()), call)
+        return await self._while_wanted(self.writer.write(format_, result, service_version(), options), call)
 
     def check_open(self) -> None:
         """Lets pass what starts a generation.

@@ -55,7 +55,7 @@ class Gate:
             return
         headers = Headers(scope=scope)
         query = QueryParams(scope["query_string"])
-        call = Call(headers.get("x-request-id"), accept_of(headers), query.get("format"))
+        call = Call(headers.get("x-request-id"), accept_of(headers), query.get("format"), query)
         set_current(call)
         answer = _Answer(send, call, scope)
         watcher: asyncio.Task[None] | None = None

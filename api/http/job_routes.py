@@ -21,7 +21,7 @@ from api.errors import (
 from api.http.behind import Behind
 from api.http.describing import BODY, FORMAT, WORK, as_files, as_json, body_for, operation
 from api.http.job_answers import describe, find
-from api.http.negotiation import negotiate
+from api.http.negotiation import wanted
 from api.http.responses import as_file
 from api.jobs.models import models_of
 from api.jobs.record import ENDED, Record
@@ -120,13 +120,13 @@ class JobRoutes:
             case "pending" | "in_progress":
                 raise JobNotFinished(f"This job is {record.state}: ask again later.", retry_after=RETRY_SECONDS)
         call = calls.current()
-        format_ = negotiate(call.accept, call.format)
+        format_, options = wanted(call)
         result = await self._behind.jobs.store.result(record)
         call.headers["X-Seed"] = str(record.seed)
         if record.warnings:
             call.headers["X-XCube-Warning"] = "; ".join(record.warnings)
-        body = await self._behind.jobs.writer.write(format_, result, service_version())
-        return as_file(body, format_, f"xcube-{record.seed}")
+        file = await self._behind.jobs.writer.write(format_, result, service_version(), options)
+        return as_file(file, format_, options, f"xcube-{record.seed}")
 
     async def _answer(self, record: Record, status: int = 200, headers: dict[str, str] | None = None) -> Response:
         body = orjson.dumps(await describe(self._behind.jobs, record))

@@ -1,12 +1,38 @@
-"""Which format a client wants: `format=` in the URL, or else the header Accept."""
+"""Which file a client wants: `format=` in the URL, or else the header Accept, and the options in the URL."""
 
 from __future__ import annotations
 
+from api.call import Call
 from api.errors import InvalidRequest, NotAcceptable
 from api.http.accept import Range, best_range, readings
-from formats.registry import FORMATS, Format
+from formats import FORMATS, Format, OptionError, Options
 
 _SHOWN = 80
+
+
+def wanted(call: Call) -> tuple[Format, Options]:
+    """The format and the options that a call asks for.
+
+    Raises:
+        InvalidRequest: there is no such format, or options are wrong or mean nothing for it; the text names each.
+        NotAcceptable: the header Accept allows none of the formats.
+    """
+    format_ = negotiate(call.accept, call.format)
+    return format_, options_for(format_, call)
+
+
+def options_for(format_: Format, call: Call) -> Options:
+    """The options in the URL of a call, for a format.
+
+    Raises:
+        InvalidRequest: they are wrong, or mean nothing for the format; the text names each.
+    """
+    try:
+        options = Options.of(call.query)
+        format_.check(options)
+    except OptionError as error:
+        raise InvalidRequest(f"{error}: change or leave out these options of the URL.") from None
+    return options
 
 
 def negotiate(accept: str | None, query: str | None) -> Format:

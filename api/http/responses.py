@@ -14,11 +14,11 @@ from starlette.responses import Response, StreamingResponse
 from api.call import Call
 from api.errors import problem_of
 from api.generation.generator import Generator, Timings
-from api.http.negotiation import negotiate
+from api.http.negotiation import wanted
 from api.http.streaming import EVENTS, HEADERS, EventStream, wants_events
 from api.schemas import GenerateRequest
 from api.telemetry import metrics
-from formats import FORMATS, Format
+from formats import FORMATS, File, Format, Options
 from models.errors import XCubeError
 
 _POINTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
@@ -44,7 +44,7 @@ async def answer(generator: Generator, request: GenerateRequest, call: Call) -> 
     try:
         if wants_events(call):
             return await _events(generator, request, call)
-        return await _file(generator, request, call, negotiate(call.accept, call.format))
+        return await _file(generator, request, call, *wanted(call))
     except XCubeError as error:
         problem = problem_of(error)
         return Response(problem.body(), problem.status, problem.headers(), "application/json")
@@ -68,7 +68,9 @@ async def stream(generator: Generator, request: GenerateRequest, call: Call) -> 
             yield event.decode()
 
 
-async def _file(generator: Generator, request: GenerateRequest, call: Call, format_: Format) -> Response:
+async def _file(
+    generator: Generator, request: GenerateRequest, call: Call, format_: Format, options: Options
+) -> Response:
     timings = Timings()
     # A client that names a format often has the shape on its screen already.
     result = generator.recent.get(request) if call.format is not None else None
@@ -76,16 +78,17 @@ async def _file(generator: Generator, request: GenerateRequest, call: Call, form
         result = await generator.run(request, call, timings)
     call.headers["X-Seed"] = str(result.seed)
     with timings.measure("write"), metrics.part("serialize"):
-        body = await generator.write(format_, result, call)
+        file = await generator.write(format_, result, call, options)
     call.headers["Server-Timing"] = timings.header()
     if result.warnings:
         call.headers["X-XCube-Warning"] = "; ".join(result.warnings)
-    return as_file(body, format_, f"xcube-{result.seed}")
+    return as_file(file, format_, options, f"xcube-{result.seed}")
 
 
-def as_file(body: bytes, format_: Format, name: str) -> Response:
+def as_file(file: File, format_: Format, options: Options, name: str) -> Response:
     """A response with a result in some format: JSON as it is, anything else under a file's name."""
-    headers = {"Vary": "Accept"}
-    if format_ is not FORMATS[0]:
-        headers["Content-Disposition"] = f'attachment; filename="{name}{format_.suffix}"'
-    return Response(body, headers=headers, media_type=format_.media_type)
+    headers = {"Vary": "Accept", **{f"X-XCube-{fact}": text for fact, text in file.facts.items()}}
+    suffix, media_type = (".zip", "application/zip") if options.levels > 1 else (format_.suffix, format_.media_type)
+    if format_ is not FORMATS[0] or options.levels > 1:
+        headers["Content-Disposition"] = f'attachment; filename="{name}{suffix}"'
+    return Response(file.content, headers=headers, media_type=media_type)

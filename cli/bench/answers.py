@@ -12,7 +12,7 @@ import numpy as np
 import orjson
 
 from cli.bench.subjects import shell
-from formats import FORMATS
+from formats import FORMATS, Format, file_of
 from models.shape import Shape
 
 SIDES = {"official": (128, 512), "demo": (32, 128), "tiny": (8, 32)}
@@ -52,15 +52,19 @@ def measure(size: str, repetitions: int) -> Iterator[Answer]:
     arrays = {name: np.ascontiguousarray(values) for name, values in arrays.items()}
     plain = partial(orjson.dumps, arrays, option=orjson.OPT_SERIALIZE_NUMPY)
     for format_ in FORMATS:
-        if format_.surface:
+        if format_.kind == "surface":
             continue
         times, bare = [], []
         for _ in range(repetitions):
             bare.append(_timed(plain)[0])
-            seconds, body = _timed(partial(format_.encode, shape, "bench"))
+            seconds, body = _timed(partial(_body, format_, shape))
             times.append(seconds)
         voxels = len(shape.coarse) + len(shape.fine)
         yield Answer(format_.name, voxels, len(body) / 1e6, statistics.median(times), statistics.median(bare))
+
+
+def _body(format_: Format, shape: Shape) -> bytes:
+    return file_of(format_, shape, "bench").content
 
 
 def _timed(work: Callable[[], bytes]) -> tuple[float, bytes]:

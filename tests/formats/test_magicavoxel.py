@@ -6,8 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from formats.magicavoxel import vox
-from models.shape import Voxels
+from formats import FORMATS, Options, file_of
+from models.shape import Shape, Voxels
+
+(VOX,) = (format_ for format_ in FORMATS if format_.name == "vox")
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -78,7 +80,7 @@ def random_voxels(low: int, high: int, count: int) -> Voxels:
 @pytest.mark.parametrize(("side", "models"), [(32, 1), (128, 1), (256, 1), (512, 8)])
 def test_every_voxel_is_where_it_was_with_z_up(side: int, models: int) -> None:
     voxels = random_voxels(-side // 2, side // 2, 20_000)
-    sizes, position = read(vox(voxels))
+    sizes, position = read(file_of(VOX, Shape(voxels, None, 1), "1", Options(origin="centre")).content)
     assert len(sizes) == models
     assert all((size <= 256).all() for size in sizes)
     ijk = np.stack([position[:, 0], position[:, 2], -position[:, 1] - 1], axis=1)

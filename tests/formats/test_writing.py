@@ -7,13 +7,13 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from formats import FORMATS, FileWriter
+from formats import FORMATS, FileWriter, file_of
 from formats import writing as module
 from models.shape import Shape
 from tests.support.solids import box, shell
 
 BY_NAME = {format_.name: format_ for format_ in FORMATS}
-SURFACES = [format_.name for format_ in FORMATS if format_.surface]
+SURFACES = [format_.name for format_ in FORMATS if format_.kind == "surface"]
 
 
 def test_the_formats_with_triangles_are_known() -> None:
@@ -23,20 +23,20 @@ def test_the_formats_with_triangles_are_known() -> None:
 @pytest.mark.parametrize("name", SURFACES)
 def test_a_process_of_its_own_writes_the_same_bytes(name: str, result: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LARGE", 1)
-    written = asyncio.run(FileWriter().write(BY_NAME[name], result, "1.2.3"))
-    assert written == BY_NAME[name].encode(result, "1.2.3")
+    written = asyncio.run(FileWriter().write(BY_NAME[name], result, "1.2.3")).content
+    assert written == file_of(BY_NAME[name], result, "1.2.3").content
 
 
 def test_a_large_surface_is_made_by_another_process_and_leaves_this_one_free() -> None:
     large = Shape(shell(box((0.45, 0.45, 0.45)), 128), None, 1)
     assert len(large.finest) >= module.LARGE
-    BY_NAME["obj"].encode(Shape(shell(box((0.1, 0.1, 0.1)), 32), None, 1), "1")  # imports what it needs
+    file_of(BY_NAME["obj"], Shape(shell(box((0.1, 0.1, 0.1)), 32), None, 1), "1")  # imports what it needs
 
     start = time.process_time()
-    here = BY_NAME["obj"].encode(large, "1")
+    here = file_of(BY_NAME["obj"], large, "1").content
     alone = time.process_time() - start
     start = time.process_time()
-    assert asyncio.run(FileWriter().write(BY_NAME["obj"], large, "1")) == here
+    assert asyncio.run(FileWriter().write(BY_NAME["obj"], large, "1")).content == here
     assert time.process_time() - start < alone / 2
 
 

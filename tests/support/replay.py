@@ -15,6 +15,7 @@ from starlette.routing import Route
 from api.http.negotiation import negotiate
 from api.http.streaming import event_text
 from api.http.web_page import page_or, ui_routes
+from formats import file_of
 from formats.json_text import write_json
 from models.shape import Shape
 
@@ -68,7 +69,7 @@ class Replay:
         format_ = negotiate(request.headers.get("accept"), request.query_params.get("format"))
         if self.result.warnings:
             headers["X-XCube-Warning"] = "; ".join(self.result.warnings)
-        return Response(format_.encode(self.result, "test"), headers=headers, media_type=format_.media_type)
+        return Response(file_of(format_, self.result, "test").content, headers=headers, media_type=format_.media_type)
 
     async def _events(self) -> AsyncIterator[bytes]:
         coarse = json.loads(write_json(Shape(self.result.coarse, None, 0)))

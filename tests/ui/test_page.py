@@ -11,7 +11,7 @@ import pytest
 import trimesh
 from playwright.sync_api import Browser, Page, expect
 
-from formats import FORMATS
+from formats import FORMATS, file_of
 from models.shape import Shape
 from tests.support.page import Site, finished, listen, make, new_page, settled
 from tests.support.pictures import difference, drawn, picture
@@ -145,7 +145,7 @@ def test_every_format_can_be_downloaded_and_is_the_file_of_this_shape(page: Page
         points = "-points" if format_.name == "glb-points" else ""
         assert download.value.suggested_filename == f"a-ring-with-a-stone-{SEED}{points}{format_.suffix}"
         download.value.save_as(tmp_path / format_.name)
-        assert (tmp_path / format_.name).read_bytes() == format_.encode(site.replay.result, "test")
+        assert (tmp_path / format_.name).read_bytes() == file_of(format_, site.replay.result, "test").content
         asked = site.replay.requests[-1].decode()
         assert asked.endswith(f'"seed":{SEED}}}')
     (tmp_path / "glb").rename(tmp_path / "ring.glb")

@@ -1,0 +1,117 @@
+"""What a kind of file is: what it holds, in which frame, and which options it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from formats.options import OptionError, Options, Origin, Up
+from formats.surface import Surface
+
+Kind = Literal["stages", "points", "surface", "blocks"]
+Unit = Literal["world", "metre", "millimetre", "block"]
+
+_EVERY = frozenset({"up", "origin", "mirror", "clean", "levels"})
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The axes and the unit of a kind of file.
+
+    Attributes:
+        ups: Axes that may be up; the first one is the convention.
+        origins: Where 0 may be; the first one is the convention.
+        unit: Of lengths. A shape is at most 1 long in world units, and so in metres.
+    """
+
+    ups: tuple[Up, ...] = ("y", "z")
+    origins: tuple[Origin, ...] = ("centre", "ground", "corner")
+    unit: Unit = "world"
+
+
+@dataclass(frozen=True)
+class About:
+    """What a file may tell beside the shape.
+
+    version: of the service. seed: that of the shape. prompt: what was asked for, "" where nobody knows. voxel_size:
+    edge of a voxel in world units.
+    """
+
+    version: str
+    seed: int
+    prompt: str
+    voxel_size: float
+
+
+@dataclass(frozen=True)
+class Points:
+    """Centres of voxels in the frame and unit of the file, xyz and normal float32 [N, 3]; colour uint8 [N, 3], sRGB."""
+
+    xyz: NDArray[np.float32]
+    normal: NDArray[np.float32]
+    colour: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Skin:
+    """A closed surface in the frame and unit of the file, and the colours of its vertices, uint8 [V, 3], sRGB."""
+
+    surface: Surface
+    colour: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of file: its name in `format=`, what it is, and how a shape is written as one.
+
+    Attributes:
+        name: How `format=` names it.
+        suffix: Ending of a file's name, with its dot.
+        media_type: How the header Accept names it.
+        description: What it holds, in a few words.
+        kind: What `write` takes: the whole `Shape` ("stages"), `Points`, a `Skin` ("surface") or `Blocks`. All but the
+            first are in the frame of the file already: a writer turns, moves and scales nothing.
+        write: Gives the bytes of a file. It may take seconds for a large shape.
+        frame: The file's axes and unit.
+        aliases: Other media types by which clients ask for it.
+        coloured: Whether it holds colours.
+        minecraft: Whether it names blocks of Minecraft, so that its palette is made of these.
+        holds: Whether `write` keeps the interpreter to itself for long, as writers without NumPy do: it gets a process
+            of its own for large shapes.
+    """
+
+    name: str
+    suffix: str
+    media_type: str
+    description: str
+    kind: Kind
+    write: Callable[[Any, About], bytes]
+    frame: Frame = Frame()
+    aliases: tuple[str, ...] = ()
+    coloured: bool = False
+    minecraft: bool = False
+    holds: bool = False
+
+    @property
+    def options(self) -> frozenset[str]:
+        """Names of the options that it takes."""
+        scaled = {"length_mm"} if self.frame.unit == "millimetre" else set()
+        return _EVERY | scaled
+
+    def check(self, options: Options) -> None:
+        """Lets pass what the format takes.
+
+        Raises:
+            OptionError: an option means nothing for it; the text names every such one.
+        """
+        given = options.given()
+        faults = [f"{name} does not apply to {self.name}" for name in given if name not in self.options]
+        for name, allowed in (("up", self.frame.ups), ("origin", self.frame.origins)):
+            if given.get(name, allowed[0]) not in allowed:
+                faults.append(f"{name} is {' or '.join(allowed)} in {self.name}")
+        if faults:
+            raise OptionError("; ".join(faults))

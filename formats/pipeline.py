@@ -1,0 +1,179 @@
+"""From a shape and options to the bytes of a file: edited, brought into the file's frame, painted, written."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from formats.blocks import Blocks
+from formats.editing import halved, mirrored, placed, turned, without_crumbs
+from formats.kinds import About, Format, Points, Skin
+from formats.options import Options, Origin, Up
+from formats.paint import Paint, painted
+from formats.surface import Surface, surface
+from models.shape import Shape, Voxels
+
+LENGTH_MM = 100.0
+"""Longest side of what is printed, where nobody says another."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file, and what became known of the shape on the way: short texts for headers, by name."""
+
+    content: bytes
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+def file_of(format_: Format, shape: Shape, version: str, options: Options | None = None) -> File:
+    """A shape as a file in a format.
+
+    Args:
+        format_: The format.
+        shape: The shape, which has voxels.
+        version: That of the service.
+        options: What else was asked for.
+
+    Raises:
+        OptionError: the format does not take these options.
+    """
+    options = options or Options()
+    format_.check(options)
+    work = _Work(format_, shape, version, options)
+    files = list(work.files())
+    content = files[0] if options.levels == 1 else _zipped(files, format_.suffix)
+    return File(content, work.facts)
+
+
+class _Work:
+    """One file on its way."""
+
+    def __init__(self, format_: Format, shape: Shape, version: str, options: Options) -> None:
+        self._format = format_
+        self._shape = shape
+        self._version = version
+        self._options = options
+        self._up: Up = options.up or format_.frame.ups[0]
+        self._origin: Origin = options.origin or format_.frame.origins[0]
+        self.facts: dict[str, str] = {}
+
+    def files(self) -> Iterator[bytes]:
+        """The file, or those of all levels, the finest one first."""
+        match self._format.kind:
+            case "stages":
+                return self._stages()
+            case "surface":
+                return self._skins()
+            case "points":
+                return (self._write(self._points(voxels), voxels) for voxels in self._levels())
+            case "blocks":
+                return (self._write(self._blocks(voxels), voxels) for voxels in self._levels())
+
+    def _write(self, thing: Shape | Points | Skin | Blocks, voxels: Voxels) -> bytes:
+        about = About(self._version, self._shape.seed, "", voxels.voxel_size)
+        return self._format.write(thing, about)
+
+    def _stages(self) -> Iterator[bytes]:
+        coarse = self._framed(self._edited(self._shape.coarse))
+        fine = None if self._shape.fine is None else self._framed(self._edited(self._shape.fine))
+        shape = replace(self._shape, coarse=coarse, fine=fine)
+        for level in range(self._options.levels):
+            if level:
+                shape = replace(shape, coarse=halved(shape.coarse), fine=shape.fine and halved(shape.fine))
+            yield self._write(shape, shape.finest)
+
+    def _levels(self) -> Iterator[Voxels]:
+        return _halvings(self._framed(self._edited(self._shape.finest)), self._options.levels)
+
+    def _edited(self, voxels: Voxels) -> Voxels:
+        options = self._options
+        if options.clean:
+            voxels, removed = without_crumbs(voxels)
+            self.facts["Removed"] = str(removed)
+        return voxels if options.mirror is None else mirrored(voxels, options.mirror)
+
+    def _framed(self, voxels: Voxels) -> Voxels:
+        return placed(turned(voxels, self._up), self._origin, self._up)
+
+    def _blocks(self, voxels: Voxels) -> Blocks:
+        paint = self._paint(voxels.ijk, voxels.normal)
+        edge = voxels.voxel_size * self._scale(_extent(voxels) * voxels.voxel_size)
+        return Blocks(voxels.ijk.astype(np.int32), paint.index, paint.palette, edge)
+
+    def _points(self, voxels: Voxels) -> Points:
+        return Points(voxels.xyz, voxels.normal, self._paint(voxels.ijk, voxels.normal).colour)
+
+    def _skins(self) -> Iterator[bytes]:
+        """Surfaces of all levels, moved and scaled as the finest one is."""
+        move: NDArray[np.float64] | None = None
+        scale = 1.0
+        for voxels in _halvings(self._edited(self._shape.finest), self._options.levels):
+            made = _turned_surface(surface(voxels), self._up)
+            if move is None:
+                scale = self._scale(float(np.ptp(made.vertices, axis=0).max()))
+                move = self._move(made.vertices)
+            paint = self._paint(made.vertices, made.normals)
+            vertices = made.vertices
+            if move.any() or scale != 1.0:
+                vertices = ((vertices - move) * scale).astype(np.float32)
+            yield self._write(Skin(replace(made, vertices=vertices), paint.colour), voxels)
+
+    def _move(self, vertices: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What lies at 0 of the file."""
+        low: NDArray[np.float64] = vertices.min(axis=0).astype(np.float64)
+        match self._origin:
+            case "centre":
+                return np.zeros(3)
+            case "ground":
+                return low * _axis(self._up)
+            case "corner":
+                return low
+
+    def _scale(self, longest: float) -> float:
+        """Lengths of the file in one unit of the world, for a shape that is so long there."""
+        if self._format.frame.unit != "millimetre":
+            return 1.0
+        return (self._options.length_mm or LENGTH_MM) / longest
+
+    def _paint(self, place: NDArray[np.number], normal: NDArray[np.float32]) -> Paint:
+        """Paint of places [N, 3] with normals, both in the frame of the file."""
+        height = place[:, np.flatnonzero(_axis(self._up))[0]].astype(np.float32)
+        height = (height - height.min()) / max(float(np.ptp(height)), 1e-6)
+        if self._up == "z":
+            normal = np.stack([normal[:, 0], normal[:, 2], -normal[:, 1]], axis=1)
+        return painted(height, normal, minecraft=self._format.minecraft)
+
+
+def _axis(up: Up) -> NDArray[np.float64]:
+    return np.array([0.0, up == "y", up == "z"])
+
+
+def _extent(voxels: Voxels) -> int:
+    return int((voxels.ijk.max(axis=0).astype(int) - voxels.ijk.min(axis=0) + 1).max())
+
+
+def _halvings(voxels: Voxels, levels: int) -> Iterator[Voxels]:
+    yield voxels
+    for _ in range(levels - 1):
+        voxels = halved(voxels)
+        yield voxels
+
+
+def _turned_surface(made: Surface, up: Up) -> Surface:
+    if up == "y":
+        return made
+    turn = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)
+    return replace(made, vertices=made.vertices @ turn.T, normals=made.normals @ turn.T)
+
+
+def _zipped(files: list[bytes], suffix: str) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for level, content in enumerate(files):
+            archive.writestr(zipfile.ZipInfo(f"level-{level}{suffix}"), content, zipfile.ZIP_DEFLATED, 1)
+    return buffer.getvalue()
