@@ -18,11 +18,11 @@ from api.jobs import snapshots
 from api.jobs.embedded.files import Files
 from api.jobs.embedded.records import Records
 from api.jobs.embedded.room import Room
-from api.jobs.embedded.threads import Threads
-from api.jobs.embedded.watch import Watch
 from api.jobs.envelope import DamagedError
 from api.jobs.record import Record, State
 from api.jobs.store import NewJob, Place, Survey
+from api.jobs.threads import Threads
+from api.jobs.watch import Watch
 from models.shape import Shape, Voxels
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from api.jobs import store as module
-from api.jobs.embedded import watch
+from api.jobs import watch
 from api.jobs.models import models_of, named, weights_for
 from api.jobs.record import Record
 from api.messages import ModelStatus, Status

@@ -17,12 +17,12 @@ import pytest
 from api.errors import JobsUnavailable, ModelsChanged, StorageFull
 from api.generation.events import CoarseMade, Report, Stepped
 from api.generation.generator import Saved
-from api.jobs.embedded import watch
+from api.jobs import watch
 from api.jobs.embedded.store import EmbeddedStore
-from api.jobs.embedded.watch import Watch
 from api.jobs.record import ENDED, Record
 from api.jobs.runner import MOST_DEATHS, Runner
 from api.jobs.store import NewJob
+from api.jobs.watch import Watch
 from api.messages import ModelStatus, Order, Progress, Status
 from api.schemas import LOADING
 from models.errors import StateError
