@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from api.jobs.durable import UNFINISHED, write_durably
 from api.jobs.envelope import is_sealed, seal, unseal
 
 KINDS = ("state", "coarse", "fine")
-_UNFINISHED = ".tmp"
 LEFT_SECONDS = 60.0
 """Nobody writes one file for so long: what is unfinished then was left by a process that died."""
 _RESERVE = "reserve"
@@ -42,21 +40,7 @@ class Files:
         """Keeps data in place of what was there; once this returns, it outlasts a loss of power."""
         path = self._path(id_, kind)
         self._folder.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}{_UNFINISHED}")
-        try:
-            with unfinished.open("wb", buffering=0) as file:
-                left = memoryview(seal(id_, kind, data))
-                while left:  # a disk that is nearly full takes a part
-                    left = left[file.write(left) :]
-                os.fsync(file.fileno())
-            if path.is_dir():
-                shutil.rmtree(path)
-            os.replace(unfinished, path)
-            self._sync()
-        except BaseException:
-            with contextlib.suppress(OSError):
-                unfinished.unlink(missing_ok=True)
-            raise
+        write_durably(path, seal(id_, kind, data))
 
     def read(self, id_: str, kind: str) -> bytes:
         """What was written.
@@ -85,7 +69,7 @@ class Files:
             except FileNotFoundError:
                 continue
             id_, _, kind = entry.name.partition(".")
-            left = entry.name.endswith(_UNFINISHED) and age > LEFT_SECONDS
+            left = entry.name.endswith(UNFINISHED) and age > LEFT_SECONDS
             if left or (kind in KINDS and id_ not in known and age > patience):
                 _remove(Path(entry.path))
 
@@ -134,14 +118,6 @@ class Files:
 
     def _path(self, id_: str, kind: str) -> Path:
         return self._folder / f"{id_}.{kind}"
-
-    def _sync(self) -> None:
-        """The name of a file lasts only when its folder is on the disk too."""
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _remove(path: Path) -> None:

@@ -19,6 +19,7 @@ from api.jobs.embedded.files import Files
 from api.jobs.embedded.records import Records
 from api.jobs.embedded.room import Room
 from api.jobs.envelope import DamagedError
+from api.jobs.faults import Faults
 from api.jobs.record import Record, State
 from api.jobs.store import NewJob, Place, Survey
 from api.jobs.threads import Threads
@@ -31,10 +32,6 @@ RETRY_SECONDS = 5.0
 PATIENCE = 6.0
 """Seconds for a call about records. A client that reads a result, and whoever keeps one, has more."""
 PATIENCE_WITH_FILES = 60.0
-_SILENCE = 60.0
-"""Seconds for which a fault that lasts is not told again."""
-_WELL = 10.0
-"""Seconds without a fault after which the store counts as mended."""
 _UNKNOWN = 3600.0
 """Seconds for which files are kept that no job is known for: somebody may put the database back."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -61,8 +58,7 @@ class EmbeddedStore:
         # Who reads does not wait for who writes, and jobs that run do not wait for clients.
         self._reading, self._writing = Threads("jobs reading", 2, 64), Threads("jobs writing", 2, 64)
         self._running = Threads("jobs running", 4, 1024)
-        self._told: tuple[str, float] = ("", 0.0)
-        self._failed = 0.0
+        self._faults = Faults()
 
     async def add(self, job: NewJob, most_waiting: int) -> Record | None:
         """A new job, or the one that has this idempotency key already."""
@@ -95,9 +91,7 @@ class EmbeddedStore:
             return self._records.survey()
 
         survey = await self._call(self._running, work)
-        if self._told[0] and time.monotonic() - self._failed > _WELL:
-            log.warning("jobs can be read and stored again")
-            self._told = ("", 0.0)
+        self._faults.none()
         return survey
 
     async def offer(self, models: str, retention: float) -> None:
@@ -240,7 +234,7 @@ class EmbeddedStore:
         try:
             return await threads.run(work, patience)
         except OSError as error:
-            self._tell(error)
+            self._faults.tell(error)
             if error.errno in _FULL and threads is not self._reading:
                 raise StorageFull(
                     "The disk of the jobs is full: delete jobs that have ended, or try again later.",
@@ -251,11 +245,3 @@ class EmbeddedStore:
                 "XCUBE_JOBS_DIR; the log says what is wrong with it.",
                 retry_after=RETRY_SECONDS,
             ) from error
-
-    def _tell(self, error: OSError) -> None:
-        """Logs a fault, but not again and again."""
-        text, now = f"{type(error).__name__}: {error}", time.monotonic()
-        self._failed = now
-        if text != self._told[0] or now - self._told[1] > _SILENCE:
-            log.warning("jobs cannot be read or stored: %s", text)
-            self._told = (text, now)

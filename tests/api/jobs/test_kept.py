@@ -12,8 +12,8 @@ import pytest
 
 from api.errors import ResultGone
 from api.generation.generator import Saved
+from api.jobs import durable as module
 from api.jobs import snapshots
-from api.jobs.embedded import files as module
 from api.jobs.record import Record
 from models.shape import Shape
 from tests.support.job_store import (

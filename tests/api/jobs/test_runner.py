@@ -126,13 +126,16 @@ def run_all(
     """Lets a runner work until a job has ended."""
 
     async def main() -> Record:
-        runner = asyncio.create_task(Runner(generator, store, 1, 1e6).run())  # type: ignore[arg-type]
+        runner = Runner(generator, store, 1, 1e6)  # type: ignore[arg-type]
+        running = asyncio.create_task(runner.run())
         other = store_in(store._files._folder)
         async with asyncio.timeout(30):
             while (record := await other.get(id_)) is not None and record.state not in ENDED:
                 await asyncio.sleep(0.01)
                 look(id_)
-        runner.cancel()
+            running.cancel()
+            while runner._tasks:
+                await asyncio.sleep(0.01)
         assert record is not None
         return record
 

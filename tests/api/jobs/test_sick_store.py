@@ -261,7 +261,7 @@ def test_a_fault_that_lasts_is_logged_once_and_its_end_too(
             now(store.survey(OWNER))
     assert caplog.text.count("jobs cannot be read or stored") == 1
     (tmp_path / "jobs").unlink()
-    monkeypatch.setattr("api.jobs.embedded.store._WELL", 0.0)
+    monkeypatch.setattr("api.jobs.faults._WELL", 0.0)
     now(store.survey(OWNER))
     now(store.survey(OWNER))
     assert caplog.text.count("jobs can be read and stored again") == 1

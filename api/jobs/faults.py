@@ -1,0 +1,34 @@
+"""What the log tells of a store that cannot be used: each fault once, not with every call, and its end."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+log = logging.getLogger("xcube.jobs")
+_SILENCE = 60.0
+"""Seconds for which a fault that lasts is not told again."""
+_WELL = 10.0
+"""Seconds without a fault after which the store counts as mended."""
+
+
+class Faults:
+    """The faults of one store."""
+
+    def __init__(self) -> None:
+        self._told: tuple[str, float] = ("", 0.0)
+        self._last = 0.0
+
+    def tell(self, error: OSError) -> None:
+        """Logs a fault, but not again and again."""
+        text, now = f"{type(error).__name__}: {error}", time.monotonic()
+        self._last = now
+        if text != self._told[0] or now - self._told[1] > _SILENCE:
+            log.warning("jobs cannot be read or stored: %s", text)
+            self._told = (text, now)
+
+    def none(self) -> None:
+        """Logs that all is well again, once it has been for a while."""
+        if self._told[0] and time.monotonic() - self._last > _WELL:
+            log.warning("jobs can be read and stored again")
+            self._told = ("", 0.0)
