@@ -145,7 +145,7 @@ class Runner:
                 await self._store.clear(id_)
 
     async def _result(self, job: _Job) -> Shape:
-        saved = await _until_done(lambda: self._store.load(job.id))
+        saved = await _until_done(lambda: self._store.load(job.id), meanwhile=lambda: self._beat(job))
         for _ in range(_NEW_STARTS):
             try:
                 return await self._generate(job, saved)
@@ -169,7 +169,8 @@ class Runner:
         saved = job.reached
         if saved is not None and saved is not job.saved:
             with contextlib.suppress(JobsUnavailable):  # it is saved the next time
-                await self._store.save(job.id, saved, job.saved)
+                call = self._store.save(job.id, self._owner, saved, job.saved)
+                await _beside(call, meanwhile=lambda: self._beat(job))
                 job.saved = saved
         await self._beat(job)
 
@@ -250,6 +251,18 @@ def _order(record: Record) -> Order:
         raise JobUnreadable(unreadable(f"request: {sentence_of(error)}")) from None
 
 
+async def _beside(call: Awaitable[T], meanwhile: Callable[[], Awaitable[None]]) -> T:
+    """What a call of the store gives, however long it takes; `meanwhile` is called every second."""
+    work = asyncio.ensure_future(call)
+    try:
+        while not (await asyncio.wait({work}, timeout=PERIOD))[0]:
+            await meanwhile()
+        return work.result()
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+
 async def _nothing() -> None:
     """For calls while which nothing has to be done."""
 
@@ -259,7 +272,7 @@ async def _until_done(call: Callable[[], Awaitable[T]], meanwhile: Callable[[], 
     loop, pause = asyncio.get_running_loop(), PERIOD
     while True:
         with contextlib.suppress(JobsUnavailable):
-            return await call()
+            return await _beside(call(), meanwhile)
         end = loop.time() + pause
         while loop.time() < end:
             await asyncio.sleep(PERIOD)

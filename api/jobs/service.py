@@ -33,6 +33,7 @@ class Jobs:
         self._stopping.set()
         self._running.cancel()
         await self.runner.stop()
+        await self.store.close()
 
     async def stops_within(self, seconds: float) -> bool:
         """Waits for so long, or until the jobs of this process stop, and says whether they do."""

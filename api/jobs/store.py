@@ -99,8 +99,8 @@ class Store(Protocol):
     async def hand_back(self, id_: str, owner: str) -> bool:
         """Makes an owner's job wait again, for another process."""
 
-    async def save(self, id_: str, saved: Saved, previous: Saved | None) -> None:
-        """Keeps a running job's state in place of the one that was saved before.
+    async def save(self, id_: str, owner: str, saved: Saved, previous: Saved | None) -> None:
+        """Keeps the state of an owner's job in place of the one that was saved before.
 
         Raises:
             StorageFull: There is no room for it.
@@ -138,3 +138,6 @@ class Store(Protocol):
 
     async def tend(self, retention: float) -> None:
         """Forgets jobs that ended so many seconds ago, and whatever nobody needs any more."""
+
+    async def close(self) -> None:
+        """Gives back what the store holds; it is not used any more."""

@@ -60,6 +60,15 @@ def claimed(store: EmbeddedStore, owner: str = OWNER, models: str = MODELS) -> R
     return record
 
 
+def saved(store: EmbeddedStore, state: Saved = HALF, id_: str | None = None) -> Record:
+    """A job that waits and has a state."""
+    id_ = added(store).id if id_ is None else id_
+    assert claimed(store).id == id_
+    now(store.save(id_, OWNER, state, None))
+    assert now(store.hand_back(id_, OWNER))
+    return found(store, id_)
+
+
 def completed(store: EmbeddedStore, shape: Shape = SHAPE) -> Record:
     """A job that has ended with a shape."""
     id_ = added(store).id

@@ -110,10 +110,13 @@ class EmbeddedStore:
         """Makes an owner's job wait again."""
         return await self._call(self._running, lambda: self._records.hand_back(id_, owner))
 
-    async def save(self, id_: str, saved: Saved, previous: Saved | None) -> None:
-        """Keeps a running job's state."""
+    async def save(self, id_: str, owner: str, saved: Saved, previous: Saved | None) -> None:
+        """Keeps the state of an owner's job."""
 
         def work() -> None:
+            record = self._records.get(id_)
+            if record is None or (record.state, record.owner) != ("in_progress", owner):
+                return  # what another process has saved since then is not overwritten
             state = snapshots.pack(saved, self._arithmetic())
             coarse = saved.coarse if previous is None or previous.coarse is not saved.coarse else None
             self._room.make(len(state) + len(coarse or b""))
@@ -212,6 +215,9 @@ class EmbeddedStore:
             self._room.tend()
 
         await self._call(self._running, work, PATIENCE_WITH_FILES)
+
+    async def close(self) -> None:
+        """Does nothing: connections and threads end with the process."""
 
     def _result_without_checksums(self, record: Record) -> Shape:
         coarse = Voxels.from_bytes(self._files.read_unsealed(record.id, "coarse"))

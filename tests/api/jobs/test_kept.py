@@ -29,17 +29,10 @@ from tests.support.job_store import (
     found,
     now,
     same,
+    saved,
     store_in,
     voxels,
 )
-
-
-def saved(folder: Path, state: Saved = HALF, arithmetic: str = "cpu") -> str:
-    """The id of a job with a saved state."""
-    store = store_in(folder, lambda: arithmetic)
-    id_ = added(store).id
-    now(store.save(id_, state, None))
-    return id_
 
 
 def loaded(folder: Path, id_: str, arithmetic: str = "cpu") -> Saved | None:
@@ -47,7 +40,7 @@ def loaded(folder: Path, id_: str, arithmetic: str = "cpu") -> Saved | None:
 
 
 def test_a_state_that_was_saved_comes_back(tmp_path: Path) -> None:
-    id_ = saved(tmp_path)
+    id_ = saved(store_in(tmp_path)).id
     assert loaded(tmp_path, id_) == HALF
     now(store_in(tmp_path).clear(id_))
     assert loaded(tmp_path, id_) is None
@@ -57,7 +50,7 @@ def test_a_state_that_was_saved_comes_back(tmp_path: Path) -> None:
 def test_a_state_of_another_version_or_arithmetic_is_not_taken_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    id_ = saved(tmp_path, arithmetic="cpu, 1 threads")
+    id_ = saved(store_in(tmp_path, lambda: "cpu, 1 threads")).id
     assert loaded(tmp_path, id_, "cpu, 1 threads") == HALF
     assert loaded(tmp_path, id_, "cpu, 2 threads") is None
     monkeypatch.setattr(snapshots, "VERSION", snapshots.VERSION + 1)
@@ -65,7 +58,7 @@ def test_a_state_of_another_version_or_arithmetic_is_not_taken_up(
 
 
 def test_a_state_of_the_version_before_checksums_is_not_taken_up(tmp_path: Path) -> None:
-    id_ = saved(tmp_path)
+    id_ = saved(store_in(tmp_path)).id
     (tmp_path / f"{id_}.state").write_bytes(
         b'{"version": 2, "arithmetic": "cpu", "stage": "fine", "step": 3, "steps": 9, "refined": false, '
         b'"warnings": []}\nhalf'
@@ -75,7 +68,7 @@ def test_a_state_of_the_version_before_checksums_is_not_taken_up(tmp_path: Path)
 
 @pytest.mark.parametrize("kind", ["state", "coarse"])
 def test_a_damaged_state_is_not_taken_up(tmp_path: Path, kind: str) -> None:
-    id_ = saved(tmp_path)
+    id_ = saved(store_in(tmp_path)).id
     file = tmp_path / f"{id_}.{kind}"
     content = file.read_bytes()
     for damage in (b"", b"\n", content[:-1], content + b"x", content[:-1] + b"?", b"{" * 2000):
@@ -86,10 +79,10 @@ def test_a_damaged_state_is_not_taken_up(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_state_is_not_mixed_with_the_coarse_shape_of_another_start(tmp_path: Path) -> None:
-    id_ = saved(tmp_path)
+    id_ = saved(store_in(tmp_path)).id
     later = Saved(HALF.progress, OTHER, ())
     kept = (tmp_path / f"{id_}.state").read_bytes()
-    now(store_in(tmp_path).save(id_, later, None))
+    saved(store_in(tmp_path), later, id_)
     assert loaded(tmp_path, id_) == later
     (tmp_path / f"{id_}.state").write_bytes(kept)  # as after a crash between the two files
     assert loaded(tmp_path, id_) is None

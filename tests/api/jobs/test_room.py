@@ -56,7 +56,7 @@ def test_a_job_is_refused_when_those_that_run_take_all_the_room(tmp_path: Path) 
         added(store)
     assert caught.value.retry_after is not None
     with pytest.raises(StorageFull):
-        now(store.save(running[0].id, HALF.__class__(HALF.progress, bytes(2 * MIB), ()), None))
+        now(store.save(running[0].id, OWNER, HALF.__class__(HALF.progress, bytes(2 * MIB), ()), None))
     now(store.cancel(running[0].id))
     now(store.remove(running[0].id))
     assert added(store)

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from api.errors import JobsUnavailable, ModelsChanged, StorageFull
-from api.generation.events import CoarseMade, Report, Stepped
 from api.generation.generator import Saved
-from api.jobs import watch
 from api.jobs.embedded.store import EmbeddedStore
-from api.jobs.record import ENDED, Record
-from api.jobs.runner import MOST_DEATHS, Runner
+from api.jobs.record import Record
+from api.jobs.runner import Runner
 from api.jobs.store import NewJob
-from api.jobs.watch import Watch
-from api.messages import ModelStatus, Order, Progress, Status
-from api.schemas import LOADING
 from models.errors import StateError
-from models.shape import Shape
+from tests.support.job_runner import OTHER_MODELS, Generator, run_all, status
 from tests.support.job_store import (
     COARSE,
     HALF,
@@ -38,48 +31,9 @@ from tests.support.job_store import (
     claimed,
     found,
     now,
+    saved,
     store_in,
-    voxels,
 )
-
-
-class Monitor:
-    """Of a service with models that change once somebody looks."""
-
-    def __init__(self) -> None:
-        self.health = SimpleNamespace(status="ready")
-        self.status = status(MODELS)
-        self.later = self.status
-
-    async def refresh(self) -> None:
-        self.status = self.later
-
-
-def status(models: str) -> Status:
-    versions = {name: ModelStatus(version=version, usable=True) for name, version in json.loads(models).items()}
-    return Status(health=LOADING, models=versions)
-
-
-class Generator:
-    """Remembers from where each run began; each of `faults` ends a run, the one after them succeeds."""
-
-    def __init__(self, *faults: Exception, seconds: float = 0.05) -> None:
-        self.monitor = Monitor()
-        self.faults = list(faults)
-        self.began: list[Saved | None] = []
-        self.orders: list[Order] = []
-        self.coarse = COARSE
-        self.seconds = seconds
-
-    async def run_job(self, order: Order, report: Report, saved: Saved | None) -> Shape:
-        self.began.append(saved)
-        self.orders.append(order)
-        report(CoarseMade(self.coarse, None))
-        report(Stepped(Progress(state=b"later", stage="fine", step=4, steps=9), None))
-        await asyncio.sleep(self.seconds)
-        if self.faults:
-            raise self.faults.pop(0)
-        return Shape(voxels(1), None, order.seed)
 
 
 class Sick(EmbeddedStore):
@@ -107,39 +61,13 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.jobs.runner.PERIOD", 0.01)
 
 
-OTHER_MODELS = '{"text": "a text:1", "coarse": "a coarse:2"}'
-
-
 def run(
-    store: EmbeddedStore, generator: Generator, saved: Saved | None = None, look: Callable[[str], None] = lambda _: None
+    store: EmbeddedStore, generator: Generator, state: Saved | None = None, look: Callable[[str], None] = lambda _: None
 ) -> Record:
     """Runs one job to its end; `look` gets its id several times on the way."""
-    job = added(store_in(store._files._folder))
-    if saved is not None:
-        now(store_in(store._files._folder).save(job.id, saved, None))
+    before = store_in(store._files._folder)
+    job = added(before) if state is None else saved(before, state)
     return run_all(store, generator, job.id, look)
-
-
-def run_all(
-    store: EmbeddedStore, generator: Generator, id_: str, look: Callable[[str], None] = lambda _: None
-) -> Record:
-    """Lets a runner work until a job has ended."""
-
-    async def main() -> Record:
-        runner = Runner(generator, store, 1, 1e6)  # type: ignore[arg-type]
-        running = asyncio.create_task(runner.run())
-        other = store_in(store._files._folder)
-        async with asyncio.timeout(30):
-            while (record := await other.get(id_)) is not None and record.state not in ENDED:
-                await asyncio.sleep(0.01)
-                look(id_)
-            running.cancel()
-            while runner._tasks:
-                await asyncio.sleep(0.01)
-        assert record is not None
-        return record
-
-    return asyncio.run(main())
 
 
 def test_a_job_goes_on_where_it_was_saved(tmp_path: Path) -> None:
@@ -196,8 +124,7 @@ def test_a_job_whose_models_are_replaced_in_its_midst_waits_for_them_and_keeps_i
     generator = Generator(ModelsChanged("The models were replaced during the request."), seconds=0.3)
     generator.monitor.later = status(OTHER_MODELS)
     store = store_in(tmp_path)
-    job = added(store)
-    now(store.save(job.id, HALF, None))
+    job = saved(store)
 
     async def main() -> Record:
         runner = asyncio.create_task(Runner(generator, store, 1, 1e6).run())  # type: ignore[arg-type]
@@ -210,7 +137,7 @@ def test_a_job_whose_models_are_replaced_in_its_midst_waits_for_them_and_keeps_i
         return record
 
     waiting = asyncio.run(main())
-    assert (waiting.deaths, waiting.attempts, waiting.models) == (0, 1, MODELS)
+    assert (waiting.deaths, waiting.attempts, waiting.models) == (0, 2, MODELS)
     assert len(generator.began) == 1
     other = Generator()
     assert run_all(store, other, job.id).state == "completed"
@@ -258,90 +185,6 @@ def test_a_job_whose_row_makes_no_sense_fails_for_good_and_holds_up_no_other(
     assert failed.error is not None
     assert column in failed.error
     assert now(store.claim(OWNER, MODELS)) is None
-
-
-def test_the_third_process_that_dies_with_a_job_was_the_last_to_take_it_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watch, "LEASE_SECONDS", 0.05)
-    store = store_in(tmp_path)
-    job = added(store)
-
-    async def take(owner: str) -> Record:
-        while (record := await store.claim(owner, MODELS)) is None:
-            await store.survey(owner)
-            await asyncio.sleep(0.01)
-        return record
-
-    for deaths in range(MOST_DEATHS):
-        record = asyncio.run(take(f"owner {deaths}"))
-        assert (record.deaths, record.attempts) == (deaths, deaths + 1)
-    generator = Generator()
-    ended = run_all(store, generator, job.id)
-    assert (ended.state, ended.code, ended.deaths) == ("failed", "job_crashed", MOST_DEATHS)
-    assert ended.error is not None
-    assert ended.error.startswith("3 processes of the service ended")
-    assert generator.began == []
-
-
-def test_a_job_that_is_handed_back_has_not_killed_anybody(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    added(store)
-    for turn in range(MOST_DEATHS + 1):
-        record = claimed(store, f"owner {turn}")
-        assert record.deaths == 0
-        assert now(store.hand_back(record.id, f"owner {turn}"))
-
-
-def test_an_owner_that_beats_keeps_its_job_whatever_the_wall_clock_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watch, "LEASE_SECONDS", 0.2)
-    store, other = store_in(tmp_path), store_in(tmp_path)
-    job = added(store)
-    assert claimed(store).id == job.id
-
-    async def main() -> None:
-        for turn in range(20):
-            monkeypatch.setattr("time.time", lambda turn=turn: 1e9 * (1 + turn % 2))  # somebody sets the clock
-            assert await store.beat(job.id, OWNER, None)
-            await other.survey("other")
-            assert await other.claim("other", MODELS) is None
-            await asyncio.sleep(0.02)
-        for _ in range(20):
-            await other.survey("other")
-            await asyncio.sleep(0.02)
-        taken = await other.claim("other", MODELS)
-        assert taken is not None
-        assert (taken.id, taken.owner, taken.deaths) == (job.id, "other", 1)
-        assert not await store.beat(job.id, OWNER, None)
-
-    asyncio.run(main())
-
-
-def test_who_beats_between_the_look_and_the_claim_is_not_robbed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watch, "LEASE_SECONDS", 0.0)
-    store, other = store_in(tmp_path), store_in(tmp_path)
-    job = added(store)
-    claimed(store)
-    now(other.survey("other"))
-    assert now(store.beat(job.id, OWNER, None))
-    assert now(other.claim("other", MODELS)) is None
-
-
-def test_a_watch_counts_only_the_time_in_which_it_could_look() -> None:
-    beats = {"job": ("owner", 7)}
-    steady = Watch()
-    assert [bool(steady.look(beats, float(second))) for second in range(12)] == [False] * 10 + [True] * 2
-    assert steady.look({"job": ("owner", 8)}, 12.0) == {}
-    assert steady.look({"job": ("another", 8)}, 13.0) == {}
-    interrupted = Watch()
-    assert interrupted.look(beats, 0.0) == {}
-    assert interrupted.look(beats, 100.0) == {}, "the store was away, and nobody could beat"
-    assert interrupted.look(beats, 105.0) == {}
-    assert interrupted.look(beats, 110.0) == beats
 
 
 def test_a_store_that_hangs_does_not_keep_the_service_from_ending(

@@ -48,7 +48,7 @@ def test_on_a_full_disk_jobs_are_read_and_removed_and_what_ends_is_ended_later(d
     done, running, waiting = completed(store), added(store), added(store)
     claimed(store)
     with full(disk):
-        for call in (lambda: store.finish(running.id, OWNER, SHAPE), lambda: store.save(running.id, HALF, None)):
+        for call in (lambda: store.finish(running.id, OWNER, SHAPE), lambda: store.save(running.id, OWNER, HALF, None)):
             with pytest.raises(StorageFull):
                 now(call())
         with pytest.raises(StorageFull):
