@@ -1,0 +1,92 @@
+"""3MF, the file of 3-D printers' programs: a ZIP with a surface as XML, in millimetres and with z up.
+
+Numbers are written with NumPy and have leading zeros and signs, so that all rows are equally long: a library's loop
+over vertices would take minutes for a large shape. The core specification (3MF Consortium, version 1.3) allows both.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from formats.surface import Surface
+
+_QUICK = 1
+_ROWS = 100_000
+"""Rows that are made and compressed at a time."""
+_DECIMALS = 4
+_TYPES = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">
+<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>
+<Default Extension="model" ContentType="application/vnd.ms-package.3dmanufacturing-3dmodel+xml"/>
+</Types>
+"""
+_RELATIONS = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">
+<Relationship Target="/3D/3dmodel.model" Id="rel0"
+ Type="http://schemas.microsoft.com/3dmanufacturing/2013/01/3dmodel"/>
+</Relationships>
+"""
+_HEAD = """\
+<?xml version="1.0" encoding="UTF-8"?>
+<model unit="millimeter" xml:lang="en-US" xmlns="http://schemas.microsoft.com/3dmanufacturing/core/2015/02">
+<metadata name="Application">xcube-serve</metadata>
+<resources><object id="1" type="model"><mesh>
+<vertices>
+"""
+_BETWEEN = "</vertices>\n<triangles>\n"
+_TAIL = '</triangles>\n</mesh></object></resources>\n<build><item objectid="1"/></build>\n</model>\n'
+
+
+def three_mf(surface: Surface) -> bytes:
+    """A 3MF package of one object, the surface, whose lengths are millimetres.
+
+    Raises:
+        ValueError: the surface has no triangle.
+    """
+    if not len(surface.faces):
+        raise ValueError("the shape has no voxel: there is nothing to write")
+    parts = {"[Content_Types].xml": [_TYPES.encode()], "_rels/.rels": [_RELATIONS.encode()]}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=_QUICK) as archive:
+        for name, pieces in (parts | {"3D/3dmodel.model": _model(surface)}).items():
+            # Opened by its name, an entry has no time, so that the same surface is the same bytes.
+            with archive.open(name, "w", force_zip64=True) as file:
+                for piece in pieces:
+                    file.write(piece)
+    return buffer.getvalue()
+
+
+def _model(surface: Surface) -> Iterator[bytes]:
+    lengths = np.rint(surface.vertices.astype(np.float64) * 10**_DECIMALS).astype(np.int64)
+    yield _HEAD.encode()
+    yield from _rows("vertex", "xyz", lengths, signed=True)
+    yield _BETWEEN.encode()
+    yield from _rows("triangle", ["v1", "v2", "v3"], surface.faces.astype(np.int64), signed=False)
+    yield _TAIL.encode()
+
+
+def _rows(name: str, fields: Sequence[str], values: NDArray[np.int64], *, signed: bool) -> Iterator[bytes]:
+    """An element for each row of values [n, 3]: whole numbers, or with a sign and decimals."""
+    digits = max(len(str(int(np.abs(values).max()))), _DECIMALS + 1)
+    number = "+" + "0" * (digits - _DECIMALS) + "." + "0" * _DECIMALS if signed else "0" * digits
+    row = f"<{name}" + "".join(f' {field}="{number}"' for field in fields) + "/>\n"
+    places = [row.index(f'{field}="') + len(field) + 2 for field in fields]
+    where = [index for index, letter in enumerate(number) if letter == "0"]
+    for start in range(0, len(values), _ROWS):
+        some = values[start : start + _ROWS]
+        text = np.tile(np.frombuffer(row.encode(), np.uint8), (len(some), 1))
+        for place, column in zip(places, some.T, strict=True):
+            left = np.abs(column)
+            for index in reversed(where):
+                left, digit = np.divmod(left, 10)
+                text[:, place + index] += digit.astype(np.uint8)
+            if signed:
+                text[column < 0, place] = ord("-")
+        yield text.tobytes()
