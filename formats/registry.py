@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from formats.crossworld import bcf, csm
+from formats.gltf_blocks import glb_blocks
 from formats.gltf_points import glb_points
 from formats.json_text import write_json
 from formats.kinds import About, Format, Frame
 from formats.magicavoxel import vox
 from formats.mesh import glb, obj, stl
 from formats.points import npz, ply
+from formats.printing import three_mf
+from formats.schematic import litematic, schem, structure
 from models.shape import Shape
 
 _GLTF = Frame(ups=("y",), unit="metre")
+_BLOCKS = Frame(ups=("y",), origins=("ground", "centre", "corner"), unit="block")
+_CUBE = Frame(ups=("y",), unit="block")
 _PRINTED = Frame(ups=("z", "y"), origins=("ground", "centre", "corner"), unit="millimetre")
 
 
@@ -57,6 +64,10 @@ FORMATS = (
         "points", lambda points, about: glb_points(points, _extras(about)), _GLTF, coloured=True,
     ),
     Format(
+        "glb-blocks", ".glb", "model/gltf-binary; primitives=blocks", "binary glTF: coloured blocks as one mesh",
+        "blocks", lambda blocks, about: glb_blocks(blocks, _extras(about)), _GLTF, coloured=True,
+    ),
+    Format(
         "obj", ".obj", "model/obj", "Wavefront: closed surface with normals", "surface",
         lambda skin, about: obj(skin.surface, _extras(about)), aliases=("text/prs.wavefront-obj",),
     ),
@@ -65,8 +76,38 @@ FORMATS = (
         lambda skin, _: stl(skin.surface), _PRINTED, aliases=("application/sla", "application/vnd.ms-pki.stl"),
     ),
     Format(
+        "3mf", ".3mf", "model/3mf", "closed surface for 3-D printing, with its unit", "surface",
+        lambda skin, _: three_mf(skin.surface), _PRINTED,
+        aliases=("application/vnd.ms-package.3dmanufacturing-3dmodel+xml",),
+    ),
+    Format(
         "vox", ".vox", "model/x-vox", "MagicaVoxel: voxels of the finest stage", "blocks",
         lambda blocks, _: vox(blocks), Frame(ups=("z",), origins=("ground", "centre", "corner"), unit="block"),
         aliases=("application/x-vox",), coloured=True,
+    ),
+    Format(
+        "schem", ".schem", "application/x-schem", "Minecraft: Sponge schematic, version 2", "blocks",
+        lambda blocks, _: schem(blocks, 2), _BLOCKS, coloured=True, minecraft=True,
+    ),
+    Format(
+        "schem-v3", ".schem", "application/x-schem; version=3", "Minecraft: Sponge schematic, version 3", "blocks",
+        lambda blocks, _: schem(blocks, 3), _BLOCKS, coloured=True, minecraft=True,
+    ),
+    Format(
+        "litematic", ".litematic", "application/x-litematic", "Minecraft: schematic of Litematica", "blocks",
+        lambda blocks, about: litematic(blocks, about.prompt or "shape"), _BLOCKS, coloured=True, minecraft=True,
+    ),
+    Format(
+        "nbt", ".nbt", "application/x-minecraft-structure", "Minecraft: structure of data packs and structure blocks",
+        "blocks", lambda blocks, _: structure(blocks), replace(_BLOCKS, origins=("corner",)), coloured=True,
+        minecraft=True,
+    ),
+    Format(
+        "csm", ".csm", "application/x-crossworld-csm", "crossworld: octree of materials as text", "blocks",
+        lambda blocks, _: csm(blocks), _CUBE, coloured=True,
+    ),
+    Format(
+        "bcf", ".bcf", "application/x-crossworld-bcf", "crossworld: octree of materials as bytes", "blocks",
+        lambda blocks, _: bcf(blocks), _CUBE, coloured=True,
     ),
 )  # fmt: skip

@@ -15,8 +15,8 @@ from models.version import service_version
 def save(shape: Shape, path: str | Path, options: Options | None = None) -> Path:
     """Writes a shape as the kind of file that the path's ending names; gives the path back.
 
-    ``.json``, ``.npz``, ``.ply``, ``.glb`` (a closed surface), ``.obj``, ``.stl`` or ``.vox``; JSON and NPZ hold both
-    stages, the others the finest. The file appears complete or not at all.
+    Each ending of `FORMATS` is one; where several formats share it, the first of them is meant, so ``.glb`` is a closed
+    surface. JSON and NPZ hold both stages, the others the finest. The file appears complete or not at all.
 
     Args:
         shape: What is saved.

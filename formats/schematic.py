@@ -29,8 +29,8 @@ _PIECE = 1 << 22
 _STATE = re.compile(r"([^\[\]]+)(?:\[(.*)\])?")
 
 
-def schem(blocks: Blocks, version: int = 3) -> bytes:
-    """A Sponge schematic, which WorldEdit and many servers paste; version 2 is what older programs read.
+def schem(blocks: Blocks, version: int) -> bytes:
+    """A Sponge schematic, which WorldEdit and many servers paste: of version 2, which most programs read, or 3.
 
     Raises:
         TooLargeError: the box has a side or a volume that the format cannot hold.

@@ -25,7 +25,7 @@ examples:
   scripts/generate "a tall chair" --format stl --count 4 --preview chairs.png
 
 formats:
-{os.linesep.join(f"  {format_.name:<11} {format_.suffix:<5}  {format_.description}" for format_ in FORMATS)}
+{os.linesep.join(f"  {format_.name:<11} {format_.suffix:<10}  {format_.description}" for format_ in FORMATS)}
 
 A service has to be running: start scripts/serve. If it needs a key, set the environment variable XCUBE_API_KEY.
 """

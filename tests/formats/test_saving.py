@@ -32,7 +32,7 @@ def test_glb_is_the_surface_and_npz_holds_both_stages_and_the_seed(tmp_path: Pat
 
 
 def test_an_unknown_ending_and_an_empty_shape_are_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"ball\.fbx should end in one of \.glb, \.json, .*\.vox"):
+    with pytest.raises(ValueError, match=r"ball\.fbx should end in one of \.3mf, \.bcf, .*\.vox"):
         save(BALL, tmp_path / "ball.fbx")
     nothing = Voxels(np.zeros((0, 3), np.int16), np.zeros((0, 3), np.float32), 1 / 16)
     with pytest.raises(ValueError, match="no voxel"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import litemapy
@@ -104,9 +105,8 @@ def test_a_structure_has_the_blocks_alone_from_its_corner_on(tmp_path: Path) -> 
     assert found == by_place(blocks)
 
 
-@pytest.mark.parametrize("write", [schem, structure, lambda blocks: litematic(blocks, "x")])
-def test_no_block_and_too_large_a_box_are_told_in_a_sentence(write: object) -> None:
-    assert callable(write)
+@pytest.mark.parametrize("write", [lambda blocks: schem(blocks, 3), structure, lambda blocks: litematic(blocks, "x")])
+def test_no_block_and_too_large_a_box_are_told_in_a_sentence(write: Callable[[Blocks], bytes]) -> None:
     with pytest.raises(ValueError, match="no voxel: there is nothing to write"):
         write(no_blocks())
     far = Blocks(np.array([[0, 0, 0], [2000, 2000, 2000]], np.int32), np.zeros(2, np.uint8), PALETTE, 1.0)

@@ -2,7 +2,6 @@
 import { file } from "./service.js";
 import { announce } from "./status.js";
 
-const SUFFIX = { "glb-points": "glb" };
 const menu = document.getElementById("download");
 const shareButton = document.getElementById("share");
 
@@ -46,8 +45,8 @@ export function prepare(current, picture, failed) {
 
 function nameOf({ prompt, seed }, format) {
   const words = prompt.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 40) || "shape";
-  const kind = format === "glb-points" ? "-points" : "";
-  return `${words}-${seed}${kind}.${SUFFIX[format] ?? format}`;
+  const [suffix, kind] = format.split("-");
+  return `${words}-${seed}${kind ? `-${kind}` : ""}.${suffix}`;
 }
 
 function save(blob, name) {

@@ -88,7 +88,7 @@ impl Client {
         Ok(Generated { shape, seed, warning })
     }
 
-    /// The shape of a request as a file: `format` is npz, ply, glb, glb-points, obj, stl or vox.
+    /// The shape of a request as a file: `format` is one of those in the service's documentation, such as ply or bcf.
     pub async fn file<S: Serialize>(&self, request: &GenerateRequest<S>, format: &str) -> Result<Vec<u8>, Error> {
         Ok(self.post(request, Some(format)).await?.bytes().await?.to_vec())
     }

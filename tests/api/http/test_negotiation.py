@@ -53,7 +53,7 @@ def test_an_unknown_name_is_a_bad_request_that_names_the_known_ones(query: str) 
         negotiate(None, query)
     problem = problem_of(raised.value)
     assert problem.status == 400
-    assert "json, npz, ply, glb, glb-points, obj, stl, vox" in problem.error
+    assert ", ".join(format_.name for format_ in FORMATS) in problem.error
     assert len(problem.error) < 250
     assert "\n" not in problem.error
 
