@@ -13,6 +13,7 @@ from typing import Any
 
 from starlette.datastructures import Headers
 
+from api.clients import ANYBODY, Client
 from api.errors import BodyTimeout, BodyTooLarge, ClientGone, UnsupportedMediaType
 from models.errors import XCubeError
 
@@ -39,6 +40,8 @@ class Call:
         """What `format=` in the URL says."""
         self.query = query
         """All that the URL says; of what it says twice, the last."""
+        self.client: Client = ANYBODY
+        """Who makes the call."""
         self.started = time.monotonic()
         self.gone = asyncio.Event()
         """Set when the client has closed its connection."""
@@ -52,7 +55,7 @@ class Call:
     def part(self) -> Call:
         """A call for one of several answers to this one: the same client, headers of its own."""
         part = Call(self.id)
-        part.started, part.gone = self.started, self.gone
+        part.started, part.gone, part.client = self.started, self.gone, self.client
         return part
 
     @property

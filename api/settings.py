@@ -89,7 +89,9 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="connections that an HTTP process holds at the same time; fewer if its limit of open files is low",
     )
-    max_running: int = Field(default=8, ge=1, le=1024, description="generations that run at the same time")
+    max_running: int = Field(
+        default=8, ge=1, le=1024, description="generations that run at the same time, at least one in each HTTP process"
+    )
     max_queue: int = Field(default=32, ge=0, le=100_000, description="generations that may wait in the queue")
     max_batch: int = Field(default=8, ge=1, le=1024, description="most prompts in one batch")
     jobs_dir: Path = Field(default=Path("runs/jobs"), description="folder for jobs and their results")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from api.errors import TooSlow
+from api.messages import Progress
 from api.schemas import GenerateRequest
 
 FIXED_SECONDS = 0.5
@@ -15,6 +16,26 @@ def estimate(steps: int, step_seconds: Mapping[str, float], *, fine: bool) -> fl
     """Seconds that a generation takes when it has the models for itself; 0 as long as nothing was measured."""
     step = _seconds_of_a_step(step_seconds, fine=fine)
     return step * steps + FIXED_SECONDS if step else 0.0
+
+
+def work_left(progress: Progress, step_seconds: Mapping[str, float], *, fine: bool) -> float:
+    """Seconds of work that are left of a generation, by measured step times; 0 as long as nothing was measured.
+
+    As long as no fine step was measured, one counts as much as a coarse step.
+
+    Args:
+        progress: How far it is.
+        step_seconds: Seconds of a step by stage.
+        fine: Whether it has a fine stage.
+    """
+    coarse = step_seconds.get("coarse", 0.0)
+    if not coarse:
+        return 0.0
+    of_stage = {"coarse": coarse, "fine": step_seconds.get("fine", coarse)}
+    left = of_stage[progress.stage] * (progress.steps - progress.step)
+    if fine and progress.stage == "coarse":
+        left += of_stage["fine"] * progress.steps
+    return left + FIXED_SECONDS
 
 
 def check_deadline(

@@ -9,10 +9,12 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import bentoml
+
 from api.call import Call
 from api.errors import ClientGone, DeadlinePassed, Draining
-from api.generation.admission import Admission
-from api.generation.estimates import check_deadline, estimate
+from api.generation.admission import Admission, Place
+from api.generation.estimates import check_deadline, work_left
 from api.generation.events import CoarseMade, Queued, Remaining, Report, Stepped, ignore
 from api.generation.monitor import Monitor
 from api.generation.recent import RecentResults
@@ -68,7 +70,11 @@ class Generator:
         self.settings = settings
         self.sampler = sampler
         self.monitor = monitor
-        self.admission = Admission(settings.max_running, settings.max_queue)
+        number = (bentoml.server_context.worker_index or 1) - 1
+        running, queue = (
+            part_of(most, number, settings.workers) for most in (settings.max_running, settings.max_queue)
+        )
+        self.admission = Admission(max(1, running), queue)
         self.recent = RecentResults(RECENT_BYTES)
         self.writer = FileWriter()
         self.draining = False
@@ -89,7 +95,7 @@ class Generator:
         check_deadline(request, status.step_seconds, fine_model=status.fine_model, deadline=deadline)
         order = order_for(request)
         call.headers["X-Seed"] = str(order.seed)
-        result = await self._while_wanted(self._placed(order, timings, report, deadline), call)
+        result = await self._while_wanted(self._placed(order, call, timings, report), call)
         self.recent.put(request, result)
         return result
 
@@ -154,45 +160,52 @@ class Generator:
         """Generates one shape however long it takes, from where it was saved. Raises what the models raise."""
         return await self._generate(order, Timings(), report, saved)
 
-    async def _placed(self, order: Order, timings: Timings, report: Report, patience: float) -> Shape:
+    async def _placed(self, order: Order, call: Call, timings: Timings, report: Report) -> Shape:
         async with AsyncExitStack() as stack:
             with timings.measure("queue"):
-                work = self._work(order)
-                place = self.admission.place(work, patience - work, lambda position: report(Queued(position)))
-                await stack.enter_async_context(place)
+                work = self._work_left(order, Progress(steps=order.ddim_steps))
+                due = call.started + self.settings.deadline_seconds
+                place = self.admission.place(call.client, work, due, lambda position: report(Queued(position)))
+                held = await stack.enter_async_context(place)
             metrics.queued(timings.seconds["queue"])
-            return await self._generate(order, timings, report)
+            return await self._generate(order, timings, report, place=held)
 
-    async def _generate(self, order: Order, timings: Timings, report: Report, saved: Saved | None = None) -> Shape:
+    async def _generate(
+        self, order: Order, timings: Timings, report: Report, saved: Saved | None = None, place: Place | None = None
+    ) -> Shape:
         status = self.monitor.status
         remaining = Remaining(status.step_seconds, fine=order.use_fine and status.fine_model)
         if saved is None:
             with timings.measure("text"), metrics.part("text"):
                 progress = await self.sampler.begin(order)
             saved = Saved(progress, None, progress.warnings)
+        run = _Run(order, remaining, report, place)
         coarse, warnings = saved.coarse, saved.warnings
         fine_start: Progress | None = saved.progress
         if coarse is None:
             with timings.measure("coarse"):
-                decoded = await self._finish(saved.progress, remaining, report, refine=order.use_fine)
+                decoded = await self._finish(saved.progress, run, refine=order.use_fine)
             coarse, fine_start = decoded.voxels, decoded.fine
             report(CoarseMade(coarse, fine_start))
         shape, fine = Voxels.from_bytes(coarse), None
         metrics.points("coarse", len(shape))
         if fine_start is not None:
             with timings.measure("fine"):
-                decoded = await self._finish(fine_start, remaining, report, refine=False)
+                decoded = await self._finish(fine_start, run, refine=False)
             warnings += decoded.warnings
             fine = Voxels.from_bytes(decoded.voxels) if decoded.voxels else None
             metrics.points("fine", len(fine) if fine else 0)
         return Shape(shape, fine, order.seed, warnings)
 
-    async def _finish(self, progress: Progress, remaining: Remaining, report: Report, *, refine: bool) -> Decoded:
+    async def _finish(self, progress: Progress, run: _Run, *, refine: bool) -> Decoded:
         with metrics.part(f"{progress.stage}_diffusion"):
-            report(Stepped(progress, remaining.seconds(progress)))
+            run.report(Stepped(progress, run.remaining.seconds(progress)))
             while not progress.done:
-                progress = await self.sampler.denoise(progress)
-                report(Stepped(progress, remaining.seconds(progress)))
+                before, progress = progress.step, await self.sampler.denoise(progress)
+                run.report(Stepped(progress, run.remaining.seconds(progress)))
+                if run.place is not None:
+                    done = self.monitor.status.step_seconds.get(progress.stage, 0.0) * (progress.step - before)
+                    await run.place.go_on(done, self._work_left(run.order, progress))
         with metrics.part(f"{progress.stage}_decode"):
             return await self.sampler.decode(progress.state, refine=refine)
 
@@ -217,14 +230,29 @@ class Generator:
             f"The request did not finish within {deadline:.0f} s and was stopped: ask for fewer steps."
         )
 
-    def _work(self, order: Order) -> float:
+    def _work_left(self, order: Order, progress: Progress) -> float:
         status = self.monitor.status
-        return estimate(order.ddim_steps, status.step_seconds, fine=order.use_fine and status.fine_model)
+        return work_left(progress, status.step_seconds, fine=order.use_fine and status.fine_model)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What goes with a generation through its stages; a job has no place among the requests."""
+
+    order: Order
+    remaining: Remaining
+    report: Report
+    place: Place | None
 
 
 def order_for(request: GenerateRequest) -> Order:
     """The order for a request; a seed is drawn where it has none."""
     return Order.of(request, random_seed() if request.seed is None else request.seed)
+
+
+def part_of(most: int, number: int, processes: int) -> int:
+    """The part of a limit that one of several HTTP processes has, which are counted from 0."""
+    return most // processes + (number < most % processes)
 
 
 def _draining() -> Draining:

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 
 from api.call import Call, Message, Receive, current, read_json, replay, set_current, watch_connection
+from api.clients import Client
 from api.errors import ClientGone, Problem, problem_of
 from api.framework_errors import FrameworkError
 from api.http.accept import accept_of
@@ -20,7 +21,7 @@ from api.http.cors import Origins
 from api.http.forwarded import Forwarded, location, prefix_of
 from api.http.headers import secure
 from api.http.routes import body_of, methods_of, route_of
-from api.networks import networks_of
+from api.networks import networks_of, site_of
 from api.schemas import parse
 from api.settings import Settings
 from api.telemetry import logs, metrics
@@ -61,6 +62,8 @@ class Gate:
         watcher: asyncio.Task[None] | None = None
         try:
             self.key.check(scope["method"], scope["path"], headers)
+            peer = scope.get("client")
+            call.client = Client(share=site_of(peer[0]) if peer else "")
             model = body_of(scope["method"], scope["path"])
             if model is not None:
                 body = await self._checked_body(headers, receive, model, f"{prefix_of(scope)}/docs")

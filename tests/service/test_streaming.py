@@ -100,14 +100,15 @@ def test_no_proxy_and_no_cache_keeps_a_stream_back(server: Server, path: str, he
 
 
 def test_who_waits_sees_the_queue_get_shorter(single: Server) -> None:
-    long = {"prompt": "x", "ddim_steps": 1000}
+    # None is so much shorter than another that it would go before it.
+    long = {"prompt": "x", "ddim_steps": 1000, "use_fine": False}
     with ThreadPoolExecutor(2) as pool:
         with httpx.stream("POST", single.url + "/generate", json=long, headers=ACCEPT, timeout=120) as running:
             lines = running.iter_lines()  # kept: without it httpx closes the connection
             assert any("progress" in line for line in lines)
-            second = pool.submit(single.generate, ddim_steps=30)
+            second = pool.submit(single.generate, ddim_steps=260, use_fine=False)
             wait_for(lambda: value(single, "xcube_requests_waiting") == 1)
-            third = pool.submit(stream, single)
+            third = pool.submit(stream, single, ddim_steps=270, use_fine=False)
             wait_for(lambda: value(single, "xcube_requests_waiting") == 2)
             for path, headers in STREAMS:
                 full = single.post(path, json={"prompt": "x"}, headers=headers)

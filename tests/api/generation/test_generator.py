@@ -182,7 +182,7 @@ def test_who_would_wait_beyond_the_deadline_is_refused_at_once() -> None:
     async def crowd(generate: Callable[..., Awaitable[Shape]], _: Generator) -> list[Any]:
         return list(await asyncio.gather(*(generate() for _ in range(3)), return_exceptions=True))
 
-    kinds = [type(result) for result in serve(sampler, crowd, max_running=1, max_queue=9, deadline_seconds=13)]
+    kinds = [type(result) for result in serve(sampler, crowd, max_running=1, max_queue=9, deadline_seconds=17)]
     assert kinds == [Shape, Shape, QueueFull]
 
 
@@ -192,11 +192,12 @@ def test_who_is_refused_for_the_work_of_others_is_told_when_it_will_be_less() ->
     sampler.current.step_seconds["coarse"] = 0.6  # 6.5 s each with what is added for the rest
 
     async def crowd(generate: Callable[..., Awaitable[Shape]], _: Generator) -> list[Any]:
-        return list(await asyncio.gather(*(generate() for _ in range(6)), return_exceptions=True))
+        requests = [generate(ddim_steps=steps) for steps in (10, 10, 30)]
+        return list(await asyncio.gather(*requests, return_exceptions=True))
 
-    *_, refused = serve(sampler, crowd, max_running=5, max_queue=9, deadline_seconds=14)
+    *_, refused = serve(sampler, crowd, max_running=5, max_queue=9, deadline_seconds=30)
     assert isinstance(refused, QueueFull)
-    assert refused.retry_after == pytest.approx(5 * 6.5 - (14 - 6.5))
+    assert refused.retry_after == pytest.approx(2 * 6.5 + 18.5 - 0.8 * 30, rel=0.01)
 
 
 def test_a_service_that_stops_refuses_new_work_and_lets_all_else_end() -> None:
