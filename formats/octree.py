@@ -6,6 +6,7 @@ values of its eight octants. A solid cube of one material is one leaf, however l
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,8 @@ def octree(blocks: Blocks, material: NDArray[np.uint8]) -> Octree:
     """The tree of blocks, each of the material of its palette entry, uint8 [palette].
 
     The root has its lowest corner at the origin if no position is negative; otherwise it is centred on the origin. It
-    is divided at least once.
+    is as wide as one unit of the world, or twice as wide until it holds all blocks and a whole number of halvings, so
+    that the coarse and the fine blocks of a shape have the same root. It is divided at least once.
 
     Raises:
         ValueError: there is no block, or a material is 0, which means empty.
@@ -51,7 +53,7 @@ def octree(blocks: Blocks, material: NDArray[np.uint8]) -> Octree:
     high = [least + side for least, side in zip(low, size, strict=True)]
     centred = min(low) < 0
     half = max(max(high), -min(low)) if centred else max(high)
-    depth = max(1, (half - 1).bit_length() + centred)
+    depth = max(1, (half - 1).bit_length() + centred, math.ceil(math.log2(1 / blocks.edge) - 1e-6))
     if depth > _DEEPEST:
         raise TooLargeError(f"an octree holds at most {2**_DEEPEST:,} places a side: ask for a smaller size")
     moved = blocks.position + np.int32((1 << (depth - 1)) if centred else 0)

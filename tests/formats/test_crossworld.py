@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,6 +54,14 @@ def test_the_root_is_centred_where_a_position_is_negative(
 ) -> None:
     blocks = scattered(low, high, 2000, COLOURED)
     assert places(read(blocks), side) == wanted(blocks, side // 2)
+
+
+@BOTH
+@pytest.mark.parametrize(("edge", "side"), [(1 / 64, 64), (1 / 60, 64), (1 / 65, 128)])
+def test_the_root_is_as_wide_as_a_shape_may_be(edge: float, side: int, read: Callable[[Blocks], Cube]) -> None:
+    """So that a coarse and a fine octree of one shape lie on each other."""
+    small = replace(scattered(-2, 2, 30, COLOURED), edge=edge)
+    assert places(read(small), side) == wanted(small, side // 2)
 
 
 @BOTH
