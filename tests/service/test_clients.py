@@ -25,7 +25,7 @@ README = (CLIENTS / "README.md").read_text()
 PROXIES = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 """Nothing can be reached by them: they are not for this machine."""
 DEBIAN = Path("/usr/share/cargo/registry")
-CARGO = "cargo run --manifest-path clients/rust/Cargo.toml --example generate -- "
+CARGO = "cargo run --manifest-path clients/rust/Cargo.toml --example "
 
 
 def run(command: list[str | Path], server: Server, folder: Path) -> str:
@@ -40,11 +40,14 @@ def run(command: list[str | Path], server: Server, folder: Path) -> str:
 def test_every_command_of_the_clients_readme_is_run_here() -> None:
     (block,) = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
     programs = [path.relative_to(CLIENTS) for path in sorted(CLIENTS.glob("python/*.py"))]
-    assert block.splitlines()[:-1] == [
+    assert block.splitlines()[:-2] == [
         "clients/curl.sh",
         *sorted((f".venv/bin/python clients/{path}" for path in programs), key=lambda line: "requests" not in line),
     ]
-    assert block.splitlines()[-1] == CARGO + '"a round table" 7 table.ply'
+    assert block.splitlines()[-2:] == [
+        CARGO + 'generate -- "a round table" 7 table.ply',
+        CARGO + 'world -- "a round table" 7',
+    ]
 
 
 def test_every_file_of_the_clients_is_named_in_their_readme() -> None:
@@ -135,18 +138,23 @@ def test_the_rust_crate_reads_the_recorded_answers(cargo: tuple[list[str | Path]
     assert re.search(r"test result: ok. 1[0-9] passed; 0 failed", done.stdout)
 
 
+def built(cargo: tuple[list[str | Path], Path], example: str) -> Path:
+    """The program of an example, compiled without a warning."""
+    options, crate = cargo
+    environment = {**os.environ, "RUSTFLAGS": "-D warnings"}
+    build = subprocess.run(
+        [*options, "build", "--example", example], cwd=crate, env=environment, capture_output=True, text=True
+    )
+    assert build.returncode == 0, build.stderr
+    return crate / "target" / "debug" / "examples" / example
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_rust_example_gets_a_shape_and_a_file(
     cargo: tuple[list[str | Path], Path], server: Server, tmp_path: Path
 ) -> None:
-    options, crate = cargo
-    environment = {**os.environ, "RUSTFLAGS": "-D warnings"}
-    build = subprocess.run(
-        [*options, "build", "--example", "generate"], cwd=crate, env=environment, capture_output=True, text=True
-    )
-    assert build.returncode == 0, build.stderr
-    program = crate / "target" / "debug" / "examples" / "generate"
+    program = built(cargo, "generate")
     for seed in ("-7", "7"):
         said = run([program, "a round table", seed, "table.ply"], server, tmp_path)
         assert re.fullmatch(
@@ -160,3 +168,15 @@ def test_the_rust_example_gets_a_shape_and_a_file(
     )
     assert wrong.returncode == 1
     assert re.fullmatch(r"prompt .* \(400\)\n", wrong.stderr)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_rust_world_shows_the_coarse_shape_and_then_the_fine_one(
+    cargo: tuple[list[str | Path], Path], server: Server, tmp_path: Path
+) -> None:
+    said = run([built(cargo, "world"), "a round table", "7"], server, tmp_path)
+    assert re.fullmatch(r"coarse: \d+ blocks in \d+ chunks\nfine: \d+ blocks in \d+ chunks\n", said)
+    shape = server.post("/generate", json={"prompt": "a round table", "seed": 7}).json()
+    assert f"fine: {len(shape['fine_xyz'])} blocks" in said
+    assert f"coarse: {len(shape['coarse_xyz']) * 4**3} blocks" in said

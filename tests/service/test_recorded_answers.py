@@ -26,6 +26,13 @@ HEADERS = ("content-type", "content-length", "x-seed", "retry-after", "x-xcube-w
 
 def compare(name: str, live: httpx.Response, config: pytest.Config) -> None:
     """Fails where a recorded answer differs from a live one in more than its numbers and words."""
+    recorded, body = same_head(name, live, config)
+    assert int(recorded["content-length"]) == len(body)
+    assert kind(json.loads(body)) == kind(live.json())
+
+
+def same_head(name: str, live: httpx.Response, config: pytest.Config) -> tuple[dict[str, str], bytes]:
+    """Headers and body of a recorded answer that has the status and the headers of a live one."""
     headers = {header: live.headers[header] for header in HEADERS if header in live.headers}
     if config.getoption("--record"):
         head = [f"HTTP/1.1 {live.status_code} {live.reason_phrase}", *(f"{k}: {v}" for k, v in headers.items())]
@@ -33,8 +40,7 @@ def compare(name: str, live: httpx.Response, config: pytest.Config) -> None:
     status, recorded, body = read(name)
     assert status == live.status_code
     assert recorded.keys() == headers.keys()
-    assert int(recorded["content-length"]) == len(body)
-    assert kind(json.loads(body)) == kind(live.json())
+    return recorded, body
 
 
 def read(name: str) -> tuple[int, dict[str, str], bytes]:
@@ -53,6 +59,16 @@ def kind(value: Any) -> Any:
             return f"{len(value)} numbers"
         return {str(kind(inner)) for inner in value}
     return type(value).__name__
+
+
+def kinds(text: str) -> dict[str, Any]:
+    """Fields and types of server-sent events by their names."""
+    blocks = (block.splitlines() for block in text.split("\n\n") if block.startswith("event: "))
+    found = {}
+    for first, *lines in blocks:
+        data = "".join(line.removeprefix("data: ") for line in lines)
+        found[first.removeprefix("event: ")] = kind(json.loads(data))
+    return found
 
 
 def test_kinds_tell_fields_types_and_points_apart() -> None:
@@ -80,6 +96,22 @@ def test_a_recorded_answer_is_what_the_service_says(name: str, server: Server, r
 
 def test_what_is_recorded_of_loading_is_what_the_service_says(loading: Server, request: pytest.FixtureRequest) -> None:
     compare("loading", loading.generate(), request.config)
+
+
+def test_recorded_events_are_those_of_the_service(server: Server, request: pytest.FixtureRequest) -> None:
+    fields = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
+    live = server.post("/generate_stream", json=fields)
+    _, body = same_head("events", live, request.config)
+    assert kinds(body.decode()) == kinds(live.text)
+    assert "coarse" in kinds(live.text)
+
+
+def test_a_recorded_octree_is_one_of_the_service(server: Server, request: pytest.FixtureRequest) -> None:
+    fields = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
+    live = server.post("/generate", params={"format": "bcf"}, json=fields)
+    recorded, body = same_head("octree", live, request.config)
+    assert int(recorded["content-length"]) == len(body)
+    assert body[:12] == live.content[:12]
 
 
 @pytest.mark.slow
@@ -118,4 +150,5 @@ def test_what_is_recorded_of_a_deadline_is_what_the_service_says(
 
 def test_every_recorded_answer_is_compared() -> None:
     compared = {"health", "shape", "coarse", "refused", "loading", "health_failed", "unavailable", "empty", "deadline"}
+    compared |= {"events", "octree"}
     assert {path.stem for path in FOLDER.iterdir()} == compared

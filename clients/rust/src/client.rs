@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, GenerateRequest, Generated, Health, Shape};
+use crate::{Error, Events, GenerateRequest, Generated, Health, Octree, Shape};
 
 const STILL_LOADING: &str = "still loading";
 
@@ -80,7 +80,7 @@ impl Client {
 
     /// One shape. "Still loading" and failures of the service other than 503 are tried three times more.
     pub async fn generate<S: Serialize>(&self, request: &GenerateRequest<S>) -> Result<Generated, Error> {
-        let answer = self.post(request, None).await?;
+        let answer = self.post("/generate", &[], request).await?;
         let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let seed = header("X-Seed").and_then(|text| text.parse().ok());
         let warning = header("X-XCube-Warning");
@@ -90,16 +90,31 @@ impl Client {
 
     /// The shape of a request as a file: `format` is one of those in the service's documentation, such as ply or bcf.
     pub async fn file<S: Serialize>(&self, request: &GenerateRequest<S>, format: &str) -> Result<Vec<u8>, Error> {
-        Ok(self.post(request, Some(format)).await?.bytes().await?.to_vec())
+        Ok(self.post("/generate", &[("format", format)], request).await?.bytes().await?.to_vec())
     }
 
-    async fn post<S: Serialize>(&self, request: &GenerateRequest<S>, format: Option<&str>) -> Result<Response, Error> {
+    /// The finest shape of a request as an octree of materials.
+    pub async fn octree<S: Serialize>(&self, request: &GenerateRequest<S>) -> Result<Octree, Error> {
+        Octree::from_bcf(&self.file(request, "bcf").await?).map_err(|error| Error::Unreadable(error.to_string()))
+    }
+
+    /// A shape as it is made: progress, the coarse shape as soon as there is one, and the whole one.
+    pub async fn stream<S: Serialize>(&self, request: &GenerateRequest<S>) -> Result<Events, Error> {
+        Ok(Events::new(self.post("/generate_stream", &[], request).await?))
+    }
+
+    async fn post<S: Serialize>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        request: &GenerateRequest<S>,
+    ) -> Result<Response, Error> {
         let mut pauses = self.settings.back_off.iter();
         loop {
             let post = self
                 .http
-                .post(format!("{}/generate", self.url))
-                .query(&format.map(|name| [("format", name)]))
+                .post(format!("{}{path}", self.url))
+                .query(query)
                 .json(request)
                 .timeout(self.settings.generate_timeout);
             let answer = self.authorized(post).send().await?;

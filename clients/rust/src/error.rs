@@ -19,6 +19,10 @@ pub enum Error {
     Refused { status: u16, code: Option<String>, text: String },
     /// Another status of 500 or more, after every retry.
     Failed { status: u16, text: String },
+    /// The service stopped a generation whose events are being read; `code` is for programs.
+    Stopped { code: Option<String>, text: String },
+    /// The events of a generation ended before the shape came.
+    CutOff,
     /// A success that is not what the service promises.
     Unreadable(String),
 }
@@ -30,6 +34,8 @@ impl fmt::Display for Error {
             Error::Unreachable(error) => write!(out, "the service does not answer: {error}"),
             Error::TimedOut(_) => write!(out, "the service took too long"),
             Error::StillLoading(text) | Error::Unavailable(text) => write!(out, "{text}"),
+            Error::Stopped { text, .. } => write!(out, "{text}"),
+            Error::CutOff => write!(out, "the connection was cut before the shape came: try again"),
             Error::Refused { status, text, .. } | Error::Failed { status, text } => write!(out, "{text} ({status})"),
             Error::Unreadable(why) => write!(out, "the answer is not the service's, or is of another version ({why})"),
         }

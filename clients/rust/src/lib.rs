@@ -10,11 +10,18 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Positions are the centres of voxels in a right-handed frame with y up; they lie within ±0.5 along each axis. An
+//! [`Octree`] is the same cube.
 
 mod client;
 mod error;
+mod octree;
+mod stream;
 mod types;
 
 pub use client::{Client, Settings};
 pub use error::Error;
+pub use octree::{Cube, Malformed, Octree};
+pub use stream::{Coarse, Event, Events, Progress};
 pub use types::{GenerateRequest, Generated, Health, Point, Shape};

@@ -7,9 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 #[derive(Clone, Copy)]
+#[allow(dead_code)] // no test uses all of them
 pub enum Step {
     /// The answer in tests/answers/NAME.http.
     Answer(&'static str),
+    /// The same, but for so many bytes at its end.
+    Cut(&'static str, usize),
     /// A page, as something else than the service sends it.
     Page,
     /// No answer at all; the connection stays open.
@@ -36,6 +39,10 @@ impl Replay {
                 asked.lock().unwrap().push(read_request(&mut stream));
                 match step {
                     Step::Answer(name) => stream.write_all(&recorded(name)).unwrap(),
+                    Step::Cut(name, lacking) => {
+                        let whole = recorded(name);
+                        stream.write_all(&whole[..whole.len() - lacking]).unwrap();
+                    }
                     Step::Page => stream.write_all(PAGE).unwrap(),
                     Step::Silence => open.push(stream),
                 }
@@ -54,8 +61,9 @@ impl Replay {
 /// The bytes of an answer; its connection is not used again.
 fn recorded(name: &str) -> Vec<u8> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/answers").join(format!("{name}.http"));
-    let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    text.replacen("\r\n", "\r\nconnection: close\r\n", 1).into_bytes()
+    let content = std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let first = content.windows(2).position(|pair| pair == b"\r\n").unwrap() + 2;
+    [&content[..first], b"connection: close\r\n", &content[first..]].concat()
 }
 
 /// A request's head and body as text.
