@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
+from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from api import environment
+from api.addresses import check_database, results_at
 from api.environment import name_of
 from api.model_set import read_model_set
 from api.networks import networks_of
@@ -95,6 +97,16 @@ class Settings(BaseSettings):
     max_queue: int = Field(default=32, ge=0, le=100_000, description="generations that may wait in the queue")
     max_batch: int = Field(default=8, ge=1, le=1024, description="most prompts in one batch")
     jobs_dir: Path = Field(default=Path("runs/jobs"), description="folder for jobs and their results")
+    results_url: SecretStr | None = Field(
+        default=None,
+        description="bucket (`s3://…`) or folder (`file:///…`) for the results of all services that share "
+        "`XCUBE_JOBS_URL`",
+    )
+    jobs_url: SecretStr | None = Field(
+        default=None,
+        validate_default=True,
+        description="PostgreSQL database for the jobs of several services, in place of `XCUBE_JOBS_DIR`",
+    )
     max_running_jobs: int = Field(
         default=1, ge=0, le=64, description="jobs that a process runs at the same time; 0 runs none"
     )
@@ -103,7 +115,7 @@ class Settings(BaseSettings):
         default=2 * 2**30,
         ge=2**22,
         le=2**50,
-        description="what the folder for jobs may take; the oldest results make room for new ones",
+        description="what jobs may keep in all; the oldest results make room for new ones",
     )
     job_retention_seconds: float = Field(
         default=86_400, gt=0, le=315_360_000, description="how long a finished job and its result are kept"
@@ -182,6 +194,27 @@ class Settings(BaseSettings):
         except ValueError:
             raise ValueError("should name origins such as https://example.org, separated by commas") from None
 
+    @field_validator("results_url")
+    @classmethod
+    def _results_have_a_place(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            results_at(value.get_secret_value())
+            _need("obstore")
+        return value
+
+    @field_validator("jobs_url")
+    @classmethod
+    def _jobs_have_a_database(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        with_results = info.data.get("results_url") is not None
+        if value is None and with_results:
+            raise ValueError("should name the database of the jobs whose results XCUBE_RESULTS_URL is for")
+        if value is not None:
+            check_database(value.get_secret_value())
+            _need("asyncpg")
+            if not with_results:
+                raise ValueError("needs XCUBE_RESULTS_URL beside it, such as s3://bucket/folder or file:///folder")
+        return value
+
     @field_validator("checkpoint_dir", "config", "jobs_dir")
     @classmethod
     def _from_home(cls, value: Path | None) -> Path | None:
@@ -205,6 +238,11 @@ class _Variables(EnvSettingsSource):
         return dict(environment.values(os.environ, self.settings_cls.model_fields))
 
 
+def _need(package: str) -> None:
+    if find_spec(package) is None:
+        raise ValueError(f"needs the package {package}: run pip install {package}")
+
+
 PATHS = tuple(name for name, field in Settings.model_fields.items() if field.annotation in (Path, Path | None))
 SECRETS = frozenset(name for name, field in Settings.model_fields.items() if field.annotation == SecretStr | None)
 
@@ -222,8 +260,8 @@ def read_settings() -> Settings:
         name = name_of(str(first["loc"][0]))
         fault = first["msg"].removeprefix("Value error, ").removeprefix("Input ").split(", unable to")[0]
         secret = first["loc"][0] in SECRETS
-        value = "set" if secret else repr(str(first["input"])[:_SHOWN])
-        raise ConfigError(f"{name} is {value} but {fault}: correct it or unset it.") from None
+        shown = "not set" if first["input"] is None else "set" if secret else repr(str(first["input"])[:_SHOWN])
+        raise ConfigError(f"{name} is {shown} but {fault}: correct it or unset it.") from None
 
 
 @lru_cache(maxsize=1)

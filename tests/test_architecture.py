@@ -102,7 +102,10 @@ def test_a_folder_loads_nothing_behind_its_walls(folder: str, forbidden: tuple[s
         ("triton", {name for name in OWN if name.startswith("models.kernels.")}),
         ("fvdb", {"models.grids.fvdb_grid"}),
         ("sqlite3", {"api.jobs.embedded.database", "api.jobs.embedded.records"}),
-        ("api.jobs.embedded", {"api.jobs.service", *(name for name in OWN if name.startswith("api.jobs.embedded"))}),
+        ("api.jobs.embedded", {"api.jobs.stores", *(name for name in OWN if name.startswith("api.jobs.embedded"))}),
+        ("asyncpg", {"api.jobs.shared.database"}),
+        ("obstore", {"api.jobs.shared.objects"}),
+        ("api.jobs.shared", {name for name in OWN if name.startswith("api.jobs.shared")}),
     ],
 )
 def test_a_library_that_may_change_is_met_in_one_place(library: str, allowed: set[str]) -> None:

@@ -38,7 +38,8 @@ class Record(BaseModel):
     owner: the process that runs it. attempts: how often one has begun it. deaths: how many processes died with it.
     changes: rises whenever its state or its progress changes. created, started, ended: Unix seconds. stage, step,
     steps: how far it is. kinds: names of the files that are its result, None where a version that did not tell wrote
-    them. models: the only ones that may run it (see `api.jobs.models`), None as long as any may.
+    them. models: the only ones that may run it (see `api.jobs.models`), None as long as any may. keeper: the
+    process whose files are its state or its result, where every process has files of its own.
     """
 
     model_config = ConfigDict(strict=True, frozen=True)
@@ -65,6 +66,7 @@ class Record(BaseModel):
     warnings: _Texts = ()
     kinds: _Texts | None = None
     models: str | None = None
+    keeper: str | None = None
 
 
 def record_of(row: Mapping[str, Any]) -> Record:

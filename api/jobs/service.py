@@ -7,9 +7,9 @@ import contextlib
 import hashlib
 
 from api.generation.generator import Generator
-from api.jobs.embedded.store import EmbeddedStore
 from api.jobs.runner import Runner
 from api.jobs.store import Store
+from api.jobs.stores import store_for
 from api.messages import Status
 from api.settings import Settings
 
@@ -20,9 +20,7 @@ class Jobs:
     def __init__(self, settings: Settings, generator: Generator) -> None:
         self.settings = settings
         self.writer = generator.writer
-        self.store: Store = EmbeddedStore(
-            settings.jobs_dir, lambda: _bits_of(generator.monitor.status), settings.jobs_max_bytes, settings.max_voxels
-        )
+        self.store: Store = store_for(settings, lambda: _bits_of(generator.monitor.status))
         self.client = _name_of(settings)
         self.runner = Runner(generator, self.store, settings.max_running_jobs, settings.job_retention_seconds)
         self._stopping = asyncio.Event()

@@ -21,7 +21,7 @@ def pack(saved: Saved, arithmetic: str) -> bytes:
     progress = saved.progress
     head = {
         "version": VERSION, "arithmetic": arithmetic, "stage": progress.stage, "step": progress.step,
-        "steps": progress.steps, "coarse": _name_of(saved.coarse), "warnings": saved.warnings,
+        "steps": progress.steps, "coarse": name_of(saved.coarse), "warnings": saved.warnings,
     }  # fmt: skip
     return json.dumps(head).encode() + b"\n" + progress.state
 
@@ -44,7 +44,7 @@ def unpack(data: bytes, arithmetic: str, coarse: bytes | None) -> Saved | None:
             return None
         if head["coarse"] is None:
             coarse = None
-        elif head["coarse"] != _name_of(coarse):
+        elif head["coarse"] != name_of(coarse):
             return None
         progress = Progress(state=state, stage=head["stage"], step=head["step"], steps=head["steps"])
         return Saved(progress, coarse, tuple(head["warnings"]))
@@ -52,5 +52,15 @@ def unpack(data: bytes, arithmetic: str, coarse: bytes | None) -> Saved | None:
         return None
 
 
-def _name_of(coarse: bytes | None) -> str | None:
+def coarse_of(data: bytes) -> str | None:
+    """The name of the coarse shape that a state was saved with; None if it has none, or cannot be read."""
+    try:
+        name = json.loads(data.partition(b"\n")[0])["coarse"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return name if isinstance(name, str) else None
+
+
+def name_of(coarse: bytes | None) -> str | None:
+    """What tells a coarse shape from any other."""
     return None if coarse is None else blake2b(coarse, digest_size=32).hexdigest()

@@ -172,3 +172,57 @@ def test_every_setting_is_read_without_the_blanks_around_it(
 def test_an_origin_is_what_browsers_send(monkeypatch: pytest.MonkeyPatch, named: str, meant: str) -> None:
     monkeypatch.setenv("XCUBE_CORS_ORIGINS", named)
     assert read_settings().cors_origins == meant
+
+
+DATABASE = "postgresql://xcube:pa55word@host:5432/xcube"
+
+
+@pytest.mark.parametrize(
+    "results",
+    ["s3://bucket", "s3://a.bucket-1/some/folder?region=eu-central-1&endpoint=http://host:9000", "file:///a/b"],
+)
+def test_a_shared_store_of_jobs_is_named_by_two_addresses_that_nobody_is_shown(
+    monkeypatch: pytest.MonkeyPatch, results: str
+) -> None:
+    monkeypatch.setenv("XCUBE_JOBS_URL", DATABASE)
+    monkeypatch.setenv("XCUBE_RESULTS_URL", results)
+    settings = read_settings()
+    assert settings.jobs_url is not None
+    assert settings.jobs_url.get_secret_value() == DATABASE
+    assert "pa55word" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "results", "name", "fault"),
+    [
+        (DATABASE, "", "XCUBE_JOBS_URL", "needs XCUBE_RESULTS_URL"),
+        ("", "s3://bucket", "XCUBE_JOBS_URL", "is not set but should name the database"),
+        ("mysql://x:pa55word@host/xcube", "s3://bucket", "XCUBE_JOBS_URL", "such as postgresql://"),
+        ("postgresql://x:pa55word@host:port/xcube", "s3://bucket", "XCUBE_JOBS_URL", "such as postgresql://"),
+        ("postgresql://x:pa55word@host", "s3://bucket", "XCUBE_JOBS_URL", "such as postgresql://"),
+        (DATABASE, "/folder", "XCUBE_RESULTS_URL", "such as s3://bucket/folder or file:///folder"),
+        (DATABASE, "file://folder", "XCUBE_RESULTS_URL", "such as s3://bucket/folder or file:///folder"),
+        (DATABASE, "s3://key:pa55word@bucket", "XCUBE_RESULTS_URL", "AWS_SECRET_ACCESS_KEY"),
+        (DATABASE, "s3://bucket?acl=1", "XCUBE_RESULTS_URL", "unknown option acl"),
+        (DATABASE, "s3://bucket?endpoint=host:9000", "XCUBE_RESULTS_URL", "?endpoint=https://host:9000"),
+    ],
+)
+def test_a_wrong_address_of_a_shared_store_is_told_in_a_sentence_without_passwords(
+    monkeypatch: pytest.MonkeyPatch, jobs: str, results: str, name: str, fault: str
+) -> None:
+    monkeypatch.setenv("XCUBE_JOBS_URL", jobs)
+    monkeypatch.setenv("XCUBE_RESULTS_URL", results)
+    with pytest.raises(ConfigError) as caught:
+        read_settings()
+    text = str(caught.value)
+    assert text.startswith(f"{name} is ")
+    assert fault in text
+    assert "pa55word" not in text
+
+
+def test_a_shared_store_without_its_libraries_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.settings.find_spec", lambda name: None)
+    monkeypatch.setenv("XCUBE_JOBS_URL", DATABASE)
+    monkeypatch.setenv("XCUBE_RESULTS_URL", "s3://bucket")
+    with pytest.raises(ConfigError, match="needs the package obstore: run pip install obstore"):
+        read_settings()

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
+from typing import Any
 
 from api.generation.events import CoarseMade, Report, Stepped
 from api.generation.generator import Saved
-from api.jobs.embedded.store import EmbeddedStore
 from api.jobs.record import ENDED, Record
 from api.jobs.runner import Runner
+from api.jobs.store import Store
 from api.messages import ModelStatus, Order, Progress, Status
 from api.schemas import LOADING
 from models.shape import Shape
 from tests.support.job_store import (
     COARSE,
     MODELS,
-    store_in,
+    now,
     voxels,
 )
 
@@ -62,26 +63,29 @@ class Generator:
         return Shape(voxels(1), None, order.seed)
 
 
+async def _look(_: str) -> None:
+    """Looks at nothing."""
+
+
 def run_all(
-    store: EmbeddedStore, generator: Generator, id_: str, look: Callable[[str], None] = lambda _: None
+    store: Store, generator: Generator, id_: str, look: Callable[[str], Coroutine[Any, Any, None]] = _look
 ) -> Record:
-    """Lets a runner work until a job has ended."""
+    """Lets a runner work until a job has ended; `look` gets its id several times on the way."""
 
     async def main() -> Record:
         runner = Runner(generator, store, 1, 1e6)  # type: ignore[arg-type]
         running = asyncio.create_task(runner.run())
-        other = store_in(store._files._folder)
         async with asyncio.timeout(30):
-            while (record := await other.get(id_)) is not None and record.state not in ENDED:
+            while (record := await store.get(id_)) is not None and record.state not in ENDED:
                 await asyncio.sleep(0.01)
-                look(id_)
+                await look(id_)
             running.cancel()
             while runner._tasks:
                 await asyncio.sleep(0.01)
         assert record is not None
         return record
 
-    return asyncio.run(main())
+    return now(main())
 
 
 OTHER_MODELS = '{"text": "a text:1", "coarse": "a coarse:2"}'

@@ -1,19 +1,23 @@
-"""A store of jobs in a folder, and small shapes to keep in it."""
+"""Stores of jobs of every kind, and small shapes to keep in them."""
 
 from __future__ import annotations
 
 import asyncio
+import atexit
+import sqlite3
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from api.generation.generator import Saved
+from api.jobs.embedded.files import Files
 from api.jobs.embedded.store import EmbeddedStore
 from api.jobs.record import Record
-from api.jobs.store import NewJob
+from api.jobs.store import NewJob, Store
 from api.messages import Progress
 from api.schemas import GenerateRequest
 from models.shape import Shape, Voxels
@@ -34,33 +38,86 @@ HALF = Saved(Progress(state=b"half", stage="fine", step=3, steps=9), COARSE, ("a
 SHAPE = Shape(voxels(20), voxels(40, 2), 1, ("a warning",))
 
 
+def cpu() -> str:
+    """An arithmetic."""
+    return "cpu"
+
+
+class Place(Protocol):
+    """Where jobs are kept, and what can happen to them there."""
+
+    def store(self, arithmetic: Callable[[], str] = cpu, max_bytes: int = 2**30, max_voxels: int = 1000) -> Store:
+        """A store, as another process has it."""
+
+    def execute(self, statement: str, *values: object) -> None:
+        """Does to the tables what nobody should. `jobs` and `offers` are the tables, `?` is the next value."""
+
+    def file(self, record: Record, kind: str) -> Path:
+        """The file of a state, of its coarse shape ("half"), or of a result ("coarse", "fine")."""
+
+    def files(self, id_: str) -> list[Path]:
+        """All that a job has left."""
+
+    def used(self) -> int:
+        """Bytes that all jobs take."""
+
+
+class EmbeddedPlace:
+    """A folder of one service."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def store(self, arithmetic: Callable[[], str] = cpu, max_bytes: int = 2**30, max_voxels: int = 1000) -> Store:
+        return EmbeddedStore(self.folder, arithmetic, max_bytes, max_voxels)
+
+    def execute(self, statement: str, *values: object) -> None:
+        with closing(sqlite3.connect(self.folder / "jobs.sqlite")) as database, database:
+            database.execute(statement, values)
+
+    def file(self, record: Record, kind: str) -> Path:
+        return self.folder / f"{record.id}.{'coarse' if kind == 'half' else kind}"
+
+    def files(self, id_: str) -> list[Path]:
+        return list(self.folder.glob(f"{id_}*"))
+
+    def used(self) -> int:
+        return Files(self.folder).usage().total
+
+
 def store_in(
-    folder: Path, arithmetic: Callable[[], str] = lambda: "cpu", max_bytes: int = 2**30, max_voxels: int = 1000
+    folder: Path, arithmetic: Callable[[], str] = cpu, max_bytes: int = 2**30, max_voxels: int = 1000
 ) -> EmbeddedStore:
+    """The store of one service."""
     return EmbeddedStore(folder, arithmetic, max_bytes, max_voxels)
 
 
+_loop: list[asyncio.Runner] = []
+
+
 def now(call: Coroutine[Any, Any, T]) -> T:
-    """What a call of the store gives."""
-    return asyncio.run(call)
+    """What a call of the store gives. All calls have one loop: connections outlast a call."""
+    if not _loop:
+        _loop.append(asyncio.Runner())
+        atexit.register(_loop[0].close)
+    return _loop[0].run(call)
 
 
 def added(
-    store: EmbeddedStore, key: str | None = None, client: str | None = None, most: int = 1000,
-    models: str | None = MODELS,
-) -> Record:  # fmt: skip
+    store: Store, key: str | None = None, client: str | None = None, most: int = 1000, models: str | None = MODELS
+) -> Record:
     record = now(store.add(NewJob(REQUEST, 1, key, client, models), most))
     assert record is not None
     return record
 
 
-def claimed(store: EmbeddedStore, owner: str = OWNER, models: str = MODELS) -> Record:
+def claimed(store: Store, owner: str = OWNER, models: str = MODELS) -> Record:
     record = now(store.claim(owner, models))
     assert record is not None
     return record
 
 
-def saved(store: EmbeddedStore, state: Saved = HALF, id_: str | None = None) -> Record:
+def saved(store: Store, state: Saved = HALF, id_: str | None = None) -> Record:
     """A job that waits and has a state."""
     id_ = added(store).id if id_ is None else id_
     assert claimed(store).id == id_
@@ -69,7 +126,7 @@ def saved(store: EmbeddedStore, state: Saved = HALF, id_: str | None = None) -> 
     return found(store, id_)
 
 
-def completed(store: EmbeddedStore, shape: Shape = SHAPE) -> Record:
+def completed(store: Store, shape: Shape = SHAPE) -> Record:
     """A job that has ended with a shape."""
     id_ = added(store).id
     assert claimed(store).id == id_
@@ -77,7 +134,7 @@ def completed(store: EmbeddedStore, shape: Shape = SHAPE) -> Record:
     return found(store, id_)
 
 
-def found(store: EmbeddedStore, id_: str) -> Record:
+def found(store: Store, id_: str) -> Record:
     record = now(store.get(id_))
     assert record is not None
     return record

@@ -5,15 +5,11 @@ from __future__ import annotations
 import logging
 
 from api.errors import StorageFull, TooManyVoxels
+from api.jobs import limits
 from api.jobs.embedded.files import RESERVE_BYTES, Files, Usage
 from api.jobs.embedded.records import Records
 
 log = logging.getLogger("xcube.jobs")
-RETRY_SECONDS = 60.0
-_BYTES_OF_A_VOXEL = 18
-_BYTES_OF_A_RECORD = 2**14
-MOST_ENDED = 50_000
-"""Records of ended jobs, of which each takes some hundred bytes, at most a few thousand."""
 
 
 class Room:
@@ -30,8 +26,8 @@ class Room:
         self._files = files
         self._records = records
         self._max_bytes = max_bytes
-        self._result = min(2 * _BYTES_OF_A_VOXEL * max_voxels, max_bytes // 4)
-        self.most_ended = min(MOST_ENDED, max(1, max_bytes // _BYTES_OF_A_RECORD))
+        self._result = limits.largest_result(max_bytes, max_voxels)
+        self.most_ended = limits.most_ended(max_bytes)
 
     def check(self) -> None:
         """Lets pass a new job.
@@ -43,10 +39,7 @@ class Room:
         over = max(0, usage.total + needed - self._limit(usage))
         ended = sum(usage.jobs.get(id_, 0) for id_ in self._records.ended()) if over else 0
         if over > ended or usage.free + over < needed:
-            raise StorageFull(
-                "There is no room for the result of another job: delete jobs that have ended, or try again later.",
-                retry_after=RETRY_SECONDS,
-            )
+            raise StorageFull(limits.NO_ROOM, retry_after=limits.RETRY_SECONDS)
 
     def make(self, needed: int) -> None:
         """Makes room for as many bytes.
@@ -58,9 +51,7 @@ class Room:
         usage = self._files.usage()
         limit = self._limit(usage)
         if needed > limit:
-            raise TooManyVoxels(
-                f"The shape takes {needed} bytes, and all jobs together may take {limit}: raise XCUBE_JOBS_MAX_BYTES."
-            )
+            raise TooManyVoxels(limits.too_large(needed, limit))
         over = usage.total + needed - limit
         if over <= 0:
             return
@@ -75,7 +66,7 @@ class Room:
         if gone:
             log.info("results of jobs that had to make room: %d", gone)
         if over > 0:
-            raise StorageFull("The jobs that run take all the room: try again later.", retry_after=RETRY_SECONDS)
+            raise StorageFull(limits.ALL_TAKEN, retry_after=limits.RETRY_SECONDS)
 
     def tend(self) -> None:
         """Has the folder keep within its limit, and keep its reserve where that leaves room for others."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.generation.generator import Saved
 from api.jobs import watch
-from api.jobs.embedded.store import EmbeddedStore
 from api.jobs.record import ENDED, Record
 from api.jobs.runner import MOST_DEATHS, Runner
 from api.jobs.watch import Watch
@@ -20,11 +18,11 @@ from tests.support.job_store import (
     MODELS,
     OTHER,
     OWNER,
+    Place,
     added,
     claimed,
     now,
     saved,
-    store_in,
 )
 
 
@@ -34,10 +32,10 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_third_process_that_dies_with_a_job_was_the_last_to_take_it_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "LEASE_SECONDS", 0.05)
-    store = store_in(tmp_path)
+    store = place.store()
     job = added(store)
 
     async def take(owner: str) -> Record:
@@ -47,7 +45,7 @@ def test_the_third_process_that_dies_with_a_job_was_the_last_to_take_it_up(
         return record
 
     for deaths in range(MOST_DEATHS):
-        record = asyncio.run(take(f"owner {deaths}"))
+        record = now(take(f"owner {deaths}"))
         assert (record.deaths, record.attempts) == (deaths, deaths + 1)
     generator = Generator()
     ended = run_all(store, generator, job.id)
@@ -57,8 +55,8 @@ def test_the_third_process_that_dies_with_a_job_was_the_last_to_take_it_up(
     assert generator.began == []
 
 
-def test_a_job_that_is_handed_back_has_not_killed_anybody(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
+def test_a_job_that_is_handed_back_has_not_killed_anybody(place: Place) -> None:
+    store = place.store()
     added(store)
     for turn in range(MOST_DEATHS + 1):
         record = claimed(store, f"owner {turn}")
@@ -67,10 +65,10 @@ def test_a_job_that_is_handed_back_has_not_killed_anybody(tmp_path: Path) -> Non
 
 
 def test_an_owner_that_beats_keeps_its_job_whatever_the_wall_clock_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "LEASE_SECONDS", 0.2)
-    store, other = store_in(tmp_path), store_in(tmp_path)
+    store, other = place.store(), place.store()
     job = added(store)
     assert claimed(store).id == job.id
 
@@ -89,14 +87,12 @@ def test_an_owner_that_beats_keeps_its_job_whatever_the_wall_clock_says(
         assert (taken.id, taken.owner, taken.deaths) == (job.id, "other", 1)
         assert not await store.beat(job.id, OWNER, None)
 
-    asyncio.run(main())
+    now(main())
 
 
-def test_who_beats_between_the_look_and_the_claim_is_not_robbed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_beats_between_the_look_and_the_claim_is_not_robbed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "LEASE_SECONDS", 0.0)
-    store, other = store_in(tmp_path), store_in(tmp_path)
+    store, other = place.store(), place.store()
     job = added(store)
     claimed(store)
     now(other.survey("other"))
@@ -118,15 +114,15 @@ def test_a_watch_counts_only_the_time_in_which_it_could_look() -> None:
 
 
 def test_a_job_stays_its_owner_s_however_long_a_call_of_the_store_takes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch, "LEASE_SECONDS", 0.3)
-    store, other = store_in(tmp_path), store_in(tmp_path)
+    store, other = place.store(), place.store()
     slow = {"load", "save", "finish"}
 
-    class Slow(EmbeddedStore):
-        def __getattribute__(self, name: str) -> Any:
-            method = super().__getattribute__(name)
+    class Slow:
+        def __getattr__(self, name: str) -> Any:
+            method = getattr(store, name)
             if name not in slow:
                 return method
 
@@ -140,7 +136,7 @@ def test_a_job_stays_its_owner_s_however_long_a_call_of_the_store_takes(
     robbed = []
 
     async def main() -> None:
-        runner = Runner(Generator(seconds=0.1), Slow(tmp_path, lambda: "cpu", 2**30, 1000), 1, 1e6)  # type: ignore[arg-type]
+        runner = Runner(Generator(seconds=0.1), Slow(), 1, 1e6)  # type: ignore[arg-type]
         running = asyncio.create_task(runner.run())
         while (record := await other.get(job.id)) is not None and record.state not in ENDED:
             if record.state == "in_progress":
@@ -151,12 +147,12 @@ def test_a_job_stays_its_owner_s_however_long_a_call_of_the_store_takes(
         assert (record.state, record.deaths) == ("completed", 0)
         running.cancel()
 
-    asyncio.run(main())
+    now(main())
     assert set(robbed) == {None}
 
 
-def test_who_has_lost_a_job_overwrites_nothing_of_the_one_who_has_it(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
+def test_who_has_lost_a_job_overwrites_nothing_of_the_one_who_has_it(place: Place) -> None:
+    store = place.store()
     job = saved(store)
     claimed(store, "another")
     now(store.save(job.id, OWNER, Saved(HALF.progress, OTHER, ()), None))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from api.jobs.models import models_of, named, weights_for
 from api.jobs.record import Record
 from api.messages import ModelStatus, Status
 from api.schemas import LOADING
-from tests.support.job_store import MODELS, OWNER, added, claimed, found, now, store_in
+from tests.support.job_store import MODELS, OWNER, EmbeddedPlace, Place, added, claimed, found, now
 
 OTHERS = '{"text": "a text:2", "coarse": "a coarse:1"}'
 
@@ -29,16 +27,16 @@ def test_models_are_named_by_all_their_weights_once_they_are_known() -> None:
     assert [named(each) for each in (None, "", "{", "[]")] == [None] * 4
 
 
-def test_a_job_is_taken_up_by_a_service_with_its_models_alone(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
+def test_a_job_is_taken_up_by_a_service_with_its_models_alone(place: Place) -> None:
+    store = place.store()
     first, second = added(store), added(store, models=OTHERS)
     assert now(store.claim(OWNER, '{"text": "a third"}')) is None
     assert claimed(store, models=OTHERS).id == second.id
     assert claimed(store, models=MODELS).id == first.id
 
 
-def test_a_job_that_was_accepted_before_the_models_were_known_keeps_to_those_that_begin_it(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
+def test_a_job_that_was_accepted_before_the_models_were_known_keeps_to_those_that_begin_it(place: Place) -> None:
+    store = place.store()
     job = added(store, models=None)
     assert claimed(store, models=OTHERS).models == OTHERS
     assert now(store.hand_back(job.id, OWNER))
@@ -46,21 +44,21 @@ def test_a_job_that_was_accepted_before_the_models_were_known_keeps_to_those_tha
     assert claimed(store, models=OTHERS).id == job.id
 
 
-def test_a_place_in_the_queue_counts_those_that_want_the_same_models(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
+def test_a_place_in_the_queue_counts_those_that_want_the_same_models(place: Place) -> None:
+    store = place.store()
     jobs = [added(store, models=models) for models in (MODELS, OTHERS, None, MODELS)]
     assert [now(store.position(job)) for job in jobs] == [1, 1, 3, 3]
 
 
 def test_a_job_whose_models_no_service_has_is_told_apart_from_one_that_waits_for_its_turn(
-    tmp_path: Path,
+    place: Place,
 ) -> None:
-    store = store_in(tmp_path)
+    store = place.store()
     gone = added(store, models=OTHERS)
-    forget(tmp_path)
+    forget(place)
     here = added(store)
     assert now(store.survey(OWNER)).waiting == 1, "whoever has accepted a job has its models"
-    forget(tmp_path)
+    forget(place)
     assert [now(store.position(found(store, job.id))) for job in (gone, here)] == [None, None]
     now(store.offer(MODELS, 1e6))
     assert [now(store.position(found(store, job.id))) for job in (gone, here)] == [None, 1]
@@ -71,17 +69,16 @@ def test_a_job_whose_models_no_service_has_is_told_apart_from_one_that_waits_for
     assert now(store.position(found(store, gone.id))) == 1
 
 
-def forget(folder: Path, seconds: float = 1000) -> None:
+def forget(place: Place, seconds: float = 1000) -> None:
     """As if so much time had gone by in which no service ran."""
-    with closing(sqlite3.connect(folder / "jobs.sqlite")) as database, database:
-        database.execute("UPDATE offers SET seen = seen - ?", (seconds,))
-        database.execute("UPDATE jobs SET created = created - ?", (seconds,))
+    place.execute("UPDATE offers SET seen = seen - ?", seconds)
+    place.execute("UPDATE jobs SET created = created - ?", seconds)
 
 
-def test_a_job_ends_whose_models_nobody_has_had_for_as_long_as_jobs_are_kept(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
+def test_a_job_ends_whose_models_nobody_has_had_for_as_long_as_jobs_are_kept(place: Place) -> None:
+    store = place.store()
     gone, here, any_ = added(store, models=OTHERS), added(store), added(store, models=None)
-    forget(tmp_path)
+    forget(place)
     now(store.offer(MODELS, 2000))
     assert found(store, gone.id).state == "pending", "somebody may start a service with them"
     now(store.offer(MODELS, 500))
@@ -92,17 +89,17 @@ def test_a_job_ends_whose_models_nobody_has_had_for_as_long_as_jobs_are_kept(tmp
     assert [found(store, job.id).state for job in (here, any_)] == ["pending"] * 2
 
 
-def test_a_short_retention_ends_no_job_whose_service_only_restarts(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
+def test_a_short_retention_ends_no_job_whose_service_only_restarts(place: Place) -> None:
+    store = place.store()
     job = added(store, models=OTHERS)
-    forget(tmp_path, module.OFFERED_SECONDS - 5)
+    forget(place, module.OFFERED_SECONDS - 5)
     now(store.offer(MODELS, 0.1))
     assert found(store, job.id).state == "pending"
 
 
-def test_a_job_of_a_dead_process_waits_for_its_models_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_of_a_dead_process_waits_for_its_models_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "LEASE_SECONDS", 0.0)
-    store = store_in(tmp_path)
+    store = place.store()
     job = added(store, models=OTHERS)
     claimed(store, "who dies", OTHERS)
     now(store.survey(OWNER))
@@ -113,12 +110,10 @@ def test_a_job_of_a_dead_process_waits_for_its_models_again(tmp_path: Path, monk
 
 
 def test_a_job_of_the_table_before_goes_to_whoever_takes_it(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
-    job = added(store)
-    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as database, database:
-        database.execute("ALTER TABLE jobs DROP COLUMN models")
-        database.execute("DROP TABLE offers")
-        database.execute("PRAGMA user_version = 1")
-    after = store_in(tmp_path)
+    place = EmbeddedPlace(tmp_path)
+    job = added(place.store())
+    for statement in ("ALTER TABLE jobs DROP COLUMN models", "DROP TABLE offers", "PRAGMA user_version = 1"):
+        place.execute(statement)
+    after = place.store()
     assert found(after, job.id).models is None
     assert claimed(after, models=OTHERS).models == OTHERS

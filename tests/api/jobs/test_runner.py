@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections import Counter
-from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.errors import JobsUnavailable, ModelsChanged, StorageFull
 from api.generation.generator import Saved
-from api.jobs.embedded.store import EmbeddedStore
 from api.jobs.record import Record
 from api.jobs.runner import Runner
-from api.jobs.store import NewJob
+from api.jobs.store import NewJob, Store
 from models.errors import StateError
 from tests.support.job_runner import OTHER_MODELS, Generator, run_all, status
 from tests.support.job_store import (
@@ -27,27 +22,26 @@ from tests.support.job_store import (
     OTHER,
     OWNER,
     REQUEST,
+    Place,
     added,
     claimed,
     found,
     now,
     saved,
-    store_in,
 )
 
 
-class Sick(EmbeddedStore):
+class Sick:
     """Refuses a number of calls of each of some methods."""
 
-    def __init__(self, folder: Path, error: type[JobsUnavailable], **refused: int) -> None:
-        super().__init__(folder, lambda: "cpu", 2**30, 1000)
+    def __init__(self, store: Store, error: type[JobsUnavailable], **refused: int) -> None:
+        self.store = store
         self.error = error
         self.left = Counter(refused)
 
-    def __getattribute__(self, name: str) -> Any:
-        method = super().__getattribute__(name)
-        if name.startswith("_") or name in ("left", "error") or self.left[name] <= 0:
-            return method
+    def __getattr__(self, name: str) -> Any:
+        if self.left[name] <= 0:
+            return getattr(self.store, name)
         self.left[name] -= 1
 
         async def refuse(*_: object) -> None:
@@ -61,69 +55,60 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.jobs.runner.PERIOD", 0.01)
 
 
-def run(
-    store: EmbeddedStore, generator: Generator, state: Saved | None = None, look: Callable[[str], None] = lambda _: None
-) -> Record:
-    """Runs one job to its end; `look` gets its id several times on the way."""
-    before = store_in(store._files._folder)
+def run(place: Place, generator: Generator, state: Saved | None = None, store: Store | None = None) -> Record:
+    """Runs one job to its end."""
+    before = place.store()
     job = added(before) if state is None else saved(before, state)
-    return run_all(store, generator, job.id, look)
+    return run_all(before if store is None else store, generator, job.id)
 
 
-def test_a_job_goes_on_where_it_was_saved(tmp_path: Path) -> None:
+def test_a_job_goes_on_where_it_was_saved(place: Place) -> None:
     generator = Generator()
-    assert run(store_in(tmp_path), generator, HALF).state == "completed"
+    assert run(place, generator, HALF).state == "completed"
     assert generator.began == [HALF]
 
 
 def test_a_job_whose_half_made_state_means_nothing_any_more_begins_anew(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
     fault = StateError("another version")
     generator = Generator(fault)
-    done = run(store_in(tmp_path), generator, HALF)
+    done = run(place, generator, HALF)
     assert done.state == "completed"
     assert generator.began == [HALF, None]
     assert f"job {done.id} starts anew: {fault}" in caplog.text
 
 
-def test_the_coarse_shape_of_the_start_before_is_not_mixed_in(tmp_path: Path) -> None:
+def test_the_coarse_shape_of_the_start_before_is_not_mixed_in(place: Place) -> None:
     generator = Generator(StateError("another version"), seconds=0.3)
     generator.coarse = OTHER
-    store = store_in(tmp_path)
+    store, other = place.store(), place.store()
     kept = []
 
-    def look(id_: str) -> None:
-        state = now_in_a_thread(store, id_)
+    async def look(id_: str) -> None:
+        """Notes what a process that takes the job up at this moment would go on with."""
+        state = await other.load(id_)
         if len(generator.began) == 2 and state is not None:
             kept.append((state.progress.state, state.coarse))
 
-    assert run(store, generator, HALF, look).state == "completed"
+    assert run_all(store, generator, saved(store).id, look).state == "completed"
     assert set(kept) <= {(b"half", COARSE), (b"later", OTHER)}
     assert (b"later", OTHER) in kept
 
 
-def now_in_a_thread(store: EmbeddedStore, id_: str) -> Saved | None:
-    """What a process that takes the job up at this moment would go on with."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(lambda: now(store_in(store._files._folder).load(id_))).result()
-
-
-def test_a_job_whose_state_cannot_be_read_again_and_again_fails_with_a_sentence(tmp_path: Path) -> None:
+def test_a_job_whose_state_cannot_be_read_again_and_again_fails_with_a_sentence(place: Place) -> None:
     generator = Generator(*(StateError("The state is of another version.") for _ in range(9)))
-    failed = run(store_in(tmp_path), generator, HALF)
+    failed = run(place, generator, HALF)
     assert (failed.state, failed.code) == ("failed", "unreadable_state")
     assert failed.error == "The state is of another version."
     assert len(generator.began) == 4
-    assert not list(tmp_path.glob(f"{failed.id}.*"))
+    assert not place.files(failed.id)
 
 
-def test_a_job_whose_models_are_replaced_in_its_midst_waits_for_them_and_keeps_its_state(tmp_path: Path) -> None:
+def test_a_job_whose_models_are_replaced_in_its_midst_waits_for_them_and_keeps_its_state(place: Place) -> None:
     generator = Generator(ModelsChanged("The models were replaced during the request."), seconds=0.3)
     generator.monitor.later = status(OTHER_MODELS)
-    store = store_in(tmp_path)
+    store = place.store()
     job = saved(store)
 
     async def main() -> Record:
@@ -136,7 +121,7 @@ def test_a_job_whose_models_are_replaced_in_its_midst_waits_for_them_and_keeps_i
         runner.cancel()
         return record
 
-    waiting = asyncio.run(main())
+    waiting = now(main())
     assert (waiting.deaths, waiting.attempts, waiting.models) == (0, 2, MODELS)
     assert len(generator.began) == 1
     other = Generator()
@@ -144,26 +129,26 @@ def test_a_job_whose_models_are_replaced_in_its_midst_waits_for_them_and_keeps_i
     assert other.began[0] is not None, "it goes on where it was"
 
 
-def test_an_order_names_the_weights_that_its_job_was_accepted_for(tmp_path: Path) -> None:
+def test_an_order_names_the_weights_that_its_job_was_accepted_for(place: Place) -> None:
     generator = Generator()
-    run(store_in(tmp_path), generator)
+    run(place, generator)
     assert [order.weights for order in generator.orders] == ["a text:1 a coarse:1"]
 
 
 @pytest.mark.parametrize("error", [JobsUnavailable, StorageFull])
 @pytest.mark.parametrize("method", ["survey", "claim", "tend", "load", "save", "beat", "finish"])
-def test_a_sick_store_ends_no_job(tmp_path: Path, method: str, error: type[JobsUnavailable]) -> None:
-    store = Sick(tmp_path, error, **{method: 3})
+def test_a_sick_store_ends_no_job(place: Place, method: str, error: type[JobsUnavailable]) -> None:
+    store: Any = Sick(place.store(), error, **{method: 3})
     generator = Generator(seconds=0.2)
-    assert run(store, generator).state == "completed"
+    assert run(place, generator, store=store).state == "completed"
     assert store.left[method] < 3
     assert len(generator.began) == 1, "what was computed is not lost"
 
 
 @pytest.mark.parametrize("method", ["fail", "clear"])
-def test_a_job_that_fails_while_its_store_is_sick_still_ends(tmp_path: Path, method: str) -> None:
-    store = Sick(tmp_path, JobsUnavailable, **{method: 1})
-    failed = run(store, Generator(*(StateError("again") for _ in range(9))))
+def test_a_job_that_fails_while_its_store_is_sick_still_ends(place: Place, method: str) -> None:
+    store: Any = Sick(place.store(), JobsUnavailable, **{method: 1})
+    failed = run(place, Generator(*(StateError("again") for _ in range(9))), store=store)
     assert (failed.state, failed.code) == ("failed", "unreadable_state")
 
 
@@ -171,14 +156,13 @@ def test_a_job_that_fails_while_its_store_is_sick_still_ends(tmp_path: Path, met
     ("column", "value"), [("request", "{"), ("request", '{"prompt": ""}'), ("seed", "many"), ("warnings", "no list")]
 )
 def test_a_job_whose_row_makes_no_sense_fails_for_good_and_holds_up_no_other(
-    tmp_path: Path, column: str, value: str
+    place: Place, column: str, value: str
 ) -> None:
-    store = store_in(tmp_path)
+    store = place.store()
     job = added(store)
-    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as database, database:
-        database.execute(f"UPDATE jobs SET {column} = ?", (value,))
+    place.execute(f"UPDATE jobs SET {column} = ?", value)
     generator = Generator()
-    assert run(store, generator).state == "completed"
+    assert run(place, generator, store=store).state == "completed"
     assert len(generator.began) == 1
     failed = found(store, job.id)
     assert (failed.state, failed.code) == ("failed", "unreadable_job")
@@ -188,10 +172,10 @@ def test_a_job_whose_row_makes_no_sense_fails_for_good_and_holds_up_no_other(
 
 
 def test_a_store_that_hangs_does_not_keep_the_service_from_ending(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.jobs.runner._LEAVING", 0.2)
-    store = store_in(tmp_path)
+    store = place.store()
     added(store)
 
     async def hang(*_: object) -> None:
@@ -208,11 +192,11 @@ def test_a_store_that_hangs_does_not_keep_the_service_from_ending(
         await runner.stop()
         return asyncio.get_running_loop().time() - began
 
-    assert asyncio.run(main()) < 5
+    assert now(main()) < 5
 
 
-def test_jobs_run_in_the_order_in_which_they_came_and_a_known_key_gives_the_same_one(tmp_path: Path) -> None:
-    store = store_in(tmp_path)
+def test_jobs_run_in_the_order_in_which_they_came_and_a_known_key_gives_the_same_one(place: Place) -> None:
+    store = place.store()
     ids = [added(store, key=f"key {number}").id for number in range(3)]
     assert added(store, key="key 1").id == ids[1]
     assert [now(store.position(found(store, id_))) for id_ in ids] == [1, 2, 3]
