@@ -52,7 +52,7 @@ def test_every_command_of_the_clients_readme_is_run_here() -> None:
 
 def test_every_file_of_the_clients_is_named_in_their_readme() -> None:
     links = set(re.findall(r"\]\(([^)#]+)\)", README))
-    assert links == {"curl.sh", "rust", *(str(path.relative_to(CLIENTS)) for path in CLIENTS.glob("python/*.py"))}
+    assert links == {"curl.sh", "rust", *(str(path.relative_to(CLIENTS)) for path in CLIENTS.glob("*/*.py"))}
     assert all((CLIENTS / link).exists() for link in links)
 
 
