@@ -91,6 +91,10 @@ class QueueFull(ApiError):
     """Too many requests wait already."""
 
 
+class QuotaExceeded(ApiError):
+    """The client's key has had what it may have."""
+
+
 class TooManyConnections(ApiError):
     """All places for connections are taken; only probes are answered."""
 
@@ -180,6 +184,7 @@ TABLE = (
     Rule(JobCrashed, 422, "job_crashed", False),
     Rule(JobUnreadable, 422, "unreadable_job", False),
     Rule(QueueFull, 429, "queue_full", True),
+    Rule(QuotaExceeded, 429, "quota_exceeded", True),
     Rule(ClientGone, 499, "client_gone", False),
     Rule(StillLoading, 503, "loading", True),
     Rule(ModelsUnavailable, 503, "models_unavailable", False),

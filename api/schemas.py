@@ -157,6 +157,11 @@ class ErrorBody(BaseModel):
     retryable: bool = Field(description="whether the same request may succeed later")
 
 
+def steps_of(request: GenerateRequest) -> int:
+    """Denoising steps that a request asks for, of both stages."""
+    return request.ddim_steps * (2 if request.use_fine else 1)
+
+
 def random_seed() -> int:
     """A seed of 0 ... 2**31 - 1, so that a client of any integer type can send it again."""
     return secrets.randbelow(2**31)

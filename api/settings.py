@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from functools import lru_cache
 from importlib.util import find_spec
 from ipaddress import ip_address
@@ -16,6 +15,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from api import environment
 from api.addresses import check_database, results_at
 from api.environment import name_of
+from api.keys import HEADER_VALUE, read_keys
 from api.model_set import read_model_set
 from api.networks import networks_of
 from api.origins import origins_of
@@ -24,7 +24,6 @@ from models.errors import ConfigError
 
 _SHOWN = 100
 """Characters of a wrong value that are told."""
-_HEADER_VALUE = re.compile(r"[ -~]*")
 
 
 def default_threads() -> int:
@@ -126,6 +125,9 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1_048_576, ge=1024, le=2**30, description="largest request body")
     slice_seconds: float = Field(default=0.15, gt=0, le=10, description="target time for one slice of denoising steps")
     api_key: SecretStr | None = Field(default=None, min_length=1, description="key that clients must send")
+    api_keys_file: Path | None = Field(
+        default=None, description="YAML or JSON file of several keys, each with a name, a priority and quotas"
+    )
     api_key_everywhere: bool = Field(default=False, description="require the key for health, probes and metrics too")
     cors_origins: str = Field(
         default="", description="origins whose pages may call the service, separated by commas; `*` for all"
@@ -157,7 +159,7 @@ class Settings(BaseSettings):
     @field_validator("api_key", "sampler_token")
     @classmethod
     def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not _HEADER_VALUE.fullmatch(value.get_secret_value()):
+        if value is not None and not HEADER_VALUE.fullmatch(value.get_secret_value()):
             raise ValueError("should consist of printable ASCII characters, because clients send it in an HTTP header")
         return value
 
@@ -215,7 +217,7 @@ class Settings(BaseSettings):
                 raise ValueError("needs XCUBE_RESULTS_URL beside it, such as s3://bucket/folder or file:///folder")
         return value
 
-    @field_validator("checkpoint_dir", "config", "jobs_dir")
+    @field_validator("checkpoint_dir", "config", "jobs_dir", "api_keys_file")
     @classmethod
     def _from_home(cls, value: Path | None) -> Path | None:
         try:
@@ -228,6 +230,13 @@ class Settings(BaseSettings):
     def _config_is_usable(cls, value: Path | None) -> Path | None:
         if value is not None:
             read_model_set(value)
+        return value
+
+    @field_validator("api_keys_file")
+    @classmethod
+    def _keys_are_usable(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            read_keys(value)
         return value
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import bentoml
 
 from api.call import Call
-from api.errors import ClientGone, DeadlinePassed, Draining
+from api.errors import ClientGone, DeadlinePassed, Draining, QueueFull
 from api.generation.admission import Admission, Place
 from api.generation.estimates import check_deadline, work_left
 from api.generation.events import CoarseMade, Queued, Remaining, Report, Stepped, ignore
@@ -20,7 +20,9 @@ from api.generation.monitor import Monitor
 from api.generation.recent import RecentResults
 from api.generation.sampler_client import SamplerClient
 from api.messages import Decoded, Order, Progress, Status
-from api.schemas import GenerateRequest, random_seed
+from api.process import shared_state
+from api.quotas import Quotas
+from api.schemas import GenerateRequest, random_seed, steps_of
 from api.settings import Settings
 from api.telemetry import metrics, tracing
 from formats import File, FileWriter, Format, Options
@@ -75,6 +77,7 @@ class Generator:
             part_of(most, number, settings.workers) for most in (settings.max_running, settings.max_queue)
         )
         self.admission = Admission(max(1, running), queue)
+        self.quotas = Quotas(shared_state.of_this_service("quotas"))
         self.recent = RecentResults(RECENT_BYTES)
         self.writer = FileWriter()
         self.draining = False
@@ -85,7 +88,7 @@ class Generator:
         """Generates one shape for a client that waits.
 
         Raises:
-            Draining, StillLoading, ModelsUnavailable, TooSlow, QueueFull: before any work.
+            Draining, StillLoading, ModelsUnavailable, TooSlow, QuotaExceeded, Forbidden, QueueFull: before any work.
             EmptyResult, TooManyVoxels, NumericError, OutOfMemory, WorkerLost: from the models.
             DeadlinePassed, ClientGone, Draining: the work stopped with the slice that was running.
         """
@@ -95,7 +98,12 @@ class Generator:
         check_deadline(request, status.step_seconds, fine_model=status.fine_model, deadline=deadline)
         order = order_for(request)
         call.headers["X-Seed"] = str(order.seed)
-        result = await self._while_wanted(self._placed(order, call, timings, report), call)
+        self.quotas.spend(call.client, steps_of(request))
+        try:
+            result = await self._while_wanted(self._placed(order, call, timings, report), call)
+        except QueueFull:
+            self.quotas.give_back(call.client, steps_of(request))
+            raise
         self.recent.put(request, result)
         return result
 

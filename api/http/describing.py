@@ -14,7 +14,7 @@ REFERENCE = "#/components/schemas/{name}"
 _STATUS_TEXT = {
     400: "the request is wrong, or cannot finish in time (`too_slow`)",
     401: "the API key is missing or wrong",
-    403: "this service does not allow it to anybody",
+    403: "this service does not allow it to anybody, or not to this key",
     404: "nothing exists at this path",
     405: "the path does not support this method",
     406: "the client accepts none of the formats",
@@ -24,7 +24,7 @@ _STATUS_TEXT = {
     413: "the body is too large",
     415: "the body is not declared as JSON",
     422: "the model gave nothing usable for this prompt and seed",
-    429: "too many requests are waiting; see Retry-After",
+    429: "too many requests are waiting, or the key has had its quota; see Retry-After",
     500: "a bug",
     503: "the models or the jobs cannot be used now",
     504: "the deadline passed",
@@ -32,7 +32,7 @@ _STATUS_TEXT = {
 }
 BODY = frozenset({400, 401, 405, 408, 413, 415})
 """What can be wrong with any request that has a body."""
-WORK = frozenset({rule.status for rule in TABLE if rule.status in (422, 429, 503, 504)} | {500})
+WORK = frozenset({rule.status for rule in TABLE if rule.status in (422, 429, 503, 504)} | {403, 500})
 """How work can fail."""
 FORMAT = {
     "name": "format",

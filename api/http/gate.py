@@ -12,16 +12,16 @@ from pydantic import BaseModel
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
 
 from api.call import Call, Message, Receive, current, read_json, replay, set_current, watch_connection
-from api.clients import Client
 from api.errors import ClientGone, Problem, problem_of
 from api.framework_errors import FrameworkError
 from api.http.accept import accept_of
-from api.http.auth import ApiKey
+from api.http.auth import Keys
 from api.http.cors import Origins
 from api.http.forwarded import Forwarded, location, prefix_of
 from api.http.headers import secure
 from api.http.routes import body_of, methods_of, route_of
-from api.networks import networks_of, site_of
+from api.keys import KeyFile
+from api.networks import networks_of
 from api.schemas import parse
 from api.settings import Settings
 from api.telemetry import logs, metrics
@@ -44,9 +44,9 @@ class Gate:
     Every answer with a status of 400 or above gets the body of `api.errors`, whoever made it.
     """
 
-    def __init__(self, app: App, max_body_bytes: int, key: ApiKey) -> None:
+    def __init__(self, app: App, max_body_bytes: int, keys: Keys) -> None:
         self.app = app
-        self.key = key
+        self.keys = keys
         self.max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,9 +61,8 @@ class Gate:
         answer = _Answer(send, call, scope)
         watcher: asyncio.Task[None] | None = None
         try:
-            self.key.check(scope["method"], scope["path"], headers)
-            peer = scope.get("client")
-            call.client = Client(share=site_of(peer[0]) if peer else "")
+            address = (scope.get("client") or ("",))[0]
+            call.client = self.keys.client(scope["method"], scope["path"], headers, address)
             model = body_of(scope["method"], scope["path"])
             if model is not None:
                 body = await self._checked_body(headers, receive, model, f"{prefix_of(scope)}/docs")
@@ -190,5 +189,6 @@ def guard(service: Any, settings: Settings) -> None:
     service.add_asgi_middleware(Forwarded, prefix=settings.root_path, proxies=proxies)
     if settings.cors_origins:  # first: it answers preflights, which have no key, and adds to errors what browsers need
         service.add_asgi_middleware(Origins, origins=settings.cors_origins)
-    key = ApiKey(settings.api_key, everywhere=settings.api_key_everywhere)
-    service.add_asgi_middleware(Gate, max_body_bytes=settings.max_body_bytes, key=key)
+    file = None if settings.api_keys_file is None else KeyFile(settings.api_keys_file)
+    keys = Keys(settings.api_key, file, everywhere=settings.api_key_everywhere)
+    service.add_asgi_middleware(Gate, max_body_bytes=settings.max_body_bytes, keys=keys)

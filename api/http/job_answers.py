@@ -6,6 +6,7 @@ import contextlib
 from datetime import UTC, datetime
 from typing import Any
 
+from api import call as calls
 from api.errors import JobsUnavailable, NotFound, error_of_code, rule_of
 from api.jobs.models import named
 from api.jobs.record import Record
@@ -13,14 +14,14 @@ from api.jobs.service import Jobs
 
 
 async def find(jobs: Jobs, id_: str) -> Record:
-    """The job with an id.
+    """The job with an id, for the client of this call.
 
     Raises:
-        NotFound: There is none.
+        NotFound: There is none, or it is another client's who keeps its jobs to itself.
         JobsUnavailable: Nobody can tell now.
     """
     record = await jobs.store.get(id_)
-    if record is None:
+    if record is None or not calls.current().client.sees(record.client):
         raise NotFound("There is no such job: it never existed, was removed, or has expired.")
     return record
 

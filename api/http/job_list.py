@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from api import call as calls
 from api.errors import Forbidden, InvalidRequest
 from api.http.behind import Behind
 from api.http.describing import as_json, operation
@@ -59,13 +60,17 @@ class JobListRoutes:
 
     async def _list(self, request: Request) -> Response:
         jobs = self._behind.jobs
-        if jobs.client is None:
-            raise Forbidden("Without a key nobody could tell whose jobs are whose: set XCUBE_API_KEY to list jobs.")
+        client = calls.current().client.name
+        if client is None:
+            raise Forbidden(
+                "Without a key nobody could tell whose jobs are whose: set XCUBE_API_KEY or XCUBE_API_KEYS_FILE to "
+                "list jobs."
+            )
         try:
             page = _Page.model_validate(dict(request.query_params))
         except ValidationError as error:
             raise InvalidRequest(f"{sentence_of(error)}: correct the parameters of the URL.") from None
-        records = await jobs.store.find(jobs.client, page.state, page.before, page.limit + 1)
+        records = await jobs.store.find(client, page.state, page.before, page.limit + 1)
         shown = records[: page.limit]
         next_ = str(shown[-1].number) if len(records) > len(shown) else None
         content = {"jobs": [await describe(jobs, record) for record in shown], "next": next_}

@@ -25,13 +25,14 @@ from api.http.negotiation import wanted
 from api.http.responses import as_file
 from api.jobs.models import models_of
 from api.jobs.record import ENDED, Record
-from api.jobs.store import NewJob
-from api.schemas import GenerateRequest, random_seed
+from api.jobs.store import RETRY_FULL_SECONDS, NewJob
+from api.schemas import GenerateRequest, random_seed, steps_of
 from models.version import service_version
 
 LONGEST_KEY = 255
 RETRY_SECONDS = 2.0
-RETRY_FULL_SECONDS = 60.0
+_OF_CLIENT = "\x1f"
+"""Between a client's name and its idempotency key; no header can have it."""
 _JOB_ID = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
 _KEY = {
     "name": "Idempotency-Key",
@@ -85,14 +86,29 @@ class JobRoutes:
         key = request.headers.get("idempotency-key")
         if key is not None and not 0 < len(key) <= LONGEST_KEY:
             raise InvalidRequest(f"Idempotency-Key has {len(key)} characters: send 1 to {LONGEST_KEY}.")
-        wanted, seed = order.model_dump_json(), random_seed() if order.seed is None else order.seed
-        most = self._behind.jobs.settings.max_jobs
-        models = models_of(self._behind.readiness.status())
-        job = NewJob(request=wanted, seed=seed, key=key, client=self._behind.jobs.client, models=models)
-        record = await self._behind.jobs.store.add(job, most)
+        client, steps = calls.current().client, steps_of(order)
+        job = NewJob(
+            request=order.model_dump_json(),
+            seed=random_seed() if order.seed is None else order.seed,
+            key=key if key is None or not client.alone else f"{client.name}{_OF_CLIENT}{key}",
+            client=client.name,
+            models=models_of(self._behind.readiness.status()),
+            share=client.share,
+            cost=steps / client.weight,
+            most_own=client.quota.waiting_jobs,
+        )
+        quotas = self._behind.jobs.quotas
+        quotas.spend(client, steps)
+        record = None
+        try:
+            record = await self._behind.jobs.store.add(job, self._behind.jobs.settings.max_jobs)
+        finally:
+            if record is None or record.id != job.id:
+                quotas.give_back(client, steps)
         if record is None:
+            most = self._behind.jobs.settings.max_jobs
             raise QueueFull(f"{most} jobs are already waiting: try again later.", retry_after=RETRY_FULL_SECONDS)
-        if record.request != wanted:
+        if record.request != job.request:
             raise IdempotencyConflict("This Idempotency-Key already belongs to another request: send a new one.")
         self._behind.jobs.runner.wake()
         return await self._answer(record, 202, {"Location": f"/jobs/{record.id}"})

@@ -39,7 +39,8 @@ class Record(BaseModel):
     changes: rises whenever its state or its progress changes. created, started, ended: Unix seconds. stage, step,
     steps: how far it is. kinds: names of the files that are its result, None where a version that did not tell wrote
     them. models: the only ones that may run it (see `api.jobs.models`), None as long as any may. keeper: the
-    process whose files are its state or its result, where every process has files of its own.
+    process whose files are its state or its result, where every process has files of its own. share, turn, cost: see
+    `Store.add`. webhook: where to tell its end, None if nowhere. tries: how often that was tried.
     """
 
     model_config = ConfigDict(strict=True, frozen=True)
@@ -67,6 +68,11 @@ class Record(BaseModel):
     kinds: _Texts | None = None
     models: str | None = None
     keeper: str | None = None
+    share: str | None = None
+    turn: float = 0.0
+    cost: float = 0.0
+    webhook: str | None = None
+    tries: _Count = 0
 
 
 def record_of(row: Mapping[str, Any]) -> Record:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 
 from api.generation.generator import Generator
 from api.jobs.runner import Runner
@@ -20,8 +19,8 @@ class Jobs:
     def __init__(self, settings: Settings, generator: Generator) -> None:
         self.settings = settings
         self.writer = generator.writer
+        self.quotas = generator.quotas
         self.store: Store = store_for(settings, lambda: _bits_of(generator.monitor.status))
-        self.client = _name_of(settings)
         self.runner = Runner(generator, self.store, settings.max_running_jobs, settings.job_retention_seconds)
         self._stopping = asyncio.Event()
         self._running = asyncio.get_running_loop().create_task(self.runner.run())
@@ -43,11 +42,3 @@ class Jobs:
 def _bits_of(status: Status) -> str:
     """What the bytes of a result depend on besides the request: where it differs, nobody goes on with a state."""
     return f"{status.arithmetic}; {status.weights}"
-
-
-def _name_of(settings: Settings) -> str | None:
-    """Whose jobs are whose: a name for the API key that does not tell it, not even to who guesses; None without one."""
-    if settings.api_key is None:
-        return None
-    key = settings.api_key.get_secret_value().encode()
-    return hashlib.scrypt(key, salt=b"xcube jobs", n=2**14, r=8, p=1, dklen=16).hex()

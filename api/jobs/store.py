@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from api.errors import QuotaExceeded
 from api.generation.generator import Saved
 from api.jobs.record import Record, State
 from models.shape import Shape
 
+RETRY_FULL_SECONDS = 60.0
+"""What clients are told to wait who have too many jobs waiting."""
 OFFER_SECONDS = 10.0
 OFFERED_SECONDS = 35.0
 """Models that nobody has offered for so long are no service's any more."""
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex
 
 
 @dataclass(frozen=True)
@@ -20,7 +28,8 @@ class NewJob:
     """What a client wants.
 
     request: its JSON. key: its Idempotency-Key. client: who it is, None without keys. models: those it was accepted for
-    (see `api.jobs.models`), None where they were not known.
+    (see `api.jobs.models`), None where they were not known. share: whose share of the turns it takes. cost: how much of
+    that. most_own: jobs that this client may have waiting. webhook: where to tell its end.
     """
 
     request: str
@@ -28,6 +37,19 @@ class NewJob:
     key: str | None
     client: str | None
     models: str | None = None
+    share: str = ""
+    cost: float = 1.0
+    most_own: int | None = None
+    webhook: str | None = None
+    id: str = field(default_factory=_new_id)
+
+
+def check_own(waiting: int, most: int) -> None:
+    """Lets pass another job of a client that has so many waiting. Raises QuotaExceeded if it may have no more."""
+    if waiting >= most:
+        raise QuotaExceeded(
+            f"This key may have {most} jobs waiting: try again later, or cancel one.", retry_after=RETRY_FULL_SECONDS
+        )
 
 
 @dataclass(frozen=True)
@@ -65,8 +87,12 @@ class Store(Protocol):
     async def add(self, job: NewJob, most_waiting: int) -> Record | None:
         """A new job, or the one that has this idempotency key already; None if too many wait.
 
+        It gets a turn: the number of the job that runs or is the next, or, if that is more, the last turn of its share
+        plus the cost of that job. So shares take turns, whoever adds how many, and each job comes to be the first.
+
         Raises:
             StorageFull: Its result would find no room.
+            QuotaExceeded: The client has `most_own` jobs waiting.
         """
 
     async def get(self, id_: str) -> Record | None:
@@ -88,7 +114,9 @@ class Store(Protocol):
         """
 
     async def claim(self, owner: str, models: str) -> Record | None:
-        """The oldest job that waits, or whose owner has died; it is this owner's, and for these models, from now on.
+        """The job with the first turn of those that wait, or whose owner has died; of several the oldest.
+
+        It is this owner's, and for these models, from now on.
 
         Jobs for other models are left for others: those whose owner has died wait from now on.
         """
@@ -135,6 +163,12 @@ class Store(Protocol):
         Raises:
             ResultGone: They are not there any more, or damaged.
         """
+
+    async def deliveries(self, most: int, lease: float) -> list[Record]:
+        """Jobs that have ended and whose webhooks are due: at most so many, and for `lease` seconds nobody else's."""
+
+    async def delivered(self, id_: str, again: float | None) -> None:
+        """Has the webhook of a job tried again in so many seconds; None: never again."""
 
     async def tend(self, retention: float) -> None:
         """Forgets jobs that ended so many seconds ago, and whatever nobody needs any more."""

@@ -143,6 +143,7 @@ def request(scope: Any, call: calls.Call, status: int, code: str | None) -> None
     fields = {
         "request_id": call.id,
         "client": scope["client"][0] if scope.get("client") else None,
+        "key": call.client.name if call.client.alone else None,
         "method": method,
         "path": path,
         "status": status,

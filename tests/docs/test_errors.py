@@ -38,8 +38,8 @@ ORDINARY = (
 # of clients, and models that give nothing. Other tests provoke them.
 NOT_SHOWN = {
     "client_gone", "draining", "empty_result", "internal", "job_crashed", "models_changed", "models_gone", "not_finite",
-    "out_of_memory", "result_gone", "storage_full", "too_many_connections", "unreadable_job", "unreadable_state",
-    "worker_lost",
+    "out_of_memory", "quota_exceeded", "result_gone", "storage_full", "too_many_connections", "unreadable_job",
+    "unreadable_state", "worker_lost",
 }  # fmt: skip
 
 

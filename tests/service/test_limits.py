@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.support.errors import assert_error
+from tests.support.figures import wait_for
 from tests.support.idling import seconds_kept_alive, seconds_open
 from tests.support.paths import ROOT
 from tests.support.service import Server, StartServer
@@ -28,14 +29,24 @@ ORIGIN = {"Origin": "https://example.org"}
 
 
 @pytest.fixture(scope="module")
-def guarded(start_server: StartServer, tiny_models: Any) -> Server:
-    """A service with a key, an origin that may call it, small shapes, short bodies, and two times for idle clients."""
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with one more key."""
+    path = tmp_path_factory.mktemp("keys") / "keys.yaml"
+    path.write_text("keys:\n  - name: web\n    key: one of several\n    requests_per_minute: 2\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def guarded(start_server: StartServer, tiny_models: Any, keys: Path) -> Server:
+    """A service with keys, an origin that may call it, small shapes, short bodies, and two times for idle clients."""
     running = start_server(
         tiny_models,
         "--timeout-keep-alive",
         "1",
         XCUBE_KEEP_ALIVE_SECONDS="600",
         XCUBE_API_KEY=KEY,
+        XCUBE_API_KEYS_FILE=str(keys),
+        XCUBE_WORKERS="2",
         XCUBE_CORS_ORIGINS="https://example.org",
         XCUBE_MAX_VOXELS="10",
         XCUBE_MAX_BODY_BYTES="2048",
@@ -75,6 +86,22 @@ def test_a_browser_without_the_key_is_sent_to_the_page_that_asks_for_it(guarded:
 def test_with_the_key_everything_answers(guarded: Server, headers: dict[str, str]) -> None:
     assert guarded.get("/docs", headers=headers).status_code == 200
     assert guarded.post("/health", json={}, headers=headers).status_code == 200
+
+
+def test_a_key_of_a_file_has_its_quota_over_all_processes_until_the_file_changes(guarded: Server, keys: Path) -> None:
+    web = bearer("one of several")
+    for _ in range(2):  # each on a connection of its own, so both processes get some
+        assert_error(guarded.post("/generate", json=REQUEST, headers=web), 422, "too_many_voxels")
+    for _ in range(6):
+        refused = guarded.post("/generate", json=REQUEST, headers=web)
+        assert_error(refused, 429, "quota_exceeded")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert_error(guarded.post("/generate", json=REQUEST, headers=bearer()), 422, "too_many_voxels")
+    keys.write_text("keys:\n  - name: web\n    key: another one\n")
+    for _ in range(6):  # each process has seen a key by now, and looks
+        wait_for(lambda: guarded.get("/jobs", headers=web).status_code == 401)
+    for _ in range(6):
+        assert guarded.get("/jobs", headers=bearer("another one")).status_code == 200
 
 
 def test_a_shape_with_too_many_voxels_is_refused_before_the_fine_stage(guarded: Server) -> None:

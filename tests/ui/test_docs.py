@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 from pydantic import SecretStr
 
-from api.http.auth import ApiKey
+from api.http.auth import Keys
 from api.http.endpoints import Endpoints
 from api.http.forwarded import Forwarded
 from api.http.gate import Gate
@@ -29,7 +29,7 @@ def url() -> Iterator[str]:
     """The pages of a service with a key, behind a proxy that serves it under /xcube and does not say so."""
     pages = Endpoints()
     pages.connect(SimpleNamespace(status=lambda: Status(health=LOADING, model_set="demo")), SimpleNamespace(), dict)  # type: ignore[arg-type, return-value]
-    inner: Any = Forwarded(Gate(pages.app, 1000, ApiKey(SecretStr(KEY), everywhere=False)), "", ())
+    inner: Any = Forwarded(Gate(pages.app, 1000, Keys(SecretStr(KEY))), "", ())
 
     with serving(behind_proxy(inner)) as address:
         yield f"{address}xcube/docs"

@@ -22,7 +22,7 @@ Work = Callable[[sqlite3.Connection], T]
 log = logging.getLogger("xcube.jobs")
 BUSY_SECONDS = 3.0
 """How long a call waits for another one that writes."""
-VERSION = 2
+VERSION = 3
 _TABLE = """
 CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, idempotency_key TEXT UNIQUE, request TEXT NOT NULL,
@@ -47,6 +47,16 @@ _CHANGES = (
     (
         "ALTER TABLE jobs ADD COLUMN models TEXT",
         "CREATE TABLE IF NOT EXISTS offers (models TEXT PRIMARY KEY, seen REAL NOT NULL)",
+    ),
+    (
+        "ALTER TABLE jobs ADD COLUMN share TEXT",
+        "ALTER TABLE jobs ADD COLUMN turn REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE jobs ADD COLUMN cost REAL NOT NULL DEFAULT 0",
+        "ALTER TABLE jobs ADD COLUMN webhook TEXT",
+        "ALTER TABLE jobs ADD COLUMN due REAL",
+        "ALTER TABLE jobs ADD COLUMN tries INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX jobs_by_turn ON jobs (state, turn, number)",
+        "CREATE INDEX jobs_by_due ON jobs (due) WHERE due IS NOT NULL",
     ),
 )
 """What leads from each version to the next."""

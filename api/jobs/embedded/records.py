@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,21 @@ from typing import Any
 from api.jobs.embedded.database import Database
 from api.jobs.models import GONE
 from api.jobs.record import Record, State, record_of
-from api.jobs.store import OFFERED_SECONDS, NewJob, Place, Survey
+from api.jobs.store import OFFERED_SECONDS, NewJob, Place, Survey, check_own
 
 _ENDED = "state NOT IN ('pending', 'in_progress')"
 """Whatever else a row may say, its job does not wait or run."""
+_TURN = """
+max(
+    coalesce(
+        (SELECT max(turn) FROM jobs WHERE state = 'in_progress'),
+        (SELECT min(turn) FROM jobs WHERE state = 'pending'),
+        0
+    ),
+    coalesce((SELECT max(turn + cost) FROM jobs WHERE share IS ?1 AND state IN ('pending', 'in_progress')), 0)
+)
+"""
+"""Of a new job; see `Store.add`."""
 _OFFER = "INSERT INTO offers (models, seen) VALUES (?, ?) ON CONFLICT (models) DO UPDATE SET seen = excluded.seen"
 _OFFERED = "(models IS NULL OR models IN (SELECT models FROM offers WHERE seen > ?1))"
 """A service has the models of a job."""
@@ -42,13 +52,17 @@ class Records:
             (waiting,) = database.execute("SELECT count(*) FROM jobs WHERE state = 'pending'").fetchone()
             if waiting >= most_waiting:
                 return None
+            if job.most_own is not None:
+                own = "SELECT count(*) FROM jobs WHERE state = 'pending' AND client IS ?"
+                check_own(database.execute(own, (job.client,)).fetchone()[0], job.most_own)
             if job.models is not None:  # who accepts a job has its models
                 database.execute(_OFFER, (job.models, time.time()))
             return _one(
                 database,
-                "INSERT INTO jobs (id, idempotency_key, client, request, seed, created, models) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING *",
-                uuid.uuid4().hex, job.key, job.client, job.request, str(job.seed), time.time(), job.models,
+                "INSERT INTO jobs (share, cost, turn, id, idempotency_key, client, request, seed, created, models, "
+                f"webhook) VALUES (?1, ?2, {_TURN}, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) RETURNING *",
+                job.share, job.cost, job.id, job.key, job.client, job.request, str(job.seed), time.time(), job.models,
+                job.webhook,
             )  # fmt: skip
 
         return self._database.write(work)
@@ -61,13 +75,16 @@ class Records:
         """How many jobs wait up to one, for the same models or for any; None if nobody offers its models."""
         offered = "SELECT 1 FROM offers WHERE models = ? AND seen > ?"
         query = (
-            "SELECT count(*) FROM jobs WHERE state = 'pending' AND number <= ?1 "
+            "SELECT count(*) FROM jobs WHERE state = 'pending' AND (turn, number) <= (?3, ?1) "
             "AND (models IS NULL OR ?2 IS NULL OR models = ?2)"
         )
 
         def work(database: sqlite3.Connection) -> int | None:
             known = record.models is None or database.execute(offered, (record.models, _oldest_offer())).fetchone()
-            return int(database.execute(query, (record.number, record.models)).fetchone()[0]) if known else None
+            if not known:
+                return None
+            (position,) = database.execute(query, (record.number, record.models, record.turn)).fetchone()
+            return int(position)
 
         return self._database.read(work)
 
@@ -105,7 +122,8 @@ class Records:
         def work(database: sqlite3.Connection) -> None:
             database.execute(_OFFER, (models, now))
             database.execute(
-                "UPDATE jobs SET state = 'failed', changes = changes + 1, ended = ?2, code = 'models_gone', error = ?3 "
+                "UPDATE jobs SET state = 'failed', changes = changes + 1, ended = ?2, code = 'models_gone', "
+                f"error = ?3, due = {_due('?2')} "
                 "WHERE state = 'pending' AND models IS NOT NULL AND "
                 "coalesce((SELECT seen FROM offers WHERE offers.models = jobs.models), created) < ?1",
                 (left, now, GONE),
@@ -115,7 +133,7 @@ class Records:
         self._database.write(work)
 
     def claim(self, owner: str, models: str, dead: dict[str, tuple[str, int]]) -> Record | None:
-        """The oldest job for some models that waits, or that is one of the dead and has not moved since."""
+        """The next job for some models that waits, or that is one of the dead and has not moved since."""
         fits = "(models IS NULL OR models = ?1)"
 
         def work(database: sqlite3.Connection) -> Record | None:
@@ -129,7 +147,8 @@ class Records:
                 database,
                 "UPDATE jobs SET state = 'in_progress', owner = ?2, models = ?1, beats = 0, attempts = attempts + 1, "
                 "changes = changes + 1, started = coalesce(started, ?3) "
-                f"WHERE number = (SELECT min(number) FROM jobs WHERE state = 'pending' AND {fits}) RETURNING *",
+                "WHERE number = (SELECT number FROM jobs WHERE state = 'pending' "
+                f"AND {fits} ORDER BY turn, number LIMIT 1) RETURNING *",
                 models, owner, time.time(),
             )  # fmt: skip
 
@@ -156,24 +175,46 @@ class Records:
     def complete(self, id_: str, owner: str, warnings: Sequence[str], kinds: Sequence[str]) -> bool:
         """Ends an owner's job with a result."""
         return self._change(
-            id_, owner, "state = 'completed', changes = changes + 1, ended = ?1, warnings = ?2, kinds = ?3",
+            id_, owner,
+            f"state = 'completed', changes = changes + 1, ended = ?1, warnings = ?2, kinds = ?3, due = {_due('?1')}",
             time.time(), json.dumps(warnings), json.dumps(kinds),
         )  # fmt: skip
 
     def fail(self, id_: str, owner: str, code: str, error: str) -> bool:
         """Ends an owner's job with an error."""
         return self._change(
-            id_, owner, "state = 'failed', changes = changes + 1, ended = ?1, code = ?2, error = ?3",
+            id_, owner,
+            f"state = 'failed', changes = changes + 1, ended = ?1, code = ?2, error = ?3, due = {_due('?1')}",
             time.time(), code, error,
         )  # fmt: skip
 
     def cancel(self, id_: str) -> bool:
         """Ends a job that waits or runs. False if there is none, or it has ended already."""
         return self._changed(
-            "UPDATE jobs SET state = 'canceled', changes = changes + 1, ended = ? "
-            "WHERE id = ? AND state IN ('pending', 'in_progress')",
+            f"UPDATE jobs SET state = 'canceled', changes = changes + 1, ended = ?1, due = {_due('?1')} "
+            "WHERE id = ?2 AND state IN ('pending', 'in_progress')",
             time.time(), id_,
         )  # fmt: skip
+
+    def deliveries(self, most: int, lease: float) -> list[Record]:
+        """Jobs whose webhooks are due, which will not be due again for `lease` seconds."""
+        due = "SELECT number FROM jobs WHERE due <= ?1 ORDER BY due LIMIT ?2"
+
+        def work(database: sqlite3.Connection) -> list[Record]:
+            now = time.time()
+            rows = database.execute(
+                f"UPDATE jobs SET due = ?3, tries = tries + 1 WHERE number IN ({due}) RETURNING *",
+                (now, most, now + lease),
+            )
+            return [record_of(dict(row)) for row in rows]
+
+        if not self._database.read(lambda database: database.execute(due, (time.time(), 1)).fetchone()):
+            return []
+        return self._database.write(work)
+
+    def delivered(self, id_: str, again: float | None) -> bool:
+        """Has the webhook of a job tried again in so many seconds, or never again."""
+        return self._changed("UPDATE jobs SET due = ? WHERE id = ?", again and time.time() + again, id_)
 
     def remove(self, id_: str) -> bool:
         """Forgets a job that does not wait or run."""
@@ -210,6 +251,11 @@ class Records:
 
     def _changed(self, statement: str, *values: Any) -> bool:
         return self._database.write(lambda database: database.execute(statement, values).rowcount == 1)
+
+
+def _due(now: str) -> str:
+    """When the webhook of a job that ends now is due: at once, if it has one. now: the parameter with the time."""
+    return f"CASE WHEN webhook IS NOT NULL THEN {now} END"
 
 
 def _oldest_offer() -> float:

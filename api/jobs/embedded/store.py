@@ -204,6 +204,14 @@ class EmbeddedStore:
 
         return await self._call(self._reading, work, PATIENCE_WITH_FILES)
 
+    async def deliveries(self, most: int, lease: float) -> list[Record]:
+        """Jobs whose webhooks are due."""
+        return await self._call(self._running, lambda: self._records.deliveries(most, lease))
+
+    async def delivered(self, id_: str, again: float | None) -> None:
+        """Has the webhook of a job tried again, or never again."""
+        await self._call(self._running, lambda: self._records.delivered(id_, again))
+
     async def tend(self, retention: float) -> None:
         """Forgets what expired, and what nobody needs."""
 

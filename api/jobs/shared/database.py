@@ -26,7 +26,7 @@ _MOST_CALLS = 64
 _IDLE = 60.0
 _LOCK = 0x786375626A
 """Names what only one service does at a time: making the tables."""
-VERSION = 1
+VERSION = 2
 _CHANGES = (
     (
         """
@@ -46,6 +46,16 @@ _CHANGES = (
         "CREATE TABLE IF NOT EXISTS xcube_store (version integer NOT NULL, results text NOT NULL)",
         "INSERT INTO xcube_store (version, results) SELECT 0, gen_random_uuid()::text WHERE NOT EXISTS "
         "(SELECT 1 FROM xcube_store)",
+    ),
+    (
+        """
+        ALTER TABLE xcube_jobs ADD COLUMN IF NOT EXISTS share text,
+            ADD COLUMN IF NOT EXISTS turn float8 NOT NULL DEFAULT 0,
+            ADD COLUMN IF NOT EXISTS cost float8 NOT NULL DEFAULT 0, ADD COLUMN IF NOT EXISTS webhook text,
+            ADD COLUMN IF NOT EXISTS due float8, ADD COLUMN IF NOT EXISTS tries integer NOT NULL DEFAULT 0
+        """,
+        "CREATE INDEX IF NOT EXISTS xcube_jobs_by_turn ON xcube_jobs (state, turn, number)",
+        "CREATE INDEX IF NOT EXISTS xcube_jobs_by_due ON xcube_jobs (due) WHERE due IS NOT NULL",
     ),
 )
 """What leads from each version to the next, and may be executed again. The last table has one row: the version, and

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api.jobs.models import GONE
 from api.jobs.record import Record, State, record_of
 from api.jobs.shared.database import Database
-from api.jobs.store import OFFERED_SECONDS, NewJob, Place, Survey
+from api.jobs.store import OFFERED_SECONDS, NewJob, Place, Survey, check_own
 
 _NOW = "extract(epoch FROM clock_timestamp())::float8"
 _ENDED = "state NOT IN ('pending', 'in_progress')"
@@ -22,6 +21,20 @@ _OFFER = (
     f"INSERT INTO xcube_offers (models, seen) VALUES ($1, {_NOW}) "
     "ON CONFLICT (models) DO UPDATE SET seen = excluded.seen"
 )
+_TURN = """
+greatest(
+    coalesce(
+        (SELECT max(turn) FROM xcube_jobs WHERE state = 'in_progress'),
+        (SELECT min(turn) FROM xcube_jobs WHERE state = 'pending'),
+        0
+    ),
+    (SELECT max(turn + cost) FROM xcube_jobs WHERE share = $8 AND state IN ('pending', 'in_progress'))
+)
+"""
+"""Of a new job; see `Store.add`."""
+_OWN = "(SELECT count(*) FROM xcube_jobs WHERE state = 'pending' AND client IS NOT DISTINCT FROM {client})"
+_DUE = f"due = CASE WHEN webhook IS NOT NULL THEN {_NOW} END"
+"""The webhook of a job that ends is due at once, if it has one."""
 _MINE = "id = $1 AND owner = $2 AND state = 'in_progress'"
 
 
@@ -47,12 +60,19 @@ class Records:
             await _done(self._clients, _OFFER, job.models)
         added = await _one(
             self._clients,
-            "INSERT INTO xcube_jobs (id, idempotency_key, client, request, seed, models, created) "
-            f"SELECT $1, $2, $3, $4, $5, $6, {_NOW} "
-            "WHERE (SELECT count(*) FROM xcube_jobs WHERE state = 'pending') < $7 ON CONFLICT DO NOTHING RETURNING *",
-            uuid.uuid4().hex, job.key, job.client, job.request, str(job.seed), job.models, most_waiting,
+            "INSERT INTO xcube_jobs (id, idempotency_key, client, request, seed, models, created, share, cost, turn, "
+            f"webhook) SELECT $1, $2, $3, $4, $5, $6, {_NOW}, $8, $9, {_TURN}, $11 "
+            "WHERE (SELECT count(*) FROM xcube_jobs WHERE state = 'pending') < $7 "
+            f"AND ($10::bigint IS NULL OR {_OWN.format(client='$3')} < $10) ON CONFLICT DO NOTHING RETURNING *",
+            job.id, job.key, job.client, job.request, str(job.seed), job.models, most_waiting, job.share, job.cost,
+            job.most_own, job.webhook,
         )  # fmt: skip
-        return await self.known(job.key) if added is None and job.key else added
+        if added is None and job.key:
+            added = await self.known(job.key)
+        if added is None and job.most_own is not None:
+            (own,) = await _rows(self._clients, f"SELECT {_OWN.format(client='$1::text')} AS own", job.client)
+            check_own(own["own"], job.most_own)
+        return added
 
     async def get(self, id_: str) -> Record | None:
         """The job with an id."""
@@ -63,9 +83,9 @@ class Records:
         query = (
             f"SELECT CASE WHEN $2::text IS NULL OR EXISTS (SELECT 1 FROM xcube_offers WHERE models = $2 "
             f"AND seen > {_NOW} - {OFFERED_SECONDS}) THEN (SELECT count(*) FROM xcube_jobs WHERE state = 'pending' "
-            "AND number <= $1 AND (models IS NULL OR $2 IS NULL OR models = $2)) END AS place"
+            "AND (turn, number) <= ($3, $1) AND (models IS NULL OR $2 IS NULL OR models = $2)) END AS place"
         )
-        (row,) = await _rows(self._clients, query, record.number, record.models)
+        (row,) = await _rows(self._clients, query, record.number, record.models, record.turn)
         return None if row["place"] is None else int(row["place"])
 
     async def find(self, client: str | None, state: State | None, before: int | None, most: int) -> list[Record]:
@@ -98,7 +118,7 @@ class Records:
         await _done(
             self._running,
             f"UPDATE xcube_jobs AS j SET state = 'failed', changes = changes + 1, ended = {_NOW}, "
-            "code = 'models_gone', error = $2 WHERE state = 'pending' AND models IS NOT NULL AND "
+            f"code = 'models_gone', error = $2, {_DUE} WHERE state = 'pending' AND models IS NOT NULL AND "
             f"coalesce((SELECT seen FROM xcube_offers o WHERE o.models = j.models), created) < {_NOW} - $1::float8",
             left, GONE,
         )  # fmt: skip
@@ -117,13 +137,13 @@ class Records:
         )  # fmt: skip
 
     async def claim(self, owner: str, models: str) -> Record | None:
-        """The oldest job that waits for some models, or for any. Who looks at the same time gets the next."""
+        """The next job that waits for some models, or for any. Who looks at the same time gets the next."""
         return await _one(
             self._running,
             "UPDATE xcube_jobs SET state = 'in_progress', owner = $1, models = $2, beats = 0, attempts = attempts + 1, "
             f"changes = changes + 1, started = coalesce(started, {_NOW}) WHERE number = ("
             "SELECT number FROM xcube_jobs WHERE state = 'pending' AND (models IS NULL OR models = $2) "
-            "ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *",
+            "ORDER BY turn, number LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING *",
             owner, models,
         )  # fmt: skip
 
@@ -169,7 +189,7 @@ class Records:
         done = await _done(
             self._running,
             f"UPDATE xcube_jobs SET state = 'completed', changes = changes + 1, ended = {_NOW}, warnings = $3, "
-            f"kinds = $4, keeper = $2, bytes = $5 WHERE {_MINE}",
+            f"kinds = $4, keeper = $2, bytes = $5, {_DUE} WHERE {_MINE}",
             *values,
         )
         query = "SELECT 1 FROM xcube_jobs WHERE id = $1 AND owner = $2 AND state = 'completed'"
@@ -179,8 +199,8 @@ class Records:
         """Ends an owner's job with an error."""
         return await _done(
             self._running,
-            f"UPDATE xcube_jobs SET state = 'failed', changes = changes + 1, ended = {_NOW}, code = $3, error = $4 "
-            f"WHERE {_MINE}",
+            f"UPDATE xcube_jobs SET state = 'failed', changes = changes + 1, ended = {_NOW}, code = $3, error = $4, "
+            f"{_DUE} WHERE {_MINE}",
             id_, owner, code, error,
         )  # fmt: skip
 
@@ -188,10 +208,24 @@ class Records:
         """Ends a job that waits or runs. False if there is none, or it has ended already."""
         return await _done(
             self._clients,
-            f"UPDATE xcube_jobs SET state = 'canceled', changes = changes + 1, ended = {_NOW} "
+            f"UPDATE xcube_jobs SET state = 'canceled', changes = changes + 1, ended = {_NOW}, {_DUE} "
             "WHERE id = $1 AND state IN ('pending', 'in_progress')",
             id_,
         )  # fmt: skip
+
+    async def deliveries(self, most: int, lease: float) -> list[Record]:
+        """Jobs whose webhooks are due, which will not be due again for `lease` seconds."""
+        rows = await _rows(
+            self._running,
+            f"UPDATE xcube_jobs SET due = {_NOW} + $2::float8, tries = tries + 1 WHERE number IN (SELECT number "
+            f"FROM xcube_jobs WHERE due <= {_NOW} ORDER BY due LIMIT $1 FOR UPDATE SKIP LOCKED) RETURNING *",
+            most, lease,
+        )  # fmt: skip
+        return [record_of(row) for row in rows]
+
+    async def delivered(self, id_: str, again: float | None) -> None:
+        """Has the webhook of a job tried again in so many seconds, or never again."""
+        await _done(self._running, f"UPDATE xcube_jobs SET due = {_NOW} + $2::float8 WHERE id = $1", id_, again)
 
     async def remove(self, id_: str) -> None:
         """Forgets a job that does not wait or run."""

@@ -104,7 +104,7 @@ class SharedStore:
         await self._call(self._records.offer(models, retention))
 
     async def claim(self, owner: str, models: str) -> Record | None:
-        """The oldest job for some models that waits, or whose owner has died."""
+        """The next job for some models that waits, or whose owner has died."""
 
         async def work() -> Record | None:
             if self._dead:
@@ -208,6 +208,14 @@ class SharedStore:
                 ) from None
 
         return await self._call(work())
+
+    async def deliveries(self, most: int, lease: float) -> list[Record]:
+        """Jobs whose webhooks are due."""
+        return await self._call(self._records.deliveries(most, lease))
+
+    async def delivered(self, id_: str, again: float | None) -> None:
+        """Has the webhook of a job tried again, or never again."""
+        await self._call(self._records.delivered(id_, again))
 
     async def tend(self, retention: float) -> None:
         """Forgets what expired, and what nobody needs."""

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from api.http.auth import ApiKey
+from api.http.auth import Keys
 from api.http.endpoints import Endpoints
 from api.http.forwarded import Forwarded
 from api.http.gate import Gate
@@ -37,7 +37,7 @@ def client(peer: str, prefix: str = "", proxies: str = "10.0.0.0/28") -> TestCli
     pages = Endpoints()
     pages.connect(SimpleNamespace(status=lambda: Status(health=LOADING, model_set="demo")), SimpleNamespace(), dict)  # type: ignore[arg-type, return-value]
     pages.app.router.routes += [Route("/show", show), Route("/to", redirect)]
-    app: Any = Gate(pages.app, 1000, ApiKey(None, everywhere=False))
+    app: Any = Gate(pages.app, 1000, Keys(None))
     app = Forwarded(app, prefix, networks_of(proxies))
     return TestClient(app, client=(peer, 1234), follow_redirects=False)
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from starlette.datastructures import Headers
 from starlette.testclient import TestClient
 
 from api.http import job_events
-from api.http.auth import ApiKey
+from api.http.auth import Keys
 from api.http.endpoints import Endpoints
 from api.http.gate import Gate
-from api.jobs.service import _name_of
 from api.jobs.store import NewJob, Place
 from api.settings import Settings
 from tests.support.errors import assert_error
@@ -32,7 +32,9 @@ class Jobs:
     def __init__(self, folder: Path, key: str | None) -> None:
         self.settings = Settings(jobs_dir=folder, api_key=None if key is None else SecretStr(key))
         self.store = store_in(folder)
-        self.client = _name_of(self.settings)
+        self.keys = Keys(self.settings.api_key)
+        headers = {} if key is None else {"X-API-Key": key}
+        self.client = self.keys.client("GET", "/jobs", Headers(headers), "203.0.113.1").name
         self.stopping = False
 
     async def stops_within(self, seconds: float) -> bool:
@@ -43,7 +45,7 @@ class Jobs:
 def asked(jobs: Jobs) -> TestClient:
     pages = Endpoints()
     pages.connect(SimpleNamespace(), jobs, dict)  # type: ignore[arg-type]
-    app: Any = Gate(pages.app, 10_000, ApiKey(jobs.settings.api_key, everywhere=False))
+    app: Any = Gate(pages.app, 10_000, jobs.keys)
     return TestClient(app)
 
 

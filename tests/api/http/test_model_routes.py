@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from api.generation.generator import Generator
 from api.generation.monitor import Monitor
 from api.generation.sampler_client import SamplerClient
-from api.http.auth import ApiKey
+from api.http.auth import Keys
 from api.http.endpoints import Endpoints
 from api.http.gate import Gate
 from api.http.model_routes import _TENSORS
@@ -36,7 +36,7 @@ def asked(health: Health, models: dict[str, ModelStatus], *, draining: bool = Fa
     generator.draining = draining
     pages = Endpoints()
     pages.connect(generator, SimpleNamespace(), dict)  # type: ignore[arg-type]
-    app: Any = Gate(pages.app, 1000, ApiKey(None, everywhere=False))
+    app: Any = Gate(pages.app, 1000, Keys(None))
     return TestClient(app)
 
 

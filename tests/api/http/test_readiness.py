@@ -10,7 +10,7 @@ import pytest
 
 from api.errors import ModelsUnavailable, StillLoading
 from api.http import gate
-from api.http.auth import ApiKey
+from api.http.auth import Keys
 from models.errors import XCubeError
 
 FAULTS = [
@@ -28,7 +28,7 @@ def asked(check: Any) -> httpx.Response:
         await send({"type": "http.response.body", "body": b"\n" if ready else b"__is_ready__() returns False"})
 
     async def ask() -> httpx.Response:
-        app = gate.Gate(bentoml, max_body_bytes=1024, key=ApiKey(None, everywhere=False))
+        app = gate.Gate(bentoml, max_body_bytes=1024, keys=Keys(None))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
             return await client.get("/readyz")
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from api.jobs import store as module
 from api.jobs import watch
+from api.jobs.embedded.database import _CHANGES, _TABLE
 from api.jobs.models import models_of, named, weights_for
 from api.jobs.record import Record
 from api.messages import ModelStatus, Status
 from api.schemas import LOADING
-from tests.support.job_store import MODELS, OWNER, EmbeddedPlace, Place, added, claimed, found, now
+from tests.support.job_store import MODELS, OWNER, REQUEST, EmbeddedPlace, Place, added, claimed, found, now
 
 OTHERS = '{"text": "a text:2", "coarse": "a coarse:1"}'
 
@@ -110,10 +113,11 @@ def test_a_job_of_a_dead_process_waits_for_its_models_again(place: Place, monkey
 
 
 def test_a_job_of_the_table_before_goes_to_whoever_takes_it(tmp_path: Path) -> None:
-    place = EmbeddedPlace(tmp_path)
-    job = added(place.store())
-    for statement in ("ALTER TABLE jobs DROP COLUMN models", "DROP TABLE offers", "PRAGMA user_version = 1"):
-        place.execute(statement)
-    after = place.store()
-    assert found(after, job.id).models is None
+    with closing(sqlite3.connect(tmp_path / "jobs.sqlite")) as database, database:
+        for statement in (_TABLE, *_CHANGES[0], "PRAGMA user_version = 1"):
+            database.execute(statement)
+        row = ("1" * 32, REQUEST, "1", 1.0)
+        database.execute("INSERT INTO jobs (id, request, seed, created) VALUES (?, ?, ?, ?)", row)
+    after = EmbeddedPlace(tmp_path).store()
+    assert found(after, "1" * 32).models is None
     assert claimed(after, models=OTHERS).models == OTHERS
