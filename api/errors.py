@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from models.errors import CheckpointError, ConfigError, NumericError, StateError, XCubeError
+from models.errors import CheckpointError, ConfigError, NumericError, ShapeError, StateError, XCubeError
 
 
 class ApiError(XCubeError):
@@ -181,6 +181,7 @@ TABLE = (
     Rule(TooManyVoxels, 422, "too_many_voxels", False),
     Rule(NumericError, 422, "not_finite", False),
     Rule(StateError, 422, "unreadable_state", False),
+    Rule(ShapeError, 422, "unfit_shape", False),
     Rule(JobCrashed, 422, "job_crashed", False),
     Rule(JobUnreadable, 422, "unreadable_job", False),
     Rule(QueueFull, 429, "queue_full", True),

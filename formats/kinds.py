@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,13 +10,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from formats.materials import KNOWN
 from formats.options import OptionError, Options, Origin, Up
+from formats.palettes import blocks_of
 from formats.surface import Surface
 
-Kind = Literal["stages", "points", "surface", "blocks"]
+Kind = Literal["stages", "points", "surface", "blocks", "report"]
 Unit = Literal["world", "metre", "millimetre", "block"]
 
-_EVERY = frozenset({"up", "origin", "mirror", "clean", "levels"})
+_EVERY = frozenset({"size", "up", "origin", "mirror", "clean", "levels"})
+_BLOCK = re.compile(r"[a-z0-9_.-]+:[a-z0-9_./-]+")
+_FILLED = frozenset({"fill", "thickness"})
 
 
 @dataclass(frozen=True)
@@ -73,12 +78,14 @@ class Format:
         suffix: Ending of a file's name, with its dot.
         media_type: How the header Accept names it.
         description: What it holds, in a few words.
-        kind: What `write` takes: the whole `Shape` ("stages"), `Points`, a `Skin` ("surface") or `Blocks`. All but the
-            first are in the frame of the file already: a writer turns, moves and scales nothing.
+        kind: What `write` takes: the whole `Shape` ("stages"), `Points`, a `Skin` ("surface"), `Blocks`, or what is
+            known of the shape, as JSON has it ("report"). Points, surfaces and blocks are in the frame of the file
+            already: a writer turns, moves and scales nothing.
         write: Gives the bytes of a file. It may take seconds for a large shape.
         frame: The file's axes and unit.
         aliases: Other media types by which clients ask for it.
         coloured: Whether it holds colours.
+        lit: Whether what shows it lights it, so that its colours hold no light.
         minecraft: Whether it names blocks of Minecraft, so that its palette is made of these.
         holds: Whether `write` keeps the interpreter to itself for long, as writers without NumPy do: it gets a process
             of its own for large shapes.
@@ -93,6 +100,7 @@ class Format:
     frame: Frame = Frame()
     aliases: tuple[str, ...] = ()
     coloured: bool = False
+    lit: bool = False
     minecraft: bool = False
     holds: bool = False
 
@@ -100,7 +108,9 @@ class Format:
     def options(self) -> frozenset[str]:
         """Names of the options that it takes."""
         scaled = {"length_mm"} if self.frame.unit == "millimetre" else set()
-        return _EVERY | scaled
+        painted = {"palette"} if self.coloured else set()
+        every = _EVERY - {"levels", "origin"} if self.kind == "report" else _EVERY
+        return every | scaled | painted | ({"faces"} if self.kind == "surface" else _FILLED)
 
     def check(self, options: Options) -> None:
         """Lets pass what the format takes.
@@ -113,5 +123,14 @@ class Format:
         for name, allowed in (("up", self.frame.ups), ("origin", self.frame.origins)):
             if given.get(name, allowed[0]) not in allowed:
                 faults.append(f"{name} is {' or '.join(allowed)} in {self.name}")
+        if self.minecraft and (unknown := _not_minecrafts(options.palette)):
+            faults.append(f"palette names {unknown!a}, and {self.name} needs names such as minecraft:stone")
         if faults:
             raise OptionError("; ".join(faults))
+
+
+def _not_minecrafts(palette: str | None) -> str | None:
+    """A name in a palette's list that no block of Minecraft can have."""
+    if palette is None or ("=" not in palette and ":" not in palette):
+        return None
+    return next((block.name for block in blocks_of(palette, KNOWN) if not _BLOCK.fullmatch(block.name)), None)

@@ -15,10 +15,11 @@ from formats.blocks import Blocks
 
 _SIDE = 256
 _VERSION = 150
+_LONGEST_NAME = 64
 
 
-def vox(blocks: Blocks) -> bytes:
-    """A VOX file of blocks; what is larger than 256 along an axis is made of several models."""
+def vox(blocks: Blocks, name: str) -> bytes:
+    """A VOX file of blocks under a name; what is larger than 256 along an axis is made of several models."""
     models, nodes = b"", b""
     places = []
     for index, (low, position, colour) in enumerate(_parts(blocks.position.T, blocks.block)):
@@ -30,11 +31,12 @@ def vox(blocks: Blocks) -> bytes:
         models += _chunk(b"XYZI", struct.pack("<i", len(rows)) + rows.tobytes())
         # A model is placed by its middle, rounded down.
         place, shape = 2 + 2 * index, 3 + 2 * index
-        nodes += _transform(place, shape, {"_t": " ".join(map(str, low + size // 2))})
+        nodes += _transform(place, shape, {"_t": " ".join(map(str, low + size // 2))}, f"part {index + 1}")
         nodes += _chunk(b"nSHP", struct.pack("<i", shape) + _dict({}) + struct.pack("<ii", 1, index) + _dict({}))
         places.append(place)
+    title = _one_line(name)
     group = struct.pack("<i", 1) + _dict({}) + struct.pack(f"<{len(places) + 1}i", len(places), *places)
-    scene = _transform(0, 1, {}) + _chunk(b"nGRP", group) + nodes
+    scene = _transform(0, 1, {}, title) + _chunk(b"nGRP", group) + nodes
     colours = b"".join(bytes((*block.colour, 255)) for block in blocks.palette)
     palette = _chunk(b"RGBA", colours.ljust(4 * 256, b"\0"))
     return b"VOX " + struct.pack("<i", _VERSION) + _chunk(b"MAIN", b"", models + scene + palette)
@@ -53,9 +55,11 @@ def _parts(
         yield low, inside - low[:, None], block[chosen]
 
 
-def _transform(node: int, child: int, frame: dict[str, str]) -> bytes:
+def _transform(node: int, child: int, frame: dict[str, str], name: str) -> bytes:
     """A node that moves its child; reserved id and layer are -1, and it has one frame."""
-    return _chunk(b"nTRN", struct.pack("<i", node) + _dict({}) + struct.pack("<4i", child, -1, -1, 1) + _dict(frame))
+    return _chunk(
+        b"nTRN", struct.pack("<i", node) + _dict({"_name": name}) + struct.pack("<4i", child, -1, -1, 1) + _dict(frame)
+    )
 
 
 def _dict(values: dict[str, str]) -> bytes:
@@ -63,7 +67,13 @@ def _dict(values: dict[str, str]) -> bytes:
 
 
 def _string(text: str) -> bytes:
-    return struct.pack("<i", len(text)) + text.encode("ascii")
+    content = text.encode()
+    return struct.pack("<i", len(content)) + content
+
+
+def _one_line(text: str) -> str:
+    """A name that fits a list of names."""
+    return " ".join(text.split())[:_LONGEST_NAME]
 
 
 def _chunk(kind: bytes, content: bytes, children: bytes = b"") -> bytes:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from formats.surface import Surface
 
 if TYPE_CHECKING:
@@ -17,10 +20,17 @@ _VERTICES, _INDICES = 34962, 34963
 """Kinds of buffer in glTF."""
 
 
-def glb(surface: Surface, about: dict[str, Any]) -> bytes:
-    """A binary glTF of the surface with normals; `about` becomes the extras of its asset."""
+def glb(surface: Surface, colour: NDArray[np.uint8], about: dict[str, Any]) -> bytes:
+    """A binary glTF of the surface with normals and colours; `about` becomes the extras of its asset.
+
+    Args:
+        surface: The surface, of V vertices.
+        colour: Of each vertex, sRGB, [V, 3].
+        about: What is told of it.
+    """
     from trimesh import Scene
     from trimesh.exchange.gltf import export_glb
+    from trimesh.visual import ColorVisuals
 
     def describe(tree: dict[str, Any]) -> None:
         tree["asset"] |= {"generator": "xcube-serve", "extras": about}
@@ -28,7 +38,7 @@ def glb(surface: Surface, about: dict[str, Any]) -> bytes:
         tree["materials"] = [
             {
                 "pbrMetallicRoughness": {
-                    "baseColorFactor": [0.8, 0.76, 0.7, 1.0],
+                    "baseColorFactor": [1.0, 1.0, 1.0, 1.0],
                     "metallicFactor": 0.0,
                     "roughnessFactor": 0.8,
                 }
@@ -41,9 +51,20 @@ def glb(surface: Surface, about: dict[str, Any]) -> bytes:
                 _views(tree, primitive["indices"], target=_INDICES)
 
     scene = Scene()
-    scene.add_geometry(_mesh(surface), node_name="shape", geom_name="shape")
+    mesh = _mesh(surface)
+    mesh.visual = ColorVisuals(mesh, vertex_colors=_linear(colour))
+    scene.add_geometry(mesh, node_name="shape", geom_name="shape")
     content: bytes = export_glb(scene, include_normals=True, tree_postprocessor=describe)
     return content
+
+
+def _linear(colour: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Colours as glTF has them at vertices: of linear light, with an opacity, [V, 4]."""
+    srgb = np.arange(256) / 255.0
+    light = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    rgba = np.full((len(colour), 4), 255, np.uint8)
+    rgba[:, :3] = np.rint(255.0 * light).astype(np.uint8)[colour]
+    return rgba
 
 
 def _views(tree: dict[str, Any], *accessors: int, target: int) -> None:

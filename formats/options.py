@@ -6,12 +6,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Self, get_args
 
+from formats.materials import BY_NAME, KNOWN
+from formats.palettes import blocks_of
+
+Fill = Literal["shell", "solid", "hollow"]
 Up = Literal["y", "z"]
 Origin = Literal["centre", "ground", "corner"]
 Axis = Literal["x", "y", "z"]
 
+MOST_SIZE = 1024
+MOST_THICKNESS = 64
+DEFAULT_THICKNESS = 2
 MOST_LEVELS = 8
+LEAST_FACES, MOST_FACES = 100, 10_000_000
 MOST_MM = 10_000.0
+MOST_PALETTE = 4000
 _SHOWN = 40
 
 
@@ -70,7 +79,19 @@ def _is_length(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= MOST_MM
 
 
+def _is_palette(text: str) -> bool:
+    if text in ("height", "direction", *BY_NAME):
+        return True
+    try:
+        return bool(blocks_of(text, KNOWN)) and len(text) <= MOST_PALETTE
+    except ValueError:
+        return False
+
+
 RULES: dict[str, Rule] = {
+    "size": _whole(1, MOST_SIZE, "voxels along the longest side: the finest shape is resampled, up or down"),
+    "fill": _one_of(Fill, "the shell as the models make it, with its inside, or with a wall inside"),
+    "thickness": _whole(1, MOST_THICKNESS, f"voxels of the wall of fill=hollow, {DEFAULT_THICKNESS} by default"),
     "up": _one_of(Up, "the axis that is up"),
     "origin": _one_of(
         Origin, "0 is in the middle of the models' cube, on the ground below it, or at the shape's lowest corner"
@@ -81,7 +102,7 @@ RULES: dict[str, Rule] = {
     "clean": Rule(
         "true or false",
         {"type": "boolean"},
-        "leaves out pieces that touch nothing and hold less than 1% of the voxels",
+        "leaves out pieces that touch nothing and hold less than a hundredth of the voxels",
         lambda value: isinstance(value, bool),
         lambda text: {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text),
     ),
@@ -93,6 +114,14 @@ RULES: dict[str, Rule] = {
         _is_length,
         _length,
     ),
+    "palette": Rule(
+        f"height, direction, a material ({', '.join(BY_NAME)}) or blocks such as minecraft:dirt=866043,minecraft:stone",
+        {"type": "string", "maxLength": MOST_PALETTE},
+        "colours: by height, by direction, of a material, or blocks with their colours from the bottom to the top; by "
+        "default those of the material that the prompt means",
+        lambda value: isinstance(value, str) and _is_palette(value),
+    ),
+    "faces": _whole(LEAST_FACES, MOST_FACES, "the surface is simplified to at most about so many triangles"),
 }
 
 
@@ -104,12 +133,17 @@ class Options:
         OptionError: values that `RULES` does not allow, or that do not go together.
     """
 
+    size: int | None = None
+    fill: Fill = "shell"
+    thickness: int | None = None
     up: Up | None = None
     origin: Origin | None = None
     mirror: Axis | None = None
     clean: bool = False
     levels: int = 1
     length_mm: float | None = None
+    faces: int | None = None
+    palette: str | None = None
 
     def __post_init__(self) -> None:
         faults = [
@@ -117,6 +151,8 @@ class Options:
             for name, value in self.given().items()
             if not RULES[name].allows(value)
         ]
+        if not faults and self.thickness is not None and self.fill != "hollow":
+            faults.append("thickness means nothing without fill=hollow")
         if faults:
             raise OptionError("; ".join(faults))
 

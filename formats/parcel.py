@@ -11,6 +11,9 @@ from formats.options import Options
 from formats.pipeline import File
 from models.shape import Shape, Voxels
 
+UNFIT = 3
+"""Exit status of a process whose last words are the sentence of a `ShapeError`."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -27,7 +30,7 @@ class Job:
         fine = b"" if self.shape.fine is None else self.shape.fine.to_bytes()
         head = {
             "format": self.format, "version": self.version, "seed": str(self.shape.seed),
-            "options": asdict(self.options), "coarse": len(coarse),
+            "prompt": self.shape.prompt, "options": asdict(self.options), "coarse": len(coarse),
         }  # fmt: skip
         return b"".join([orjson.dumps(head), b"\n", coarse, fine])
 
@@ -37,7 +40,8 @@ class Job:
         line, _, rest = data.partition(b"\n")
         head = orjson.loads(line)
         coarse, fine = rest[: head["coarse"]], rest[head["coarse"] :]
-        shape = Shape(Voxels.from_bytes(coarse), Voxels.from_bytes(fine) if fine else None, int(head["seed"]))
+        stages = Voxels.from_bytes(coarse), Voxels.from_bytes(fine) if fine else None
+        shape = Shape(*stages, int(head["seed"]), prompt=head["prompt"])
         return cls(head["format"], shape, head["version"], Options(**head["options"]))
 
 

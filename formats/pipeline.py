@@ -6,15 +6,21 @@ import io
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from formats.blocks import Blocks
 from formats.editing import halved, mirrored, placed, turned, without_crumbs
+from formats.filling import filled
 from formats.kinds import About, Format, Points, Skin
-from formats.options import Options, Origin, Up
-from formats.paint import Paint, painted
+from formats.limits import check_cells
+from formats.options import DEFAULT_THICKNESS, LEAST_FACES, Options, Origin, Up
+from formats.paint import Paint, Style, painted
+from formats.report import report, size_of
+from formats.resampling import resampled
+from formats.simplifying import simplified
 from formats.surface import Surface, surface
 from models.shape import Shape, Voxels
 
@@ -41,6 +47,7 @@ def file_of(format_: Format, shape: Shape, version: str, options: Options | None
 
     Raises:
         OptionError: the format does not take these options.
+        ShapeError: the shape is too large for the format or for an option.
     """
     options = options or Options()
     format_.check(options)
@@ -60,6 +67,7 @@ class _Work:
         self._options = options
         self._up: Up = options.up or format_.frame.ups[0]
         self._origin: Origin = options.origin or format_.frame.origins[0]
+        self._style = Style(options.palette, shape.prompt, minecraft=format_.minecraft, lit=format_.lit)
         self.facts: dict[str, str] = {}
 
     def files(self) -> Iterator[bytes]:
@@ -69,33 +77,60 @@ class _Work:
                 return self._stages()
             case "surface":
                 return self._skins()
+            case "report":
+                return self._report()
             case "points":
                 return (self._write(self._points(voxels), voxels) for voxels in self._levels())
             case "blocks":
                 return (self._write(self._blocks(voxels), voxels) for voxels in self._levels())
 
-    def _write(self, thing: Shape | Points | Skin | Blocks, voxels: Voxels) -> bytes:
-        about = About(self._version, self._shape.seed, "", voxels.voxel_size)
+    def _write(self, thing: Shape | Points | Skin | Blocks | dict[str, Any], voxels: Voxels) -> bytes:
+        about = About(self._version, self._shape.seed, self._shape.prompt, voxels.voxel_size)
         return self._format.write(thing, about)
 
     def _stages(self) -> Iterator[bytes]:
-        coarse = self._framed(self._edited(self._shape.coarse))
-        fine = None if self._shape.fine is None else self._framed(self._edited(self._shape.fine))
+        size = self._options.size
+        fine = self._shape.fine and self._framed(self._edited(self._shape.fine, size))
+        coarse = self._framed(self._edited(self._shape.coarse, None if fine else size))
         shape = replace(self._shape, coarse=coarse, fine=fine)
         for level in range(self._options.levels):
             if level:
                 shape = replace(shape, coarse=halved(shape.coarse), fine=shape.fine and halved(shape.fine))
             yield self._write(shape, shape.finest)
 
-    def _levels(self) -> Iterator[Voxels]:
-        return _halvings(self._framed(self._edited(self._shape.finest)), self._options.levels)
+    def _report(self) -> Iterator[bytes]:
+        voxels = turned(self._finest(), self._up)
+        known = report(voxels, filled=self._options.fill != "shell")
+        self.facts |= {
+            "Pieces": str(known["pieces"]), "Holes": str(known["holes"]),
+            "Watertight": "yes" if known["watertight"] else "no",
+        }  # fmt: skip
+        removed = {"removed": int(self.facts["Removed"])} if self._options.clean else {}
+        yield self._write({**known, **removed, "up": self._up}, voxels)
 
-    def _edited(self, voxels: Voxels) -> Voxels:
+    def _levels(self) -> Iterator[Voxels]:
+        return _halvings(self._framed(self._finest()), self._options.levels)
+
+    def _finest(self) -> Voxels:
+        voxels = self._edited(self._shape.finest, self._options.size)
+        x, y, z = size_of(voxels)
+        sides = (x, y, z) if self._up == "y" else (x, z, y)
+        self.facts |= {"Size": "x".join(map(str, sides)), "Voxels": str(len(voxels))}
+        return voxels
+
+    def _edited(self, voxels: Voxels, size: int | None) -> Voxels:
         options = self._options
         if options.clean:
             voxels, removed = without_crumbs(voxels)
             self.facts["Removed"] = str(removed)
-        return voxels if options.mirror is None else mirrored(voxels, options.mirror)
+        if size is not None:
+            if options.fill != "shell" or self._format.kind in ("surface", "report"):
+                sides = np.array(size_of(voxels))
+                check_cells(sides * size // sides.max())
+            voxels = resampled(voxels, size)
+        if options.mirror is not None:
+            voxels = mirrored(voxels, options.mirror)
+        return filled(voxels, options.fill, options.thickness or DEFAULT_THICKNESS)
 
     def _framed(self, voxels: Voxels) -> Voxels:
         return placed(turned(voxels, self._up), self._origin, self._up)
@@ -112,16 +147,22 @@ class _Work:
         """Surfaces of all levels, moved and scaled as the finest one is."""
         move: NDArray[np.float64] | None = None
         scale = 1.0
-        for voxels in _halvings(self._edited(self._shape.finest), self._options.levels):
-            made = _turned_surface(surface(voxels), self._up)
+        for level, voxels in enumerate(_halvings(self._finest(), self._options.levels)):
+            made = _turned_surface(self._surface(voxels, level), self._up)
             if move is None:
                 scale = self._scale(float(np.ptp(made.vertices, axis=0).max()))
                 move = self._move(made.vertices)
+            self.facts.setdefault("Faces", str(len(made.faces)))
             paint = self._paint(made.vertices, made.normals)
             vertices = made.vertices
             if move.any() or scale != 1.0:
                 vertices = ((vertices - move) * scale).astype(np.float32)
             yield self._write(Skin(replace(made, vertices=vertices), paint.colour), voxels)
+
+    def _surface(self, voxels: Voxels, level: int) -> Surface:
+        if self._options.faces is None:
+            return surface(voxels)
+        return simplified(voxels, max(self._options.faces >> (2 * level), LEAST_FACES))
 
     def _move(self, vertices: NDArray[np.float32]) -> NDArray[np.float64]:
         """What lies at 0 of the file."""
@@ -146,7 +187,7 @@ class _Work:
         height = (height - height.min()) / max(float(np.ptp(height)), 1e-6)
         if self._up == "z":
             normal = np.stack([normal[:, 0], normal[:, 2], -normal[:, 1]], axis=1)
-        return painted(height, normal, minecraft=self._format.minecraft)
+        return painted(height, normal, self._style)
 
 
 def _axis(up: Up) -> NDArray[np.float64]:

@@ -21,20 +21,33 @@ property float z
 property float nx
 property float ny
 property float nz
-end_header
+{colours}end_header
 """
 
 
-def ply(xyz: NDArray[np.floating], normal: NDArray[np.floating]) -> bytes:
-    """A binary little-endian PLY point cloud of positions [N, 3] and normals [N, 3].
+_PLY_COLOURS = """\
+property uchar red
+property uchar green
+property uchar blue
+"""
+
+
+def ply(xyz: NDArray[np.floating], normal: NDArray[np.floating], colour: NDArray[np.uint8] | None = None) -> bytes:
+    """A binary little-endian PLY point cloud of positions, normals and, if there are any, colours, all [N, 3].
 
     Raises:
-        ValueError: the shapes are not [N, 3] both.
+        ValueError: the shapes are not all [N, 3].
     """
-    if xyz.ndim != 2 or xyz.shape[1] != 3 or xyz.shape != normal.shape:
-        raise ValueError(f"A PLY file needs positions and normals of shape [N, 3], not {xyz.shape} and {normal.shape}.")
-    vertices = np.concatenate([xyz, normal], axis=1).astype("<f4")
-    return _PLY_HEADER.format(count=len(xyz)).encode() + vertices.tobytes()
+    shapes = [array.shape for array in (xyz, normal, colour) if array is not None]
+    if shapes != [(len(xyz), 3)] * len(shapes):
+        raise ValueError(f"A PLY file needs arrays of shape [N, 3], not {', '.join(map(str, shapes))}.")
+    columns = [("xyz", "<f4", 3), ("normal", "<f4", 3), ("colour", "u1", 3)][: len(shapes)]
+    rows = np.empty(len(xyz), columns)
+    rows["xyz"], rows["normal"] = xyz, normal
+    if colour is not None:
+        rows["colour"] = colour
+    header = _PLY_HEADER.format(count=len(xyz), colours="" if colour is None else _PLY_COLOURS)
+    return header.encode() + rows.tobytes()
 
 
 def npz(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:

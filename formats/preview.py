@@ -22,15 +22,16 @@ def render(
     size: int = 256,
     azimuth_deg: float = 35.0,
     elevation_deg: float = 25.0,
+    colour: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """A picture [size, size, 3] of voxels ijk [N, 3] with unit normals [N, 3], on white; +y is up.
 
     The eye looks at +z from the front, then goes `azimuth_deg` to the right and `elevation_deg` up. With a resolution
     the whole grid (indices -resolution/2 … resolution/2 - 1) fits the picture, so that pictures compare in scale;
-    without one the voxels fill it.
+    without one the voxels fill it. Colours [N, 3], if there are any, are shown as they are, without light.
     """
-    colour, coverage = _draw(ijk, normal, resolution, size, azimuth_deg, elevation_deg)
-    return _as_8bit(colour + (1.0 - coverage))
+    drawn, coverage = _draw(ijk, normal, resolution, size, azimuth_deg, elevation_deg, colour)
+    return _as_8bit(drawn + (1.0 - coverage))
 
 
 def cutout(
@@ -56,6 +57,7 @@ def _draw(
     size: int,
     azimuth_deg: float,
     elevation_deg: float,
+    own: NDArray[np.uint8] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Colours [size, size, 3], each times the share of its pixel that is covered, and that share [size, size, 1]."""
     side = size * _OVERSAMPLING
@@ -85,7 +87,8 @@ def _draw(
 
     covered = winner >= 0
     picture = np.zeros((side * side, 4), np.float32)
-    picture[covered, :3] = _shade(np.asarray(normal, np.float32), view)[winner[covered]]
+    shown = _shade(np.asarray(normal, np.float32), view) if own is None else own / np.float32(255.0)
+    picture[covered, :3] = shown[winner[covered]]
     picture[covered, 3] = 1.0
     depth = np.where(covered, points[winner, 2], -np.inf).reshape(side, side)
     picture[:, :3] *= _occlusion(depth, extent).reshape(-1, 1)

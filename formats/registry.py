@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from formats.crossworld import bcf, csm
@@ -41,6 +42,11 @@ def _npz(shape: Shape, about: About) -> bytes:
     return npz(arrays)
 
 
+def _report(known: dict[str, Any], about: About) -> bytes:
+    told = {"prompt": about.prompt, "seed": about.seed, "seed_text": str(about.seed), "version": about.version}
+    return orjson.dumps({**told, **known})
+
+
 FORMATS = (
     Format(
         "json", ".json", "application/json", "positions and normals of both stages", "stages",
@@ -51,13 +57,13 @@ FORMATS = (
         "stages", _npz, aliases=("application/vnd.numpy.npz",),
     ),
     Format(
-        "ply", ".ply", "model/ply", "points with normals of the finest stage", "points",
-        lambda points, _: ply(points.xyz, points.normal), Frame(ups=("z", "y")),
+        "ply", ".ply", "model/ply", "coloured points with normals of the finest stage", "points",
+        lambda points, _: ply(points.xyz, points.normal, points.colour), Frame(ups=("z", "y")), coloured=True,
         aliases=("application/x-ply", "application/ply"),
     ),
     Format(
-        "glb", ".glb", "model/gltf-binary", "binary glTF: closed surface with normals", "surface",
-        lambda skin, about: glb(skin.surface, _extras(about)), _GLTF,
+        "glb", ".glb", "model/gltf-binary", "binary glTF: coloured closed surface with normals", "surface",
+        lambda skin, about: glb(skin.surface, skin.colour, _extras(about)), _GLTF, coloured=True, lit=True,
     ),
     Format(
         "glb-points", ".glb", "model/gltf-binary; primitives=points", "binary glTF: coloured points with normals",
@@ -65,7 +71,7 @@ FORMATS = (
     ),
     Format(
         "glb-blocks", ".glb", "model/gltf-binary; primitives=blocks", "binary glTF: coloured blocks as one mesh",
-        "blocks", lambda blocks, about: glb_blocks(blocks, _extras(about)), _GLTF, coloured=True,
+        "blocks", lambda blocks, about: glb_blocks(blocks, _extras(about)), _GLTF, coloured=True, lit=True,
     ),
     Format(
         "obj", ".obj", "model/obj", "Wavefront: closed surface with normals", "surface",
@@ -81,8 +87,9 @@ FORMATS = (
         aliases=("application/vnd.ms-package.3dmanufacturing-3dmodel+xml",),
     ),
     Format(
-        "vox", ".vox", "model/x-vox", "MagicaVoxel: voxels of the finest stage", "blocks",
-        lambda blocks, _: vox(blocks), Frame(ups=("z",), origins=("ground", "centre", "corner"), unit="block"),
+        "vox", ".vox", "model/x-vox", "MagicaVoxel: coloured voxels of the finest stage", "blocks",
+        lambda blocks, about: vox(blocks, about.prompt or "shape"),
+        Frame(ups=("z",), origins=("ground", "centre", "corner"), unit="block"),
         aliases=("application/x-vox",), coloured=True,
     ),
     Format(
@@ -109,5 +116,9 @@ FORMATS = (
     Format(
         "bcf", ".bcf", "application/x-crossworld-bcf", "crossworld: octree of materials as bytes", "blocks",
         lambda blocks, _: bcf(blocks), _CUBE, coloured=True,
+    ),
+    Format(
+        "report", ".json", "application/vnd.xcube.report+json", "what is worth knowing: size, pieces, holes, levels",
+        "report", _report,
     ),
 )  # fmt: skip

@@ -21,7 +21,7 @@ def save(shape: Shape, path: str | Path, options: Options | None = None) -> Path
     Args:
         shape: What is saved.
         path: Where; the ending chooses the format.
-        options: What else is wanted, such as `Options(up="z")`.
+        options: What else is wanted, such as `Options(size=64)`.
 
     Raises:
         ValueError: the ending is none of these, the shape has no voxel, or the format does not take the options.
@@ -31,6 +31,8 @@ def save(shape: Shape, path: str | Path, options: Options | None = None) -> Path
     by_suffix = {format_.suffix: format_ for format_ in reversed(FORMATS)}
     if path.suffix.lower() not in by_suffix:
         raise ValueError(f"{path.name} should end in one of {', '.join(sorted(by_suffix))}")
+    if options is not None and options.levels > 1:
+        raise ValueError("levels makes a ZIP, which no ending names: use formats.file_of")
     if not len(shape.finest):
         raise ValueError("the shape has no voxel: there is nothing to save")
     part = path.with_name(f".{path.name}.part")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from formats.limits import check_cells
 from models.shape import Voxels
 
 Floats = NDArray[np.float32]
@@ -46,12 +47,16 @@ class Surface:
 
 
 def surface(voxels: Voxels) -> Surface:
-    """The surface around voxels; without voxels it has no triangles."""
+    """The surface around voxels; without voxels it has no triangles.
+
+    Raises:
+        ShapeError: the grid around the voxels would be too large.
+    """
     from skimage.measure import marching_cubes
 
     if len(voxels) == 0:
         return Surface(np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32), np.zeros((0, 3), np.int32))
-    low = voxels.ijk.min(axis=0).astype(np.int64) - _MARGIN
+    low = _low(voxels)
     field = _implicit(voxels.ijk - low, voxels.normal)
     found, faces, _, _ = marching_cubes(field, 0.0, gradient_direction="descent")
     vertices = found.astype(np.float64) + low
@@ -59,32 +64,72 @@ def surface(voxels: Voxels) -> Surface:
     return Surface(((vertices + 0.5) * voxels.voxel_size).astype(np.float32), normals, faces.astype(np.int32))
 
 
+def with_normals(vertices: Floats, faces: NDArray[np.int32], voxels: Voxels) -> Surface:
+    """A surface of other vertices, float32 [V, 3] in world units, with the normals that `surface` would give them."""
+    places = vertices.astype(np.float64) / voxels.voxel_size - 0.5
+    return Surface(vertices, _normals(places, faces, voxels), faces)
+
+
+def solid(voxels: Voxels) -> tuple[Mask, NDArray[np.int64]]:
+    """The voxels and their inside as a grid, and the position of its first cell.
+
+    Inside is what cannot be reached from outside of the surface: a hole of a few voxels does not open it.
+
+    Raises:
+        ShapeError: the grid would be too large.
+    """
+    low = _low(voxels)
+    shell = _Shell(voxels.ijk - low, voxels.normal)
+    mask = ~shell.outside
+    mask[shell.at] = True
+    return mask.reshape(shell.shape), low
+
+
+def _low(voxels: Voxels) -> NDArray[np.int64]:
+    low: NDArray[np.int64] = voxels.ijk.min(axis=0).astype(np.int64) - _MARGIN
+    return low
+
+
+class _Shell:
+    """The averaged distances around voxels ijk [N, 3], on the grid that holds them with a margin on every side.
+
+    at: each voxel's place in the flat arrays. field: distances in voxels where there are any, which `band` lists.
+    outside: what can be reached from the grid's border.
+    """
+
+    def __init__(self, ijk: NDArray[np.int64], normal: Floats) -> None:
+        from skimage.morphology import flood
+
+        sides = ijk.max(axis=0) + 1 + _MARGIN
+        check_cells(sides)
+        self.shape = tuple(int(side) for side in sides)
+        self.strides = np.array([self.shape[1] * self.shape[2], self.shape[2], 1])
+        self.at = ijk @ self.strides
+        weight = np.zeros(np.prod(self.shape), np.float32)
+        self.field = np.zeros_like(weight)
+        for offset in _offsets(_REACH):
+            near = self.at + offset @ self.strides
+            share = np.float32(np.exp(-(offset @ offset) / 2.0))
+            weight[near] += share
+            self.field[near] += share * (normal @ offset.astype(np.float32))
+        self.band = np.flatnonzero(weight)
+        self.field[self.band] /= weight[self.band]
+
+        wall = np.zeros(len(self.field), np.uint8)
+        wall[self.band] = self.field[self.band] <= 0.0
+        wall[self.at] = 1
+        self.outside: Mask = np.asarray(flood(wall.reshape(self.shape), (0, 0, 0), connectivity=1)).reshape(-1)
+
+
 def _implicit(ijk: NDArray[np.int64], normal: Floats) -> Floats:
     """Signed distance in voxels, within -1 … 1, on the grid that holds ijk [N, 3] with a margin on every side."""
-    from skimage.morphology import flood
-
-    shape = tuple(int(n) + 1 + _MARGIN for n in ijk.max(axis=0))
-    strides = np.array([shape[1] * shape[2], shape[2], 1])
-    at = ijk @ strides
-    weight = np.zeros(np.prod(shape), np.float32)
-    field = np.zeros_like(weight)
-    for offset in _offsets(_REACH):
-        near = at + offset @ strides
-        share = np.float32(np.exp(-(offset @ offset) / 2.0))
-        weight[near] += share
-        field[near] += share * (normal @ offset.astype(np.float32))
-    band = np.flatnonzero(weight)
-    field[band] /= weight[band]
-
-    wall = np.zeros(len(field), np.uint8)
-    wall[band] = field[band] <= 0.0
-    wall[at] = 1
-    outside = np.asarray(flood(wall.reshape(shape), (0, 0, 0), connectivity=1)).reshape(-1)
-    own = _at_voxels(field[at], at, strides, outside)
+    shell = _Shell(ijk, normal)
+    field, band, outside = shell.field, shell.band, shell.outside
+    own = _at_voxels(field[shell.at], shell.at, shell.strides, outside)
     signed = np.where(outside, np.float32(1.0), np.float32(-1.0))
     signed[band] = np.where(outside[band], field[band].clip(_LEAST, 1.0), field[band].clip(-1.0, -_LEAST))
-    signed[at] = own
-    return signed.reshape(shape)
+    signed[shell.at] = own
+    return signed.reshape(shell.shape)
 
 
 def _at_voxels(value: Floats, at: NDArray[np.int64], strides: NDArray[np.int64], outside: Mask) -> Floats:

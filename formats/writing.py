@@ -11,8 +11,10 @@ from pathlib import Path
 
 from formats.kinds import Format
 from formats.options import Options
-from formats.parcel import Job, unpacked_file
+from formats.parcel import UNFIT, Job, unpacked_file
 from formats.pipeline import File, file_of
+from formats.report import size_of
+from models.errors import ShapeError
 from models.shape import Shape
 
 LARGE = 50_000
@@ -32,6 +34,7 @@ class FileWriter:
 
         Raises:
             OptionError: the format does not take these options.
+            ShapeError: the shape is too large for the format or for an option.
             RuntimeError: the process failed, which is a bug; the text has its last words.
         """
         options = options or Options()
@@ -43,7 +46,11 @@ class FileWriter:
 
 
 def _is_long(format_: Format, shape: Shape, options: Options) -> bool:
-    return (format_.kind == "surface" or format_.holds or bool(options.given())) and len(shape.finest) >= LARGE
+    count = len(shape.finest)
+    if options.size is not None and count:
+        # A shell's voxels grow with the square of its size, and a solid's with the cube.
+        count = round(count * max(1.0, options.size / max(size_of(shape.finest))) ** 3)
+    return (format_.kind in ("surface", "report") or format_.holds or bool(options.given())) and count >= LARGE
 
 
 async def _write_apart(job: Job) -> File:
@@ -57,6 +64,8 @@ async def _write_apart(job: Job) -> File:
         if process.returncode is None:
             process.kill()
             await process.wait()
+    if process.returncode == UNFIT:
+        raise ShapeError(said.decode())
     if process.returncode != 0:
         raise RuntimeError(f"writing {job.format} failed: {said.decode(errors='replace')[-2000:]}")
     return unpacked_file(content)

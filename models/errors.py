@@ -5,7 +5,8 @@ XCubeError
 ├── CheckpointError    a checkpoint cannot be read or does not fit
 ├── BackendError       a library for sparse grids cannot be used
 ├── StateError         a saved generation state cannot be read
-└── NumericError       a model produced NaN or infinity
+├── NumericError       a model produced NaN or infinity
+└── ShapeError         a shape cannot become the file that was asked for
 """
 
 from __future__ import annotations
@@ -33,3 +34,7 @@ class StateError(XCubeError):
 
 class NumericError(XCubeError):
     """A model produced NaN or infinity; the text names stage and step."""
+
+
+class ShapeError(XCubeError):
+    """A shape cannot become the file that was asked for: it is too large for the format, or for an option."""

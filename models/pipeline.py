@@ -152,7 +152,7 @@ class Pipeline:
             if not len(fine):
                 fine = None
                 warnings.append(FINE_EMPTY)
-        return Shape(coarse, fine, seed, tuple(warnings))
+        return Shape(coarse, fine, seed, tuple(warnings), prompt)
 
 
 def _run(stage: DiffusionStage, state: DiffusionState, progress: StepCallback | None) -> Voxels:

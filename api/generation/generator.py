@@ -203,7 +203,7 @@ class Generator:
             warnings += decoded.warnings
             fine = Voxels.from_bytes(decoded.voxels) if decoded.voxels else None
             metrics.points("fine", len(fine) if fine else 0)
-        return Shape(shape, fine, order.seed, warnings)
+        return Shape(shape, fine, order.seed, warnings, order.prompt)
 
     async def _finish(self, progress: Progress, run: _Run, *, refine: bool) -> Decoded:
         with metrics.part(f"{progress.stage}_diffusion"):

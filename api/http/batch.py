@@ -14,6 +14,7 @@ from api.generation.generator import Generator, Timings
 from api.schemas import BatchRequest, GenerateRequest
 from api.telemetry import metrics
 from formats.json_text import write_json
+from formats.options import RULES
 from models.errors import XCubeError
 
 
@@ -31,6 +32,8 @@ async def answer_batch(generator: Generator, batch: BatchRequest, call: Call, ma
     """
     try:
         generator.check_open()
+        if named := [name for name in call.query if name in RULES]:
+            raise InvalidRequest(f"{', '.join(named)} in the URL are for single files: leave them out of a batch.")
         if len(batch.prompts) > max_batch:
             raise InvalidRequest(f"prompts has {len(batch.prompts)} items: send at most {max_batch} at a time.")
     except XCubeError as error:

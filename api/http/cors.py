@@ -20,6 +20,7 @@ SENT = (
 READABLE = (
     "X-Request-ID", "X-Seed", "X-XCube-Warning", "Server-Timing", "Retry-After", "Location", "Content-Disposition",
     "Allow", "WWW-Authenticate",
+    *(f"X-XCube-{fact}" for fact in ("Size", "Voxels", "Faces", "Removed", "Pieces", "Holes", "Watertight")),
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from api.errors import TABLE
 from api.http.routes import body_of
 from api.http.streaming import EVENTS
 from formats import FORMATS
+from formats.options import RULES
 
 REFERENCE = "#/components/schemas/{name}"
 _STATUS_TEXT = {
@@ -40,6 +41,11 @@ FORMAT = {
     "schema": {"enum": [format_.name for format_ in FORMATS]},
     "description": "file format; takes precedence over the header Accept",
 }
+
+OPTIONS = [
+    {"name": name, "in": "query", "schema": rule.schema, "description": rule.meaning} for name, rule in RULES.items()
+]
+"""What a file may be asked for; an option that its format does not take is an error."""
 
 
 def operation(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -19,7 +20,7 @@ from api.errors import (
     error_of_code,
 )
 from api.http.behind import Behind
-from api.http.describing import BODY, FORMAT, WORK, as_files, as_json, body_for, operation
+from api.http.describing import BODY, FORMAT, OPTIONS, WORK, as_files, as_json, body_for, operation
 from api.http.job_answers import describe, find
 from api.http.negotiation import wanted
 from api.http.responses import as_file
@@ -78,7 +79,7 @@ class JobRoutes:
                 "get": operation("show_job", "The progress of a job", {200: job}, common),
                 "delete": cancel,
             },
-            "/jobs/{id}/result": {"parameters": [_JOB_ID, FORMAT], "get": result},
+            "/jobs/{id}/result": {"parameters": [_JOB_ID, FORMAT, *OPTIONS], "get": result},
         }
 
     async def _add(self, request: Request) -> Response:
@@ -138,6 +139,7 @@ class JobRoutes:
         call = calls.current()
         format_, options = wanted(call)
         result = await self._behind.jobs.store.result(record)
+        result = replace(result, prompt=GenerateRequest.model_validate_json(record.request).prompt)
         call.headers["X-Seed"] = str(record.seed)
         if record.warnings:
             call.headers["X-XCube-Warning"] = "; ".join(record.warnings)

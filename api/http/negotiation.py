@@ -35,6 +35,18 @@ def options_for(format_: Format, call: Call) -> Options:
     return options
 
 
+def options_for_events(call: Call) -> Options:
+    """The options in the URL of a call whose answer is events: those of JSON, which `completed` holds, as one text.
+
+    Raises:
+        InvalidRequest: they are wrong, or mean nothing here; the text names each.
+    """
+    options = options_for(FORMATS[0], call)
+    if options.levels > 1:
+        raise InvalidRequest("levels makes a ZIP, which no event holds: ask for a file, or leave it out.")
+    return options
+
+
 def negotiate(accept: str | None, query: str | None) -> Format:
     """The format for an Accept header and a `format=` parameter, None where there is none; the parameter wins.
 

@@ -9,13 +9,31 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.http.answer_schemas import ANSWERS
-from api.http.describing import BODY, FORMAT, REFERENCE, WORK, as_events, as_files, as_json, body_for, operation
+from api.http.describing import (
+    BODY,
+    FORMAT,
+    OPTIONS,
+    REFERENCE,
+    WORK,
+    as_events,
+    as_files,
+    as_json,
+    body_for,
+    operation,
+)
 from api.schemas import BatchRequest, ErrorBody, GenerateRequest, Health
 
 _HEADERS = {
     "X-Request-ID": "the id sent with the request, or a new one",
     "X-Seed": "the seed that was used",
     "X-XCube-Warning": "notes on the result, if any, such as a prompt that was cut",
+    "X-XCube-Size": "of a file: voxels along each axis, such as 64x32x64",
+    "X-XCube-Voxels": "of a file: how many voxels the shape has",
+    "X-XCube-Faces": "of a surface: how many triangles it has",
+    "X-XCube-Removed": "with clean: how many pieces were left out",
+    "X-XCube-Pieces": "of a report: pieces that touch each other nowhere",
+    "X-XCube-Holes": "of a report: places where the shell is open",
+    "X-XCube-Watertight": "of a report: yes or no",
     "Server-Timing": "milliseconds in the queue and in each stage",
 }
 _SECURITY_SCHEMES = {
@@ -65,12 +83,15 @@ def _generating() -> dict[str, Any]:
         "generate", "Turn a prompt into voxels with normals", {200: shape}, failures | {406}, body_for("/generate")
     )
     return {
-        "/generate": {"post": {**generate, "parameters": [FORMAT]}},
+        "/generate": {"post": {**generate, "parameters": [FORMAT, *OPTIONS]}},
         "/generate_stream": {
-            "post": operation(
-                "generate_stream", "The same, as server-sent events", {200: stream}, failures,
-                body_for("/generate_stream"),
-            )
+            "post": {
+                **operation(
+                    "generate_stream", "The same, as server-sent events", {200: stream}, failures,
+                    body_for("/generate_stream"),
+                ),
+                "parameters": OPTIONS,
+            }
         },
         "/batch_generate": {
             "post": operation(

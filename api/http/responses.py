@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from api.call import Call
 from api.errors import problem_of
 from api.generation.generator import Generator, Timings
-from api.http.negotiation import wanted
+from api.http.negotiation import options_for_events, wanted
 from api.http.streaming import EVENTS, HEADERS, EventStream, wants_events
 from api.schemas import GenerateRequest
 from api.telemetry import metrics
@@ -51,7 +51,7 @@ async def answer(generator: Generator, request: GenerateRequest, call: Call) -> 
 
 
 async def _events(generator: Generator, request: GenerateRequest, call: Call) -> Response:
-    stream = EventStream(generator, request, call)
+    stream = EventStream(generator, request, call, options_for_events(call))
     if error := await stream.refusal():
         raise error
     call.headers |= HEADERS
@@ -60,8 +60,11 @@ async def _events(generator: Generator, request: GenerateRequest, call: Call) ->
 
 async def stream(generator: Generator, request: GenerateRequest, call: Call) -> AsyncGenerator[str, None]:
     """The answer to POST /generate_stream. BentoML has begun its answer by then: the gate tells what was refused."""
-    events = EventStream(generator, request, call)
-    call.refused = await events.refusal()
+    try:
+        events = EventStream(generator, request, call, options_for_events(call))
+        call.refused = await events.refusal()
+    except XCubeError as error:
+        call.refused = error
     if call.refused is None:
         call.headers |= HEADERS
         async for event in events:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import orjson
 
@@ -19,10 +20,11 @@ from api.generation.generator import Generator, Timings
 from api.http.accept import prefers
 from api.schemas import GenerateRequest
 from api.telemetry import metrics
-from formats import FORMATS
+from formats import FORMATS, Options, file_of
 from formats.json_text import write_coarse_json, write_json
 from models.errors import XCubeError
-from models.shape import Voxels
+from models.shape import Shape, Voxels
+from models.version import service_version
 
 EVENTS = "text/event-stream"
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -31,14 +33,19 @@ LONGEST_LINE = 32 * 1024
 """Bytes of a line with its field's name, without the line break."""
 _DATA = b"data: "
 HEARTBEAT_SECONDS = 10.0
+_COARSE = replace(FORMATS[0], write=lambda shape, _: write_coarse_json(shape.coarse, shape.seed))
 HEARTBEAT = b": alive\n\n"
 
 
 class EventStream:
     """Runs one generation and tells what happens in it; leaving the iteration stops the work."""
 
-    def __init__(self, generator: Generator, request: GenerateRequest, call: Call) -> None:
+    def __init__(
+        self, generator: Generator, request: GenerateRequest, call: Call, options: Options | None = None
+    ) -> None:
         self._call = call
+        self._generator = generator
+        self._options = options or Options()
         self._events: deque[Event] = deque()
         self._news = asyncio.Event()
         self._work = asyncio.create_task(generator.run(request, call, Timings(), self._report))
@@ -80,7 +87,10 @@ class EventStream:
     async def _last(self) -> bytes:
         try:
             result = await self._work
-            body = await asyncio.to_thread(write_json, result)
+            if self._options.given():
+                body = (await self._generator.write(FORMATS[0], result, self._call, self._options)).content
+            else:
+                body = await asyncio.to_thread(write_json, result)
         except Exception as error:
             problem = problem_of(error)
             metrics.problem(problem.code)
@@ -98,10 +108,12 @@ class EventStream:
                 values = {"stage": event.progress.stage, "step": event.progress.step, "steps": event.progress.steps}
                 return event_text("progress", orjson.dumps({**values, "seconds_left": left}))
             case CoarseMade():
-                seed = int(self._call.headers["X-Seed"])
-                return event_text(
-                    "coarse", await asyncio.to_thread(write_coarse_json, Voxels.from_bytes(event.voxels), seed)
-                )
+                return event_text("coarse", await asyncio.to_thread(self._coarse, event.voxels))
+
+    def _coarse(self, packed: bytes) -> bytes:
+        shape = Shape(Voxels.from_bytes(packed), None, int(self._call.headers["X-Seed"]))
+        # A size is that of the finest stage, which is still to come.
+        return file_of(_COARSE, shape, service_version(), replace(self._options, size=None)).content
 
 
 def wants_events(call: Call) -> bool:

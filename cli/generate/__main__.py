@@ -65,10 +65,11 @@ def write(options: Options, index: int, shape: Shape, service: Service) -> Path 
     path = options.path(index, shape.seed)
     if path is None or options.format is None:
         return None
-    if options.format is formats.FORMATS[0]:
+    if options.format is formats.FORMATS[0] and not options.wanted.given():
         content = shape.body
     else:
-        content = service.file({**options.request(index), "seed": shape.seed}, options.format.name)
+        request = {**options.request(index), "seed": shape.seed}
+        content = service.file(request, options.format.name, options.wanted.given())
     # All or nothing: an interrupted write leaves no half file under the name.
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(content)

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import formats
 from cli.connection import address, seconds
 from formats import FORMATS, Format
+from formats.options import RULES
 
 BY_NAME = {format_.name: format_ for format_ in FORMATS}
 # Of formats with the same ending the first one is meant: .glb is the surface.
@@ -18,11 +20,17 @@ BY_SUFFIX: dict[str, Format] = {}
 for _format in FORMATS:
     BY_SUFFIX.setdefault(_format.suffix, _format)
 
+_METAVARS = {
+    "size": "N", "thickness": "N", "levels": "N", "faces": "N", "length_mm": "MM", "mirror": "AXIS", "up": "AXIS",
+    "fill": "HOW", "origin": "WHERE", "palette": "COLOURS", "clean": "BOOL",
+}  # fmt: skip
+
 _EXAMPLES = f"""\
 examples:
   scripts/generate "a tall chair" -o chair.glb
   scripts/generate "a tall chair" -o chair.ply --preview
   scripts/generate "a tall chair" --format stl --count 4 --preview chairs.png
+  scripts/generate "a stone house" -o house.vox --size 64 --fill solid
 
 formats:
 {os.linesep.join(f"  {format_.name:<11} {format_.suffix:<10}  {format_.description}" for format_ in FORMATS)}
@@ -46,6 +54,7 @@ class Options:
         guidance_scale: Scale s in pred + s * (pred - null).
         seed: Seed of the first shape; each further shape takes the next one.
         fine: Whether to run the fine stage.
+        wanted: What else the file is asked for.
         url: Address of the service, without a slash at the end.
         timeout: Longest time for a shape, in seconds.
     """
@@ -60,6 +69,7 @@ class Options:
     guidance_scale: float | None
     seed: int | None
     fine: bool
+    wanted: formats.Options
     url: str
     timeout: float
 
@@ -80,7 +90,8 @@ class Options:
         if self.output is None:
             words = re.sub(r"[\W_]+", "-", self.prompt.lower()).strip("-")[:40] or "shape"
             kind = self.format.name.partition("-")[2]
-            return Path(f"{words}-{seed}{'-' + kind if kind else ''}{self.format.suffix}")
+            suffix = ".zip" if self.wanted.levels > 1 else self.format.suffix
+            return Path(f"{words}-{seed}{'-' + kind if kind else ''}{suffix}")
         if self.count == 1:
             return self.output
         number = str(index + 1).zfill(len(str(self.count)))
@@ -99,6 +110,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     if format_ is None and given.preview is None:
         parser.error("there is nothing to do: add -o FILE, --format or --preview")
     picture = given.preview or None
+    wanted = _wanted(parser, given, format_)
     for path in filter(None, (given.output, picture)):
         if not path.parent.is_dir():
             parser.error(f"there is no folder {path.parent} to write {path.name} into")
@@ -113,9 +125,25 @@ def parse(arguments: list[str] | None = None) -> Options:
         guidance_scale=given.guidance_scale,
         seed=given.seed,
         fine=not given.no_fine,
+        wanted=wanted,
         url=given.url,
         timeout=given.timeout,
     )
+
+
+def _wanted(parser: argparse.ArgumentParser, given: argparse.Namespace, format_: Format | None) -> formats.Options:
+    said = {name: text for name in RULES if (text := getattr(given, name)) is not None}
+    try:
+        wanted = formats.Options.of(said)
+        if format_ is not None:
+            format_.check(wanted)
+    except formats.OptionError as error:
+        parser.error(str(error))
+    if said and format_ is None:
+        parser.error(f"{', '.join(said)} is of a file: add -o FILE or --format")
+    if wanted.levels > 1 and given.output is not None and given.output.suffix.lower() != ".zip":
+        parser.error(f"--levels writes a ZIP: name it {given.output.stem}.zip and say --format")
+    return wanted
 
 
 class _Parser(argparse.ArgumentParser):
@@ -153,6 +181,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PNG",
         help="draw the shapes in the terminal; with a file name, also save them as one picture",
     )
+    wanted = parser.add_argument_group("what the files are asked for")
+    for name, rule in RULES.items():
+        switch: dict[str, Any] = {"nargs": "?", "const": "true"} if name == "clean" else {}
+        wanted.add_argument(
+            f"--{name.replace('_', '-')}", metavar=_METAVARS.get(name, name.upper()), help=rule.meaning, **switch
+        )
     shape = parser.add_argument_group("the shape")
     shape.add_argument("--steps", type=int, metavar="N", help="denoising steps, 1 to 1000 (the service's default: 100)")
     shape.add_argument(

@@ -123,14 +123,14 @@ class Service(AbstractContextManager["Service"]):
             report("full", {"seconds": pause})
             time.sleep(pause)
 
-    def file(self, request: dict[str, Any], format_: str) -> bytes:
+    def file(self, request: dict[str, Any], format_: str, options: dict[str, Any]) -> bytes:
         """Gets the shape of a request as a file. The service keeps recent shapes, so it need not make this one again.
 
         Raises:
             GenerateError: The service refused or failed, or the connection broke.
         """
         try:
-            answer = self._http.post(f"{self._url}/generate", params={"format": format_}, json=request)
+            answer = self._http.post(f"{self._url}/generate", params={"format": format_, **options}, json=request)
         except httpx.TimeoutException:
             raise self._late() from None
         except httpx.RequestError as error:

@@ -33,6 +33,7 @@ SLOW_BODY = "body_timeout"
 ORDINARY = (
     "invalid_request", "forbidden", "not_found", "method_not_allowed", "not_acceptable", "job_not_finished",
     "idempotency_conflict", "job_canceled", "body_too_large", "unsupported_media_type",
+    "unfit_shape",
 )  # fmt: skip
 # Out of reach from outside: bugs, a GPU's memory, processes that die, disks that fail, the log's own status, thousands
 # of clients, and models that give nothing. Other tests provoke them.
