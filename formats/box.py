@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from formats.blocks import Blocks
+from models.errors import ShapeError
 
 
-class TooLargeError(ValueError):
+class TooLargeError(ShapeError):
     """A shape is larger than its format can say; the text says what to do."""
 
 

@@ -96,7 +96,7 @@ def bcf(blocks: Blocks) -> bytes:
     for exponent in range(3):
         if bare + 8 * divided * (1 << exponent) <= 1 << (8 << exponent):
             return _write_nodes(tree, exponent)
-    raise TooLargeError("a BCF file has at most 4 GiB: ask for a smaller size")
+    raise TooLargeError("A BCF file has at most 4 GiB: ask for a smaller size.")
 
 
 def _node_sizes(tree: Octree, pointer: int) -> list[Integers]:

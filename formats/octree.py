@@ -55,7 +55,7 @@ def octree(blocks: Blocks, material: NDArray[np.uint8]) -> Octree:
     half = max(max(high), -min(low)) if centred else max(high)
     depth = max(1, (half - 1).bit_length() + centred, math.ceil(math.log2(1 / blocks.edge) - 1e-6))
     if depth > _DEEPEST:
-        raise TooLargeError(f"an octree holds at most {2**_DEEPEST:,} places a side: ask for a smaller size")
+        raise TooLargeError(f"An octree holds at most {2**_DEEPEST:,} places a side: ask for a smaller size.")
     moved = blocks.position + np.int32((1 << (depth - 1)) if centred else 0)
     code = _morton(moved, depth)
     order = np.argsort(code, kind="stable")

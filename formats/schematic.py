@@ -137,7 +137,7 @@ def _box(blocks: Blocks) -> tuple[list[int], list[int]]:
     low, size = box(blocks)
     if max(size) > _SIDE or np.prod(size, dtype=np.float64) > _VOLUME:
         told = " x ".join(map(str, size))
-        raise TooLargeError(f"a schematic holds at most {_VOLUME:,} places, not {told}: ask for a smaller size")
+        raise TooLargeError(f"A schematic holds at most {_VOLUME:,} places, not {told}: ask for a smaller size.")
     return low, size
 
 

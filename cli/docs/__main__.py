@@ -50,7 +50,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     what.add_argument("--serve", action="store_true", help=f"show the site at http://{ADDRESS} while you write")
     what.add_argument("--openapi", action="store_true", help="renew docs/openapi.json after the API has changed")
     what.add_argument("--notebook", action="store_true", help="run docs/notebook.ipynb and keep its output")
-    what.add_argument("--pictures", action="store_true", help="draw docs/images/concept-*.png again")
+    what.add_argument("--pictures", action="store_true", help="draw docs/images/concept-*.png and formats.png again")
     return parser.parse_args(arguments)
 
 

@@ -1,4 +1,4 @@
-"""The pictures of docs/concepts.md and docs/seeds.md, made by the demo models."""
+"""The pictures of docs/concepts.md, docs/seeds.md and docs/formats.md, made by the demo models."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from formats import Format, Options, file_of
+from formats.blocks import Blocks
+from formats.kinds import About
 from formats.preview import contact_sheet, render
-from models import Pipeline, Voxels
+from models import Pipeline, Shape, Voxels
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
 STEPS = 20
-MUG, CHAIR, SEED = "a mug", "a tall chair", 1
+MUG, CHAIR, WOODEN, SEED = "a mug", "a tall chair", "a wooden chair", 1
+_LAYERS = "dirt=866043,stone,moss_block"
 COLOURS = 128
 """Size of the palette: the pictures are shades of grey with a tint, and a palette saves two thirds of the size."""
 
@@ -29,6 +35,7 @@ def draw(folder: Path = FOLDER, steps: int = STEPS) -> Iterator[Path]:
     yield _write(folder / "concept-guidance.png", chairs)
     houses = {f"seed {seed}": demo.generate("a house", seed=seed, steps=steps).finest for seed in (1, 2, 3, 4)}
     yield _write(folder / "concept-seeds.png", houses)
+    yield _write_options(folder / "formats.png", demo.generate(WOODEN, seed=SEED, steps=steps))
 
 
 def guesses(demo: Pipeline, steps: int) -> dict[str, Voxels]:
@@ -41,6 +48,31 @@ def guesses(demo: Pipeline, steps: int) -> dict[str, Voxels]:
         if state.step in wanted and state.previous is not None:
             shown[f"step {state.step}"] = demo.coarse.decode([replace(state, x=state.previous)])[0]
     return shown | {f"step {steps}": demo.coarse.decode([state])[0]}
+
+
+def _write_options(path: Path, shape: Shape) -> Path:
+    """Blocks of a shape in some sizes and palettes, as a program that shows flat colours has them."""
+    chosen = {f"size={size}": Options(size=size) for size in (16, 32, 64, 256)}
+    chosen |= {f"palette={palette}": Options(palette=palette) for palette in ("height", "direction", "gold", _LAYERS)}
+    pictures = []
+    for options in chosen.values():
+        seen: list[Blocks] = []
+        file_of(_looking(seen), shape, "", options)
+        (blocks,) = seen
+        colour = np.array([block.colour for block in blocks.palette], np.uint8)[blocks.block]
+        pictures.append(render(blocks.position, np.zeros_like(blocks.position), size=176, colour=colour))
+    contact_sheet(pictures, list(chosen), 4).quantize(COLOURS).save(path, optimize=True)
+    return path
+
+
+def _looking(seen: list[Blocks]) -> Format:
+    """A format that keeps the blocks and writes nothing."""
+
+    def write(blocks: Blocks, _: About) -> bytes:
+        seen.append(blocks)
+        return b""
+
+    return Format("", "", "", "", "blocks", write, coloured=True)
 
 
 def _write(path: Path, shapes: Mapping[str, Voxels], size: int = 176) -> Path:

@@ -15,12 +15,19 @@ from pydantic.fields import FieldInfo
 from api.environment import PREFIX
 from api.errors import TABLE
 from api.settings import Settings
-from formats import FORMATS
+from formats import FORMATS, Format
+from formats.materials import MATERIALS
+from formats.options import RULES
 
 MARK = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
 DOCSTRING = re.compile(r"^<!-- docstring: ([\w.]+) ([\w.]+) -->$", re.MULTILINE)
 CORES = "usable cores - 1 (2 if there are only 2)"
 """In words, the only default that depends on the machine."""
+_UNITS = {"world": "cube of 1", "metre": "metre", "millimetre": "millimetre", "block": "block"}
+_KINDS = {
+    "stages": "voxels of both stages", "points": "the finest voxels as points with normals",
+    "surface": "a closed surface of triangles", "blocks": "the finest voxels as blocks",
+}  # fmt: skip
 _BOUNDS = (("ge", "from {}"), ("gt", "above {}"), ("le", "to {}"), ("min_length", "{} character or more"))
 
 
@@ -85,6 +92,46 @@ def _formats_table() -> str:
     return table(["`format=`", "`Accept`", "what is in it", "file"], rows)
 
 
+def _frames_table() -> str:
+    rows = []
+    for each in FORMATS:
+        if each.kind == "report":
+            continue
+        up, origin = (f"`{first}`" + (f" or {' or '.join(rest)}" if rest else "") for first, *rest in _choices(each))
+        rows.append([f"`{each.name}`", up, _UNITS[each.frame.unit], origin, _KINDS[each.kind]])
+    return table(["format", "up", "unit", "origin", "what it holds"], rows)
+
+
+def _choices(format_: Format) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    return format_.frame.ups, format_.frame.origins
+
+
+def _options_table() -> str:
+    rows = []
+    for name, rule in RULES.items():
+        taking = [each.name for each in FORMATS if name in each.options]
+        missing = [each.name for each in FORMATS if name not in each.options]
+        where = (
+            "all" if not missing else ", ".join(taking) if len(taking) < len(missing) else f"not {', '.join(missing)}"
+        )
+        rows.append([f"`{name}=`", re.sub(r" \([^)]*\)", "", rule.words), rule.meaning, where])
+    return table(["option", "values", "what it does", "formats"], rows)
+
+
+def _materials_table() -> str:
+    rows = [
+        [
+            f"`{each.name}`",
+            "#" + "".join(f"{value:02x}" for value in each.colour),
+            ", ".join(each.words),
+            ", ".join(each.things),
+            ", ".join(block.name.removeprefix("minecraft:") for block in each.blocks),
+        ]
+        for each in MATERIALS
+    ]
+    return table(["material", "colour", "words", "things", "Minecraft's blocks, dark to light"], rows)
+
+
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
@@ -93,6 +140,7 @@ def table(head: list[str], rows: Iterable[list[str]]) -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "settings": _settings_table, "errors": _errors_table, "formats": _formats_table,
+    "frames": _frames_table, "options": _options_table, "materials": _materials_table,
 }  # fmt: skip
 
 

@@ -89,7 +89,8 @@ class Options:
             return None
         if self.output is None:
             words = re.sub(r"[\W_]+", "-", self.prompt.lower()).strip("-")[:40] or "shape"
-            kind = self.format.name.partition("-")[2]
+            name = self.format.name
+            kind = name.partition("-")[2] if name.startswith(self.format.suffix[1:]) else name
             suffix = ".zip" if self.wanted.levels > 1 else self.format.suffix
             return Path(f"{words}-{seed}{'-' + kind if kind else ''}{suffix}")
         if self.count == 1:

@@ -1,4 +1,7 @@
-"""A shape with BentoML's client, which makes NumPy arrays of the coarse points and waits no longer than it is told."""
+"""A shape with BentoML's client, which makes NumPy arrays of the coarse points and waits no longer than it is told.
+
+Positions are centres of voxels within ±0.5: x to the right, y up, z to the front.
+"""
 
 import json
 import os

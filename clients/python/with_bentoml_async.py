@@ -1,4 +1,7 @@
-"""Two shapes at a time with BentoML's asynchronous client, and the progress of a third one."""
+"""Two shapes at a time with BentoML's asynchronous client, and the progress of a third one.
+
+Positions are centres of voxels within ±0.5: x to the right, y up, z to the front.
+"""
 
 import asyncio
 import json

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.shared("demo")
 
 NEEDS_CURL = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 START = "scripts/serve\n"
-RUN = ("quickstart.md", "http.md", "configuration.md", "seeds.md", "python.md", "faq.md")
+RUN = ("quickstart.md", "http.md", "formats.md", "configuration.md", "seeds.md", "python.md", "faq.md")
 ELSEWHERE = {"deploy.md": "tests/deploy/test_docs.py", "operations.md": "tests/service/test_operations.py"}
 IN_PARTS = {"errors.md": "tests/docs/test_errors.py"}
 LONG = ("training.md", "performance.md", "gpu-report.md")

@@ -45,7 +45,7 @@ export function prepare(current, picture, failed) {
 
 function nameOf({ prompt, seed }, format) {
   const words = prompt.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 40) || "shape";
-  const [suffix, kind] = format.split("-");
+  const [suffix, kind] = (format === "report" ? "json-report" : format).split("-");
   return `${words}-${seed}${kind ? `-${kind}` : ""}.${suffix}`;
 }
 
