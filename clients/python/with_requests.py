@@ -1,6 +1,6 @@
 """A shape with requests: wait until the service is ready, ask, say what is wrong, take the shape along as a file.
 
-Positions are centres of voxels within ±0.5: x to the right, y up, z to the front. Files have the frame of their programs.
+Positions are centres of voxels within ±0.5: x to the right, y up, z to the front. Files have their own frames.
 """
 
 import os
