@@ -38,9 +38,9 @@ class Postgres:
         """Address of its database, with the password."""
         return self.url_at(self.port)
 
-    def url_at(self, port: int) -> str:
+    def url_at(self, port: int, password: str = QUOTED) -> str:
         """The same, behind something that listens at another port."""
-        return f"postgresql://{USER}:{QUOTED}@127.0.0.1:{port}/postgres"
+        return f"postgresql://{USER}:{password}@127.0.0.1:{port}/postgres"
 
     def make(self) -> None:
         """Makes the database's files."""

@@ -16,27 +16,26 @@ from api.jobs.shared.objects import Folder
 from api.jobs.shared.store import SharedStore
 from api.jobs.snapshots import name_of
 from tests.support.job_store import COARSE, cpu, now
-from tests.support.postgres import Postgres
+from tests.support.postgres import QUOTED, Postgres
 
 _numbers = itertools.count()
 
 
 class SharedPlace:
-    """A schema of a database, and a folder."""
+    """A schema of a database, and a folder. port, password: with which the next stores connect."""
 
     def __init__(self, server: Postgres, folder: Path) -> None:
         self.folder = folder
         self.schema = f"test_{os.getpid()}_{next(_numbers)}"
         self.server = server
+        self.port = server.port
+        self.password = QUOTED
         self.stores: list[SharedStore] = []
         self._run(f"CREATE SCHEMA {self.schema}")
 
-    @property
-    def url(self) -> str:
-        return f"{self.server.url}?search_path={self.schema}"
-
     def store(self, arithmetic: Callable[[], str] = cpu, max_bytes: int = 2**30, max_voxels: int = 1000) -> SharedStore:
-        store = SharedStore(self.url, Folder(self.folder), arithmetic, max_bytes, max_voxels)
+        url = f"{self.server.url_at(self.port, self.password)}?search_path={self.schema}"
+        store = SharedStore(url, Folder(self.folder), arithmetic, max_bytes, max_voxels)
         self.stores.append(store)
         return store
 
@@ -51,7 +50,7 @@ class SharedPlace:
 
     def _run(self, statement: str, *values: object) -> None:
         async def work() -> None:
-            connection = await asyncpg.connect(self.url)
+            connection = await asyncpg.connect(self.server.url, server_settings={"search_path": self.schema})
             try:
                 await connection.execute(statement, *values)
             finally:
