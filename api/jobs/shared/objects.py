@@ -156,4 +156,7 @@ def _kept(name: str, keep: str | None) -> bool:
 
 
 def _fault(error: Exception) -> OSError:
-    return OSError(errno.EIO, f"the bucket of XCUBE_RESULTS_URL: {str(error).splitlines()[0][:_LONGEST]}")
+    told = str(error).splitlines()[0][:_LONGEST]
+    return OSError(
+        errno.EIO, f"the bucket of XCUBE_RESULTS_URL cannot be used, see to its address and its credentials: {told}"
+    )
