@@ -139,11 +139,11 @@ class Database:
             pool = await self._opened()
             connection = await pool.acquire()
         # A connection that was cut somewhere on the way heeds nothing, not even a cancellation, but its own end.
-        timer = loop.call_at(end, connection.terminate)
+        timer = loop.call_at(end, _cut, connection)
         try:
             return await work(connection)
         except BaseException:
-            connection.terminate()
+            _cut(connection)
             raise
         finally:
             timer.cancel()
@@ -175,6 +175,12 @@ class Database:
             text = text.replace(secret, "…")
         number = errno.ENOSPC if isinstance(error, asyncpg.DiskFullError) else errno.EIO
         return OSError(number, f"the database of XCUBE_JOBS_URL: {type(error).__name__}: {text}")
+
+
+def _cut(connection: Any) -> None:
+    """Ends a connection without a word to the server; whoever waits for it is told."""
+    with contextlib.suppress(asyncpg.InterfaceError):  # the pool has it back already: it is closed
+        connection.terminate()
 
 
 async def _bring_up_to_date(connection: Connection) -> None:
