@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from api.settings import Settings
 from cli.image.variant import IMAGE_NAMES
 from tests.support.kustomize import build, key
 from tests.support.paths import ROOT
@@ -23,7 +24,8 @@ from tests.support.scripts import help_of
 from tests.support.service import free_port, own_environment, started
 
 TEXT = (ROOT / "docs/deploy.md").read_text()
-COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()]
+BLOCKS = re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
+COMMANDS = [line for block in BLOCKS for line in re.sub(r"\\\n\s*", "", block).splitlines()]
 
 BENTO = ["scripts/import", ".venv/bin/bentoml build", ".venv/bin/bentoml serve xcube:latest --port 8000"]
 IMAGE = [f"scripts/image{option}" for option in ("", " --cpu", " --lock", " --without-fvdb")]
@@ -31,11 +33,12 @@ AUDIT = ["scripts/check --audit"]
 CONTAINER = [line for line in COMMANDS if line.startswith("docker ") and " compose " not in line]
 COMPOSE = [line for line in COMMANDS if " docker compose " in line]
 SECRET = next(line for line in COMMANDS if "create secret" in line)
-CLUSTER = [line for line in COMMANDS if line.startswith("kubectl") and line != SECRET]
+JOBS_SECRET = next(line for line in COMMANDS if "generic xcube-jobs" in line)
+CLUSTER = [line for line in COMMANDS if line.startswith("kubectl") and line not in (SECRET, JOBS_SECRET)]
 
 
 def test_every_command_is_covered_by_a_test() -> None:
-    assert sorted([*BENTO, *IMAGE, *AUDIT, *CONTAINER, *COMPOSE, *CLUSTER, SECRET]) == sorted(COMMANDS)
+    assert sorted([*BENTO, *IMAGE, *AUDIT, *CONTAINER, *COMPOSE, *CLUSTER, SECRET, JOBS_SECRET]) == sorted(COMMANDS)
 
 
 def test_every_link_leads_somewhere() -> None:
@@ -132,6 +135,15 @@ def test_commands_for_a_cluster_name_what_the_overlays_have(command: str) -> Non
     if "port-forward" in words:
         (service,) = [each for each in build(ROOT / "deploy/overlays/cpu") if each["kind"] == "Service"]
         assert int(words[-1].split(":")[1]) == service["spec"]["ports"][0]["port"]
+
+
+def test_the_secret_for_jobs_has_what_their_component_reads_and_addresses_that_the_settings_take() -> None:
+    values = dict(word.removeprefix("--from-literal=").split("=", 1) for word in shlex.split(JOBS_SECRET)[7:])
+    file = ROOT / "deploy/components/jobs-postgres/deployment.yaml"
+    (container,) = yaml.safe_load(file.read_text())["spec"]["template"]["spec"]["containers"]
+    references = [variable["valueFrom"]["secretKeyRef"] for variable in container["env"]]
+    assert {reference["key"] for reference in references} == set(values)
+    assert Settings(results_url=values["results"], jobs_url=values["database"]).jobs_url is not None
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")

@@ -174,7 +174,10 @@ class Database:
         for secret in {password, unquote(password)} if password else ():
             text = text.replace(secret, "…")
         number = errno.ENOSPC if isinstance(error, asyncpg.DiskFullError) else errno.EIO
-        return OSError(number, f"the database of XCUBE_JOBS_URL: {type(error).__name__}: {text}")
+        return OSError(
+            number,
+            f"the database of XCUBE_JOBS_URL cannot be used, see to it and its address: {type(error).__name__}: {text}",
+        )
 
 
 def _cut(connection: Any) -> None:

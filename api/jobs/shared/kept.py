@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from api.generation.generator import Saved
 from api.jobs import snapshots
-from api.jobs.envelope import DamagedError, seal, unseal
+from api.jobs.envelope import seal, unseal
 from api.jobs.record import Record
 from api.jobs.shared.objects import Objects
 from models.shape import Shape, Voxels
@@ -74,13 +74,15 @@ class Kept:
         return size
 
     def load(self, id_: str, keeper: str) -> Saved | None:
-        """The state that an owner has kept; None if it is not there, damaged, or of other bytes than those of now."""
-        try:
-            state = unseal(id_, "state", self._objects.read(f"{id_}/{keeper}.state"))
-            name = snapshots.coarse_of(state)
-            coarse = None if name is None else unseal(id_, "half", self._objects.read(f"{id_}/half-{name}"))
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, DamagedError):
-            return None
+        """The state that an owner has kept; None if its bytes are not those that would be computed now.
+
+        Raises:
+            FileNotFoundError, IsADirectoryError, NotADirectoryError: A part is gone.
+            DamagedError: A part is not what was kept.
+        """
+        state = unseal(id_, "state", self._objects.read(f"{id_}/{keeper}.state"))
+        name = snapshots.coarse_of(state)
+        coarse = None if name is None else unseal(id_, "half", self._objects.read(f"{id_}/half-{name}"))
         return snapshots.unpack(state, self._arithmetic(), coarse)
 
     def keep(self, id_: str, owner: str, shapes: dict[str, bytes]) -> None:

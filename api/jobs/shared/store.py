@@ -144,7 +144,11 @@ class SharedStore:
             if record is None or record.keeper is None:
                 return None
             keeper = record.keeper
-            return await self._in_threads(lambda: self._kept.load(id_, keeper))
+            try:
+                return await self._in_threads(lambda: self._kept.load(id_, keeper))
+            except _GONE:
+                await self._check_place(again=True)
+                return None
 
         return await self._call(work())
 
@@ -199,8 +203,7 @@ class SharedStore:
             try:
                 return await self._reading.run(lambda: self._kept.result(record), PATIENCE_WITH_FILES)
             except _GONE as error:
-                self._known = False
-                await self._check_place()  # a disk that is not mounted loses nothing
+                await self._check_place(again=True)
                 log.warning("the result of job %s cannot be read: %s", record.id, error)
                 raise ResultGone(
                     "The result of this job is gone, to make room or because its file was damaged: send the request "
@@ -248,8 +251,12 @@ class SharedStore:
         for id_ in await self._room.make(needed):
             await self._in_threads(lambda id_=id_: self._kept.remove(id_))  # type: ignore[misc]  # bound now
 
-    async def _check_place(self) -> None:
-        """Lets pass once it is known that files are kept where all others keep theirs."""
+    async def _check_place(self, *, again: bool = False) -> None:
+        """Lets pass where files are kept that all others keep, and looks `again` where one is missing.
+
+        What lies on a disk that is not mounted now is not lost.
+        """
+        self._known = self._known and not again
         if not self._known:
             name, empty = await self._records.place()
             await self._in_threads(lambda: self._kept.check(name, empty=empty))
