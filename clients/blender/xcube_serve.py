@@ -135,10 +135,12 @@ class XcubeGenerate(bpy.types.Operator):
     def modal(self, context, event):
         """Waits for the thread; Esc waits no longer."""
         if event.type == "ESC":
-            return self.leave(context, {"CANCELLED"})
+            self.leave(context)
+            return {"CANCELLED"}
         if event.type != "TIMER" or self.thread.is_alive():
             return {"PASS_THROUGH"}
-        return self.leave(context, self.finish(context))
+        self.leave(context)
+        return self.finish(context)
 
     def execute(self, context):
         """From a script: returns when the object is there."""
@@ -185,11 +187,10 @@ class XcubeGenerate(bpy.types.Operator):
         self.report({"ERROR"}, str(error))
         return {"CANCELLED"}
 
-    def leave(self, context: bpy.types.Context, result: set[str]) -> set[str]:
+    def leave(self, context: bpy.types.Context) -> None:
         """Puts the status bar back."""
         context.window_manager.event_timer_remove(self.timer)
         context.workspace.status_text_set(None)
-        return result
 
 
 class XcubePanel(bpy.types.Panel):
