@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import trimesh
 
@@ -40,19 +41,20 @@ def run(command: list[str | Path], server: Server, folder: Path) -> str:
 def test_every_command_of_the_clients_readme_is_run_here() -> None:
     (block,) = re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
     programs = [path.relative_to(CLIENTS) for path in sorted(CLIENTS.glob("python/*.py"))]
-    assert block.splitlines()[:-2] == [
+    assert block.splitlines()[:-3] == [
         "clients/curl.sh",
         *sorted((f".venv/bin/python clients/{path}" for path in programs), key=lambda line: "requests" not in line),
     ]
-    assert block.splitlines()[-2:] == [
+    assert block.splitlines()[-3:] == [
         CARGO + 'generate -- "a round table" 7 table.ply',
         CARGO + 'world -- "a round table" 7',
+        'cargo run --manifest-path clients/dot_vox/Cargo.toml -- "a round table" 7',
     ]
 
 
 def test_every_file_of_the_clients_is_named_in_their_readme() -> None:
     links = set(re.findall(r"\]\(([^)#]+)\)", README))
-    assert links == {"curl.sh", "rust", *(str(path.relative_to(CLIENTS)) for path in CLIENTS.glob("*/*.py"))}
+    assert links == {"curl.sh", "dot_vox", "rust", *(str(path.relative_to(CLIENTS)) for path in CLIENTS.glob("*/*.py"))}
     assert all((CLIENTS / link).exists() for link in links)
 
 
@@ -120,12 +122,19 @@ def cargo() -> Iterator[tuple[list[str | Path], Path]]:
         options += ["--offline", "--config", 'source.crates-io.replace-with="debian"']
         options += ["--config", f'source.debian.directory="{DEBIAN}"']
     with tempfile.TemporaryDirectory() as folder:
+        for name in ("rust", "dot_vox"):
+            ignored = shutil.ignore_patterns("target", "Cargo.lock")
+            shutil.copytree(CLIENTS / name, Path(folder) / name, ignore=ignored)
         crate = Path(folder) / "rust"
-        shutil.copytree(CLIENTS / "rust", crate, ignore=shutil.ignore_patterns("target", "Cargo.lock"))
-        locked = subprocess.run([*options, "generate-lockfile"], cwd=crate, capture_output=True, text=True, timeout=120)
-        if locked.returncode != 0:
-            pytest.skip(f"no crates: neither Debian's librust-reqwest-dev nor crates.io ({locked.stderr[-300:]})")
+        lock(options, crate, "neither Debian's librust-reqwest-dev nor crates.io")
         yield options, crate
+
+
+def lock(options: list[str | Path], crate: Path, without: str) -> None:
+    """Chooses the versions of a crate's dependencies; skips where they cannot be had."""
+    locked = subprocess.run([*options, "generate-lockfile"], cwd=crate, capture_output=True, text=True, timeout=120)
+    if locked.returncode != 0:
+        pytest.skip(f"no crates: {without} ({locked.stderr[-300:]})")
 
 
 @pytest.mark.slow
@@ -180,3 +189,22 @@ def test_the_rust_world_shows_the_coarse_shape_and_then_the_fine_one(
     shape = server.post("/generate", json={"prompt": "a round table", "seed": 7}).json()
     assert f"fine: {len(shape['fine_xyz'])} blocks" in said
     assert f"coarse: {len(shape['coarse_xyz']) * 4**3} blocks" in said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_dot_vox_reads_every_voxel_at_its_place_on_the_ground(
+    cargo: tuple[list[str | Path], Path], server: Server, tmp_path: Path
+) -> None:
+    options, crate = cargo[0], cargo[1].parent / "dot_vox"
+    lock(options, crate, "crates.io, which has dot_vox")
+    build = subprocess.run([*options, "build"], cwd=crate, capture_output=True, text=True)
+    assert build.returncode == 0, build.stderr
+    said = run([crate / "target" / "debug" / "xcube-dot-vox", "a round table", "7"], server, tmp_path)
+    shape = server.post("/generate", json={"prompt": "a round table", "seed": 7}).json()
+    places = np.floor(np.array(shape["fine_xyz"]) * 128).astype(int)
+    # MagicaVoxel's z is up, and what is in front is towards -y.
+    x, y, z = places[:, 0], -places[:, 2] - 1, places[:, 1] - places[:, 1].min()
+    ranges = [f"{name}: {axis.min()} to {axis.max()}" for name, axis in (("x", x), ("y", y), ("z", z))]
+    assert re.match(rf"{len(places)} blocks in 1 models, of \d+ colours\n", said)
+    assert said.splitlines()[1:] == ranges
