@@ -68,4 +68,4 @@ def _nearest(colour: tuple[int, int, int], colours: NDArray[np.float64]) -> int:
 
 def _words(name: str) -> frozenset[str]:
     words = name.partition("[")[0].rpartition(":")[2].split("_")
-    return frozenset(_WORDS.get(word, word) for word in words if word != "block")
+    return frozenset(_WORDS.get(word, word) for word in words if word not in ("block", "stripped"))

@@ -87,6 +87,7 @@ class Format:
         coloured: Whether it holds colours.
         lit: Whether what shows it lights it, so that its colours hold no light.
         minecraft: Whether it names blocks of Minecraft, so that its palette is made of these.
+        named: Whether it names blocks at all: its palette is made of Minecraft's, but a list may name others.
         holds: Whether `write` keeps the interpreter to itself for long, as writers without NumPy do: it gets a process
             of its own for large shapes.
     """
@@ -102,6 +103,7 @@ class Format:
     coloured: bool = False
     lit: bool = False
     minecraft: bool = False
+    named: bool = False
     holds: bool = False
 
     @property

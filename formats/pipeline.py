@@ -67,7 +67,9 @@ class _Work:
         self._options = options
         self._up: Up = options.up or format_.frame.ups[0]
         self._origin: Origin = options.origin or format_.frame.origins[0]
-        self._style = Style(options.palette, shape.prompt, minecraft=format_.minecraft, lit=format_.lit)
+        self._style = Style(
+            options.palette, shape.prompt, minecraft=format_.minecraft or format_.named, lit=format_.lit
+        )
         self.facts: dict[str, str] = {}
 
     def files(self) -> Iterator[bytes]:

@@ -111,11 +111,11 @@ FORMATS = (
     ),
     Format(
         "csm", ".csm", "application/x-crossworld-csm", "crossworld: octree of materials as text", "blocks",
-        lambda blocks, _: csm(blocks), _CUBE, coloured=True,
+        lambda blocks, _: csm(blocks), _CUBE, coloured=True, named=True,
     ),
     Format(
         "bcf", ".bcf", "application/x-crossworld-bcf", "crossworld: octree of materials as bytes", "blocks",
-        lambda blocks, _: bcf(blocks), _CUBE, coloured=True,
+        lambda blocks, _: bcf(blocks), _CUBE, coloured=True, named=True,
     ),
     Format(
         "report", ".json", "application/vnd.xcube.report+json", "what is worth knowing: size, pieces, holes, levels",

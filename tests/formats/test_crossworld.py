@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from formats import FORMATS, Options, file_of
 from formats.blocks import Block, Blocks
 from formats.box import TooLargeError
 from formats.crossworld import bcf, csm
 from formats.crossworld_materials import materials
+from models.shape import Shape
 from tests.support.blocks import PALETTE, no_blocks, scattered
 from tests.support.crossworld import Cube, leaves, places, read_bcf, read_csm
 
@@ -114,3 +116,16 @@ def test_a_block_becomes_the_material_of_its_name_or_else_of_its_colour(
 def test_no_block_becomes_empty_space_or_what_is_seen_through() -> None:
     colours = [(r, g, b) for r in range(0, 256, 51) for g in range(0, 256, 51) for b in range(0, 256, 51)]
     assert materials([Block("", colour) for colour in colours]).min() >= 18
+
+
+@pytest.mark.parametrize(("name", "read"), [("csm", lambda data: read_csm(data.decode())), ("bcf", read_bcf)])
+def test_a_shape_lies_where_its_voxels_are_in_the_materials_that_its_prompt_means(
+    name: str, read: Callable[[bytes], Cube], result: Shape
+) -> None:
+    (format_,) = (format_ for format_ in FORMATS if format_.name == name)
+    wooden = replace(result, prompt="a wooden ball")
+    found = places(read(file_of(format_, wooden, "1").content), 64)
+    assert sorted(found) == sorted(map(tuple, (wooden.finest.ijk.astype(int) + 32).tolist()))
+    assert set(found.values()) == {36, 42}, "wood and planks of oak"
+    listed = file_of(format_, wooden, "1", Options(palette="brick=8b3a3a,minecraft:gold_block"))
+    assert set(places(read(listed.content), 64).values()) == {56, 50}
