@@ -17,7 +17,7 @@ _BYTE, _SHORT, _INT, _LONG, _BYTES, _STRING, _LIST, _COMPOUND, _INTS, _LONGS = 1
 _END = b"\0"
 _GZIP = 31
 _QUICK = 1
-"""Level of deflate. Level 6 takes three to five times as long and makes schematics of shells a fifth smaller."""
+"""Level of deflate. With level 6, files of shells are 10 to 45 % smaller and take two to six times as long."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,13 @@ def long(value: int) -> Tag:
 
 
 def string(text: str) -> Tag:
-    """Text without null characters and characters beyond U+FFFF, which Java encodes in its own way."""
+    """Text; see `plain` for what it must not hold."""
     return Tag(_STRING, [_text(text)])
+
+
+def plain(text: str) -> str:
+    """Text without what cannot be shown, and without characters beyond U+FFFF, which Java alone encodes in its way."""
+    return "".join(letter for letter in text if letter.isprintable() and ord(letter) < 0x10000).strip()
 
 
 def integers(values: Sequence[int]) -> Tag:

@@ -102,7 +102,7 @@ FORMATS = (
     ),
     Format(
         "litematic", ".litematic", "application/x-litematic", "Minecraft: schematic of Litematica", "blocks",
-        lambda blocks, about: litematic(blocks, about.prompt or "shape"), _BLOCKS, coloured=True, minecraft=True,
+        lambda blocks, about: litematic(blocks, about.prompt), _BLOCKS, coloured=True, minecraft=True,
     ),
     Format(
         "nbt", ".nbt", "application/x-minecraft-structure", "Minecraft: structure of data packs and structure blocks",

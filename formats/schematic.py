@@ -26,6 +26,8 @@ _AIR = "minecraft:air"
 _SIDE, _VOLUME = 65_535, 2**31 - 1
 _PIECE = 1 << 22
 """Places of a box that are made and compressed at a time; a multiple of 64, so that packed pieces end with a number."""
+_NAME = 60
+"""Characters of a name: the game's list shows fewer."""
 _STATE = re.compile(r"([^\[\]]+)(?:\[(.*)\])?")
 
 
@@ -67,6 +69,7 @@ def litematic(blocks: Blocks, name: str) -> bytes:
         TooLargeError: the box has a side or a volume that the format cannot hold.
     """
     low, size = _box(blocks)
+    name = nbt.plain(name)[:_NAME] or "shape"
     palette, number = _palette([_AIR, *(block.name for block in blocks.palette)])
     places, values = _in_order(blocks, low, size, number)
     volume = int(np.prod(size, dtype=np.int64))

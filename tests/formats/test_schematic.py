@@ -119,3 +119,14 @@ def test_the_same_blocks_are_the_same_bytes_and_two_names_of_one_block_one_entry
     assert litematic(blocks, "x") == litematic(blocks, "x")
     (tmp_path / "a.nbt").write_bytes(structure(blocks))
     assert len(nbtlib.load(tmp_path / "a.nbt")["palette"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [("a chair\x00\U0001f600 ä ", "a chair ä"), ("\ud800\n", "shape"), ("", "shape"), ("chair " * 200, "chair " * 10)],
+    ids=["emoji", "nothing to show", "none", "long"],
+)
+def test_a_name_has_nothing_that_java_cannot_read(prompt: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "a.litematic").write_bytes(litematic(scattered(0, 4, 9), prompt))
+    read = litemapy.Schematic.load(str(tmp_path / "a.litematic"))
+    assert (read.name, *read.regions) == (name, name)
