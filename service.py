@@ -116,7 +116,7 @@ class XCube:
         """Ends what runs in the background."""
         for task in self.background:
             task.cancel()
-        await self.jobs.stop()
+        await self.jobs.close()
 
     # BentoML takes the fields from the specification, so that they stand in api/schemas.py alone.
     @bentoml.api(input_spec=GenerateRequest, output_spec=GeneratedArrays)

@@ -30,6 +30,10 @@ class Jobs:
         self._stopping.set()
         self._running.cancel()
         await self.runner.stop()
+
+    async def close(self) -> None:
+        """Stops, and answers for no job any more."""
+        await self.stop()
         await self.store.close()
 
     async def stops_within(self, seconds: float) -> bool:

@@ -32,7 +32,7 @@ class Shared:
     """What services share, and the networks between them and the database. The service `front` runs no jobs."""
 
     database: Postgres
-    bucket: str
+    bucket: Relay
     networks: list[Relay]
     front: Server
     back: Server
@@ -49,18 +49,20 @@ def shared(start_server: StartServer, tiny_models: Path, tmp_path_factory: pytes
     log = tmp_path_factory.mktemp("s3") / "log"
     with postgres() as database, s3(log) as url, contextlib.ExitStack() as stack:
         make_bucket(url, "results")
+        bucket = stack.enter_context(relay(int(url.rpartition(":")[2])))
         networks = [stack.enter_context(relay(database.port)) for _ in range(3)]
 
         def start(network: Relay, most_running: str) -> Server:
             running = start_server(
                 tiny_models, **CREDENTIALS, **ONE_STEP_SLICES, XCUBE_JOBS_URL=database.url_at(network.port),
-                XCUBE_RESULTS_URL=f"s3://results/jobs?endpoint={url}", XCUBE_MAX_RUNNING_JOBS=most_running,
+                XCUBE_RESULTS_URL=f"s3://results/jobs?endpoint=http://127.0.0.1:{bucket.port}",
+                XCUBE_MAX_RUNNING_JOBS=most_running,
             )  # fmt: skip
             running.wait_until("ready")
             return running
 
         front, back = start(networks[0], "0"), start(networks[1], "1")
-        yield Shared(database, url, networks, front, back, start)
+        yield Shared(database, bucket, networks, front, back, start)
         for server in (front, back):
             logged = server.log.read_text()
             assert "Traceback" not in logged
@@ -150,6 +152,24 @@ def test_a_database_that_restarts_costs_no_job_and_holds_up_nothing_else(shared:
     assert value(shared.back, "xcube_job_attempts_total") >= 2
     result = shared.front.get(f"/jobs/{running['id']}/result").content
     assert result == shared.back.generate(ddim_steps=300).content
+
+
+def test_a_bucket_that_is_away_costs_no_job_and_holds_up_nothing_else(shared: Shared) -> None:
+    done, running = add(shared.front), add(shared.front, ddim_steps=200)
+    reach(shared.front, done, "completed")
+    reach(shared.front, running, "in_progress", step=2)
+    shared.bucket.cut()
+    waiting = add(shared.front)
+    assert show(shared.front, waiting)["state"] == "pending"
+    for server in (shared.front, shared.back):
+        assert_the_service_is_well(server)
+    time.sleep(12)  # longer than the lease: who waits for the bucket still has the job
+    assert show(shared.front, running)["state"] == "in_progress"
+    shared.bucket.mend()
+    for job in (running, waiting):
+        reach(shared.front, job, "completed")
+        assert shared.front.get(f"/jobs/{job['id']}/result").status_code == 200
+    assert shared.front.get(f"/jobs/{done['id']}/result").status_code == 200
 
 
 def test_a_service_that_was_cut_off_loses_its_job_to_another_and_only_one_result_counts(shared: Shared) -> None:

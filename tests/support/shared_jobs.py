@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 
 from api.jobs.record import Record
-from api.jobs.shared.objects import Folder
+from api.jobs.shared.objects import Folder, Objects
 from api.jobs.shared.store import SharedStore
 from api.jobs.snapshots import name_of
 from tests.support.job_store import COARSE, cpu, now
@@ -31,11 +31,12 @@ class SharedPlace:
         self.port = server.port
         self.password = QUOTED
         self.stores: list[SharedStore] = []
+        self.objects: Objects = Folder(folder)
         self._run(f"CREATE SCHEMA {self.schema}")
 
     def store(self, arithmetic: Callable[[], str] = cpu, max_bytes: int = 2**30, max_voxels: int = 1000) -> SharedStore:
         url = f"{self.server.url_at(self.port, self.password)}?search_path={self.schema}"
-        store = SharedStore(url, Folder(self.folder), arithmetic, max_bytes, max_voxels)
+        store = SharedStore(url, self.objects, arithmetic, max_bytes, max_voxels)
         self.stores.append(store)
         return store
 

@@ -42,6 +42,7 @@ _CHANGES = (
         """,
         "CREATE INDEX IF NOT EXISTS xcube_jobs_by_state ON xcube_jobs (state, number)",
         "CREATE INDEX IF NOT EXISTS xcube_jobs_by_end ON xcube_jobs (ended) WHERE ended IS NOT NULL",
+        "CREATE INDEX IF NOT EXISTS xcube_jobs_by_client ON xcube_jobs (client, number)",
         "CREATE TABLE IF NOT EXISTS xcube_offers (models text PRIMARY KEY, seen float8 NOT NULL)",
         "CREATE TABLE IF NOT EXISTS xcube_store (version integer NOT NULL, results text NOT NULL)",
         "INSERT INTO xcube_store (version, results) SELECT 0, gen_random_uuid()::text WHERE NOT EXISTS "

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from api.errors import StorageFull, TooManyVoxels
 from api.jobs import limits
 from api.jobs.shared.records import Records
 
 log = logging.getLogger("xcube.jobs")
+_LOOKING = 5.0
+"""Seconds for which room that was seen is taken for granted: every job that runs asks for some every second."""
 
 
 class Room:
@@ -24,6 +27,8 @@ class Room:
         self._records = records
         self._max_bytes = max_bytes
         self._result = limits.largest_result(max_bytes, max_voxels)
+        self._left = 0
+        self._looked = float("-inf")
         self.most_ended = limits.most_ended(max_bytes)
 
     async def check(self) -> None:
@@ -45,8 +50,12 @@ class Room:
         """
         if needed > self._max_bytes:
             raise TooManyVoxels(limits.too_large(needed, self._max_bytes))
+        if needed <= self._left and time.monotonic() - self._looked < _LOOKING:
+            self._left -= needed
+            return []
         used, ended = await self._records.used()
         over = used + needed - self._max_bytes
+        self._looked, self._left = time.monotonic(), max(0, -over)
         if over <= 0:
             return []
         gone = await self._records.make_room(min(over, ended))

@@ -10,13 +10,30 @@ from pathlib import Path
 
 import pytest
 
+from api.addresses import results_at
 from api.errors import JobsUnavailable, ResultGone
 from api.jobs import watch
 from api.jobs.record import Record
 from api.jobs.shared import database as module
+from api.jobs.shared.objects import objects_at
+from models.shape import Shape
 from tests.support.cut_network import Relay, relay
-from tests.support.job_store import HALF, MODELS, OWNER, SHAPE, added, claimed, completed, found, now, same, saved
+from tests.support.job_store import (
+    HALF,
+    MODELS,
+    OWNER,
+    SHAPE,
+    added,
+    claimed,
+    completed,
+    found,
+    now,
+    same,
+    saved,
+    voxels,
+)
 from tests.support.postgres import PASSWORD, QUOTED, Postgres, postgres
+from tests.support.s3 import CREDENTIALS, make_bucket, s3
 from tests.support.shared_jobs import SharedPlace
 
 
@@ -269,3 +286,38 @@ def test_what_died_processes_left_is_swept_but_nobody_else_s_files(
     shutil.rmtree(shared.folder / done.id)
     with pytest.raises(ResultGone):
         now(store.result(done))
+
+
+def test_a_bucket_keeps_what_jobs_have_and_one_that_is_away_loses_nothing(
+    shared: SharedPlace, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    big = Shape(voxels(40_000), None, 1)
+    with s3(tmp_path_factory.mktemp("s3") / "log") as url:
+        make_bucket(url, "results")
+        shared.objects = objects_at(results_at(f"s3://results/{shared.schema}?endpoint={url}"))
+        store, small = shared.store(), shared.store(max_bytes=4 * 2**20, max_voxels=40_000)
+        half = saved(store)
+        assert now(store.load(half.id)) == HALF
+        claimed(store)
+        assert now(store.finish(half.id, OWNER, SHAPE))
+        assert same(now(store.result(found(store, half.id))), SHAPE)
+        kept = [completed(small, big) for _ in range(8)]
+        assert same(now(small.result(found(small, kept[-1].id))), big)
+        with pytest.raises(ResultGone):
+            now(small.result(found(small, kept[0].id)))
+        now(store.remove(half.id))
+        left = {folder for folder, _ in shared.objects.folders()} - {"xcube"}
+        assert left < {record.id for record in kept}
+        last = added(store)
+        claimed(store)
+        now(store.save(last.id, OWNER, HALF, None))
+    for call in (lambda: store.load(last.id), lambda: store.finish(last.id, OWNER, SHAPE), lambda: store.tend(0.0)):
+        with pytest.raises(JobsUnavailable):
+            now(call())
+    assert found(store, last.id).state == "in_progress"
+    assert added(store).state == "pending", "what needs no bucket goes on"
+    assert "the bucket of XCUBE_RESULTS_URL cannot be used, see to its address and its credentials" in caplog.text
+    assert CREDENTIALS["AWS_SECRET_ACCESS_KEY"] not in caplog.text
