@@ -16,19 +16,20 @@ class Faults:
     """The faults of one store."""
 
     def __init__(self) -> None:
-        self._told: tuple[str, float] = ("", 0.0)
+        self._told: dict[str, float] = {}
         self._last = 0.0
 
     def tell(self, error: OSError) -> None:
         """Logs a fault, but not again and again."""
         text, now = f"{type(error).__name__}: {error}", time.monotonic()
         self._last = now
-        if text != self._told[0] or now - self._told[1] > _SILENCE:
+        self._told = {other: when for other, when in self._told.items() if now - when <= _SILENCE}
+        if text not in self._told:
             log.warning("jobs cannot be read or stored: %s", text)
-            self._told = (text, now)
+            self._told[text] = now
 
     def none(self) -> None:
         """Logs that all is well again, once it has been for a while."""
-        if self._told[0] and time.monotonic() - self._last > _WELL:
+        if self._told and time.monotonic() - self._last > _WELL:
             log.warning("jobs can be read and stored again")
-            self._told = ("", 0.0)
+            self._told = {}

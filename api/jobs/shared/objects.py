@@ -7,6 +7,7 @@ Its own folders are not used, since they do not write files to the disk before t
 from __future__ import annotations
 
 import errno
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from api.jobs.durable import sync_folder, write_durably
 
 _LONGEST = 300
 """Characters of an error that are told."""
+_TOOK = re.compile(r" in [\d.]+[mµn]?s\b")
+"""What would make each error another one."""
 _WAIT = "30 seconds"
 _TRIES = 2
 
@@ -156,7 +159,7 @@ def _kept(name: str, keep: str | None) -> bool:
 
 
 def _fault(error: Exception) -> OSError:
-    told = str(error).splitlines()[0][:_LONGEST]
+    told = _TOOK.sub("", str(error).splitlines()[0])[:_LONGEST]
     return OSError(
         errno.EIO, f"the bucket of XCUBE_RESULTS_URL cannot be used, see to its address and its credentials: {told}"
     )
