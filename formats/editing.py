@@ -1,4 +1,4 @@
-"""Changes of voxels: turned, placed, made symmetric, halved, rid of crumbs. Every result is ascending in (i, j, k)."""
+"""Changes of voxels: turned, placed, made symmetric, halved, rid of crumbs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def turned(voxels: Voxels, up: Up) -> Voxels:
         return voxels
     i, j, k = voxels.ijk.T
     x, y, z = voxels.normal.T
-    return _ascending(Voxels(np.stack([i, -k - 1, j], axis=1), np.stack([x, -z, y], axis=1), voxels.voxel_size))
+    return Voxels(np.stack([i, -k - 1, j], axis=1), np.stack([x, -z, y], axis=1), voxels.voxel_size)
 
 
 def placed(voxels: Voxels, origin: Origin, up: Up) -> Voxels:
     """The voxels moved so that 0 is where `origin` says; `up` is the axis that is up in their frame."""
     if origin == "centre" or not len(voxels):
         return voxels
-    low = voxels.ijk.min(axis=0)
+    low = np.array([column.min() for column in voxels.ijk.T])  # by columns: along rows NumPy takes ten times as long
     if origin == "ground":
         low = low * (np.arange(3) == _AXES.index(up))
     return replace(voxels, ijk=(voxels.ijk - low).astype(np.int16))
@@ -123,6 +123,7 @@ def _half_of_the_neighbours() -> Keys:
     return keys[keys > 0]
 
 
-def _ascending(voxels: Voxels) -> Voxels:
+def ascending(voxels: Voxels) -> Voxels:
+    """The voxels in ascending order of (i, j, k)."""
     order = np.argsort(keys_of(voxels.ijk))
     return Voxels(voxels.ijk[order], voxels.normal[order], voxels.voxel_size)

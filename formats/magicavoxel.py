@@ -22,7 +22,7 @@ def vox(blocks: Blocks, name: str) -> bytes:
     """A VOX file of blocks under a name; what is larger than 256 along an axis is made of several models."""
     models, nodes = b"", b""
     places = []
-    for index, (low, position, colour) in enumerate(_parts(blocks.position.T, blocks.block)):
+    for index, (low, position, colour) in enumerate(_parts(np.ascontiguousarray(blocks.position.T), blocks.block)):
         size = position.max(axis=1) + 1
         rows = np.empty((position.shape[1], 4), np.uint8)
         rows[:, :3] = position.T

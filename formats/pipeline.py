@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from formats.blocks import Blocks
-from formats.editing import halved, mirrored, placed, turned, without_crumbs
+from formats.editing import ascending, halved, mirrored, placed, turned, without_crumbs
 from formats.filling import filled
 from formats.kinds import About, Format, Points, Skin
 from formats.limits import check_cells
@@ -22,6 +22,7 @@ from formats.report import report, size_of
 from formats.resampling import resampled
 from formats.simplifying import simplified
 from formats.surface import Surface, surface
+from models.errors import ShapeError
 from models.shape import Shape, Voxels
 
 LENGTH_MM = 100.0
@@ -41,16 +42,18 @@ def file_of(format_: Format, shape: Shape, version: str, options: Options | None
 
     Args:
         format_: The format.
-        shape: The shape, which has voxels.
+        shape: The shape.
         version: That of the service.
         options: What else was asked for.
 
     Raises:
         OptionError: the format does not take these options.
-        ShapeError: the shape is too large for the format or for an option.
+        ShapeError: the shape is too large for the format or for an option, or has no voxels where some are needed.
     """
     options = options or Options()
     format_.check(options)
+    if not len(shape.finest) and (options.given() or format_.kind != "stages"):
+        raise ShapeError("The shape has no voxel: there is nothing to write.")
     work = _Work(format_, shape, version, options)
     files = list(work.files())
     content = files[0] if options.levels == 1 else _zipped(files, format_.suffix)
@@ -92,8 +95,8 @@ class _Work:
 
     def _stages(self) -> Iterator[bytes]:
         size = self._options.size
-        fine = self._shape.fine and self._framed(self._edited(self._shape.fine, size))
-        coarse = self._framed(self._edited(self._shape.coarse, None if fine else size))
+        fine = self._shape.fine and self._sorted(self._edited(self._shape.fine, size))
+        coarse = self._sorted(self._edited(self._shape.coarse, None if fine else size))
         shape = replace(self._shape, coarse=coarse, fine=fine)
         for level in range(self._options.levels):
             if level:
@@ -133,6 +136,10 @@ class _Work:
         if options.mirror is not None:
             voxels = mirrored(voxels, options.mirror)
         return filled(voxels, options.fill, options.thickness or DEFAULT_THICKNESS)
+
+    def _sorted(self, voxels: Voxels) -> Voxels:
+        framed = self._framed(voxels)
+        return framed if self._up == "y" else ascending(framed)
 
     def _framed(self, voxels: Voxels) -> Voxels:
         return placed(turned(voxels, self._up), self._origin, self._up)

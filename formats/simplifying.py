@@ -16,6 +16,8 @@ from models.shape import Voxels
 _CARES = (7.0, 5.0, 4.0)
 """How boldly edges are collapsed, the boldest first: the fewer triangles are wanted, the more of it is needed."""
 _MARGIN = 1.02
+_PER_FACE = 128
+"""Voxels for each triangle that is wanted, above which a finer grid shows nothing but takes long."""
 
 
 def simplified(voxels: Voxels, faces: int) -> Surface:
@@ -23,6 +25,8 @@ def simplified(voxels: Voxels, faces: int) -> Surface:
     from fast_simplification import simplify
 
     grid = voxels
+    while len(grid) > _PER_FACE * faces:
+        grid = halved(grid)
     while True:
         made = surface(grid)
         if len(made.faces) <= faces:

@@ -75,8 +75,9 @@ async def _file(
     generator: Generator, request: GenerateRequest, call: Call, format_: Format, options: Options
 ) -> Response:
     timings = Timings()
-    # A client that names a format often has the shape on its screen already.
-    result = generator.recent.get(request) if call.format is not None else None
+    # A client that names a format or an option often has the shape on its screen already.
+    named = call.format is not None or options.given()
+    result = generator.recent.get(request) if named else None
     if result is None:
         result = await generator.run(request, call, timings)
     call.headers["X-Seed"] = str(result.seed)

@@ -8,6 +8,7 @@ import socket
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
@@ -58,6 +59,22 @@ def test_json_is_written_without_another_request(server: Server, folder: Path) -
 def test_the_ending_chooses_the_format(ending: str, name: str, server: Server, folder: Path) -> None:
     assert run(server, "-o", f"chair{ending}") == 0
     assert (folder / f"chair{ending}").read_bytes() == f"a file with format={name}".encode()
+
+
+def test_options_reach_the_file_and_not_the_preview(server: Server, folder: Path) -> None:
+    assert run(server, "-o", "chair.vox", "--size", 48, "--fill", "solid", "--clean", "--palette", "oak") == 0
+    ((query, _),) = server.files
+    assert dict(parse_qsl(query)) == {
+        "format": "vox", "size": "48", "fill": "solid", "clean": "true", "palette": "oak"
+    }  # fmt: skip
+    assert run(server, "-o", "chair.json", "--up", "z") == 0
+    assert dict(parse_qsl(server.files[1][0])) == {"format": "json", "up": "z"}
+
+
+def test_levels_write_a_zip_that_says_so(server: Server, folder: Path) -> None:
+    assert run(server, "--format", "ply", "--levels", 2) == 0
+    assert run(server, "-o", "levels.zip", "--format", "ply", "--levels", 2) == 0
+    assert names(folder) == ["a-chair-42.zip", "levels.zip"]
 
 
 def test_a_file_without_a_name_is_called_after_prompt_and_seed(server: Server, folder: Path) -> None:
@@ -291,6 +308,10 @@ def test_events_are_read_however_they_are_cut() -> None:
         (["-o", "chair.ply", "--count", "0"], "'0' is not a number of shapes"),
         (["-o", "chair.ply", "--count", "many"], "'many' is not a number of shapes"),
         (["--format", "fbx"], "invalid choice: 'fbx'"),
+        (["-o", "a.glb", "--up", "z", "--size", "0"], "size should be a whole number from 1 to 1,024, not '0'"),
+        (["-o", "a.glb", "--up", "z", "--fill", "solid"], "fill does not apply to glb; up is y in glb"),
+        (["-o", "a.ply", "--levels", "3"], "--levels writes a ZIP: name it a.zip and say --format"),
+        (["--preview", "a.png", "--size", "9"], "size is of a file: add -o FILE or --format"),
         ([], "there is nothing to do: add -o FILE, --format or --preview"),
     ],
 )

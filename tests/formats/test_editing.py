@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from formats import limits
-from formats.editing import halved, mirrored, pieces, placed, turned, without_crumbs
+from formats.editing import ascending, halved, mirrored, pieces, placed, turned, without_crumbs
 from formats.filling import filled
 from formats.resampling import resampled
 from models.errors import ShapeError
@@ -33,7 +33,7 @@ def test_a_turn_keeps_what_is_right_and_in_front() -> None:
     assert rows(made) == [(3, -8, 5)]
     np.testing.assert_array_equal(made.normal, [[0, 0, 1]])
     for ball in (shell(sphere(0.3), 32), shell(torus(0.3, 0.1), 64)):
-        back = turned(turned(turned(turned(ball, "z"), "z"), "z"), "z")
+        back = ascending(turned(turned(turned(turned(ball, "z"), "z"), "z"), "z"))
         np.testing.assert_array_equal(back.ijk, ball.ijk)
         np.testing.assert_array_equal(back.normal, ball.normal)
 

@@ -40,8 +40,8 @@ class Reader:
         return {self.text(): self.text() for _ in range(self.integer())}
 
 
-def read(data: bytes) -> tuple[list[np.ndarray], np.ndarray]:
-    """Sizes of the models, and all voxels [N, 3] where the scene puts them, as MagicaVoxel's specification says."""
+def read(data: bytes) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Sizes of the models, and the voxels [N, 3] of each where the scene puts it, as the specification says."""
     magic, _ = struct.unpack("<4si", data[:8])
     assert magic == b"VOX "
     sizes, models, moved, shown = [], [], {}, {}
@@ -68,7 +68,7 @@ def read(data: bytes) -> tuple[list[np.ndarray], np.ndarray]:
             shown[node] = reader.integer()
     placed = [models[model] - sizes[model] // 2 + moved[node] for node, model in shown.items()]
     assert len(placed) == len(models)
-    return sizes, np.concatenate(placed)
+    return sizes, placed
 
 
 def random_voxels(low: int, high: int, count: int) -> Voxels:
@@ -80,8 +80,34 @@ def random_voxels(low: int, high: int, count: int) -> Voxels:
 @pytest.mark.parametrize(("side", "models"), [(32, 1), (128, 1), (256, 1), (512, 8)])
 def test_every_voxel_is_where_it_was_with_z_up(side: int, models: int) -> None:
     voxels = random_voxels(-side // 2, side // 2, 20_000)
-    sizes, position = read(file_of(VOX, Shape(voxels, None, 1), "1", Options(origin="centre")).content)
+    sizes, parts = read(file_of(VOX, Shape(voxels, None, 1), "1", Options(origin="centre")).content)
     assert len(sizes) == models
     assert all((size <= 256).all() for size in sizes)
+    position = np.concatenate(parts)
     ijk = np.stack([position[:, 0], position[:, 2], -position[:, 1] - 1], axis=1)
     np.testing.assert_array_equal(np.unique(ijk, axis=0), voxels.ijk)
+
+
+def test_a_scene_has_the_shape_s_name_and_every_colour_of_the_palette() -> None:
+    voxels = random_voxels(-16, 16, 2000)
+    content = file_of(VOX, Shape(voxels, None, 1, prompt="a stone\nwell, very old"), "1").content
+    assert b"_name" + struct.pack("<i", 22) + b"a stone well, very old" in content
+    named = dict(chunks(content[8:]))
+    colours = np.frombuffer(named[b"RGBA"], np.uint8).reshape(256, 4)
+    used = np.unique(np.frombuffer(named[b"XYZI"][4:], np.uint8).reshape(-1, 4)[:, 3]) - 1
+    assert len(used) > 5
+    assert (colours[used, 3] == 255).all()
+    assert len(np.unique(colours[used], axis=0)) == len(used)
+    assert not colours[len(used) :].any()
+
+
+def test_a_shape_above_256_keeps_its_colours_in_every_part() -> None:
+    voxels = random_voxels(-256, 256, 20_000)
+    options = Options(palette="a=ff0000,b=00ff00,c=0000ff,d=ffffff", origin="centre")
+    content = file_of(VOX, Shape(voxels, None, 1), "1", options).content
+    parts = [np.frombuffer(body[4:], np.uint8).reshape(-1, 4) for kind, body in chunks(content[8:]) if kind == b"XYZI"]
+    below, above = set(), set()
+    for part, position in zip(parts, read(content)[1], strict=True):
+        for colours, half in ((below, position[:, 2] < 0), (above, position[:, 2] >= 0)):
+            colours |= set(part[half, 3].tolist())
+    assert (below, above) == ({1, 2}, {3, 4})

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-from formats import FORMATS, OptionError, Options
+from formats import FORMATS, OptionError, Options, file_of
 from formats.options import RULES
+from models.errors import ShapeError
+from models.shape import Shape, Voxels
 
 BY_NAME = {format_.name: format_ for format_ in FORMATS}
 GOOD = {
@@ -72,6 +75,13 @@ def test_a_thickness_needs_a_wall() -> None:
 def test_a_combination_that_makes_no_sense_is_refused(name: str, options: Options, text: str) -> None:
     with pytest.raises(OptionError, match=f"^{text}$"):
         BY_NAME[name].check(options)
+
+
+@pytest.mark.parametrize("format_", FORMATS[2:], ids=lambda format_: format_.name)
+def test_a_shape_without_voxels_becomes_no_file(format_: Any) -> None:
+    nothing = Voxels(np.zeros((0, 3), np.int16), np.zeros((0, 3), np.float32), 1 / 16)
+    with pytest.raises(ShapeError, match=r"^The shape has no voxel: there is nothing to write\.$"):
+        file_of(format_, Shape(nothing, None, 1), "1")
 
 
 @pytest.mark.parametrize("format_", FORMATS, ids=lambda format_: format_.name)

@@ -91,3 +91,12 @@ def test_a_contact_sheet_places_images_in_rows_and_is_written_as_png(tmp_path: P
 def test_a_contact_sheet_refuses_labels_that_do_not_match() -> None:
     with pytest.raises(ValueError, match="a label for each"):
         contact_sheet([np.zeros((4, 4, 3), np.uint8)], [], columns=1)
+
+
+def test_colours_are_shown_as_they_are() -> None:
+    ijk, normal = ball(12)
+    colour = np.where(ijk[:, 1:2] < 0, np.array([[200, 30, 30]]), np.array([[30, 200, 30]])).astype(np.uint8)
+    picture = render(ijk, normal, size=64, elevation_deg=0.0, colour=colour)
+    assert picture[24, 32].tolist() == [30, 200, 30]
+    assert picture[40, 32].tolist() == [200, 30, 30]
+    assert picture[0, 0].tolist() == [255, 255, 255]

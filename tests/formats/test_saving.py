@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
 
-from formats import FORMATS, save
+from formats import FORMATS, OptionError, Options, save
 from models import Shape, Voxels
 from tests.support.solids import shell, sphere
 
@@ -29,6 +30,19 @@ def test_glb_is_the_surface_and_npz_holds_both_stages_and_the_seed(tmp_path: Pat
         np.testing.assert_array_equal(arrays["coarse_ijk"], BALL.coarse.ijk)
         np.testing.assert_array_equal(arrays["fine_ijk"], BALL.finest.ijk)
         assert arrays["seed"] == 7
+
+
+def test_options_are_those_of_the_service_and_colours_come_from_the_prompt(tmp_path: Path) -> None:
+    mesh = trimesh.load_mesh(save(BALL, tmp_path / "ball.stl", Options(length_mm=30, faces=500)))
+    assert mesh.extents.max() == pytest.approx(30.0)
+    assert len(mesh.faces) == 500
+    wooden = replace(BALL, prompt="a wooden ball")
+    saved = [save(shape, tmp_path / "ball.ply").read_bytes() for shape in (wooden, BALL)]
+    assert saved[0] == save(BALL, tmp_path / "oak.ply", Options(palette="oak")).read_bytes() != saved[1]
+    with pytest.raises(OptionError, match="palette does not apply to npz"):
+        save(BALL, tmp_path / "ball.npz", Options(palette="oak"))
+    with pytest.raises(ValueError, match="levels makes a ZIP"):
+        save(BALL, tmp_path / "ball.npz", Options(levels=2))
 
 
 def test_an_unknown_ending_and_an_empty_shape_are_refused_by_name(tmp_path: Path) -> None:
