@@ -70,9 +70,8 @@ class DenseConv(nn.Conv3d):
         if kernels.usable("convolution", x):
             from models.kernels.convolution import TAPS, gather_gemm
 
-            taps = _full_grid(x.shape[2], 1, x.device).taps
             weight = self.weight.permute(2, 3, 4, 1, 0).reshape(TAPS, x.shape[1], -1)
-            return to_cube(gather_gemm(to_rows(x), taps, weight, self.bias), x)
+            return to_cube(gather_gemm(to_rows(x), None, weight, self.bias, side=x.shape[2]), x)
         grid = _full_grid(x.shape[2], x.shape[0], x.device)
         return to_cube(grid.conv3(to_rows(x), self.weight, self.bias), x)
 

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from models.kernels.rows import counted_rows
 
-ROWS_PER_PROGRAM = 64
+ROWS_PER_PROGRAM, MANY_PER_PROGRAM = 64, 256
+MANY = 32_768
+"""Voxels from which on a program takes many rows, so that there are fewer sums to add up."""
 LINES = 16
 FEW = 16_384
 """Values of a group that one program takes at once, so that a single kernel does everything."""
@@ -44,19 +46,20 @@ def group_norm(
             MODULATED=modulation is not None, SILU=silu, COUNTED=real is not None, num_warps=4,
         )  # fmt: skip
         return out
-    chunks = triton.cdiv(voxels, ROWS_PER_PROGRAM)
+    taken = MANY_PER_PROGRAM if voxels >= MANY else ROWS_PER_PROGRAM
+    chunks = triton.cdiv(voxels, taken)
     block = min(128, triton.next_power_of_2(channels))
     blocks = triton.cdiv(channels, block)
     sums = torch.empty(batch, chunks, 2, channels, dtype=torch.float32, device=x.device)
     _sums[(chunks, blocks, batch)](
         x, sums, x if real is None else real, voxels, chunks,
-        C=channels, ROWS=ROWS_PER_PROGRAM, LINES=LINES, BLOCK=block, COUNTED=real is not None, num_warps=4,
+        C=channels, ROWS=taken, LINES=LINES, BLOCK=block, COUNTED=real is not None, num_warps=4,
     )  # fmt: skip
     affine = torch.empty(batch, 2, channels, dtype=torch.float32, device=x.device)
     _affine[(groups, batch)](
         x, sums, weight, bias, weight if modulation is None else modulation, affine, x if real is None else real,
         voxels, chunks, apart, eps, C=channels, WIDTH=width, BLOCK=triton.next_power_of_2(width), CHUNKS=64,
-        ROWS=ROWS_PER_PROGRAM, MODULATED=modulation is not None, COUNTED=real is not None, num_warps=1,
+        ROWS=taken, MODULATED=modulation is not None, COUNTED=real is not None, num_warps=1,
     )  # fmt: skip
     out = torch.empty_like(x)
     _apply[(triton.cdiv(voxels, LINES), blocks, batch)](

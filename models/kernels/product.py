@@ -9,9 +9,6 @@ ascending order, then the parts are; whether one program takes all of them or ea
 # ruff: noqa: N803
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
-
 import torch
 import triton
 import triton.language as tl
@@ -19,45 +16,7 @@ from torch import Tensor
 
 from models.kernels.activation import geglu, gelu
 from models.kernels.rows import end_of_rows
-
-SMALL, LARGE = 64, 128
-"""Sides of tiles. Small ones keep more multiprocessors busy, large ones read less."""
-BUSY = 240
-"""Large tiles from which on they keep a GPU of some 130 multiprocessors busy."""
-
-
-class Tiles(NamedTuple):
-    """How a product is divided among programs; no choice here changes a bit."""
-
-    rows: int
-    columns: int
-    warps: int
-    stages: int
-    apart: bool
-    """Whether each part has a program of its own."""
-
-
-def parts_of(sample_rows: int, columns: int, choices: Iterable[int], programs: int) -> int:
-    """Into how many parts a sum is divided: so many that one sample makes a number of programs, as far as it goes.
-
-    sample_rows: rows of one sample; two of them make the smallest batch with guidance. choices: ascending.
-    """
-    tiles = triton.cdiv(2 * sample_rows, SMALL) * triton.cdiv(columns, SMALL)
-    parts = 1
-    for parts in choices:
-        if tiles * parts >= programs:
-            break
-    return parts
-
-
-def tiles_of(rows: int, columns: int, parts: int) -> Tiles:
-    """Tiles for a product of so many rows and columns, one H100's best of those tried."""
-    if triton.cdiv(rows, LARGE) * triton.cdiv(columns, LARGE) * parts >= BUSY and columns > SMALL:
-        return Tiles(LARGE, LARGE, 8, 3, parts > 1)
-    width = next((width for width in (16, 32) if columns <= width), SMALL)
-    if parts > 1 and SMALL < rows <= LARGE:
-        return Tiles(LARGE, width, 4, 4, apart=True)
-    return Tiles(SMALL, width, 4, 5, parts > 1)
+from models.kernels.tiles import SMALL, Tiles, gated_tiles, parts_of, product_tiles
 
 
 def linear(
@@ -70,7 +29,7 @@ def linear(
     room; what they get is undefined. tiles: in place of the usual ones.
     """
     parts = _parts(weight, sample_rows)
-    shape = tiles or tiles_of(len(x), len(weight), parts)
+    shape = tiles or product_tiles(len(x), len(weight), weight.shape[1], parts)
     return _product(x, weight, bias, residual, sample_rows, real, parts, shape, gated=False)
 
 
@@ -82,8 +41,7 @@ def gated(x: Tensor, weight: Tensor, bias: Tensor | None, sample_rows: int, real
     parts = _parts(weight, sample_rows)
     if parts > 1:  # few rows: it is quick either way
         return geglu(linear(x, weight, bias, sample_rows, real))
-    shape = tiles_of(len(x), len(weight), parts)
-    shape = shape._replace(columns=max(16, shape.columns // 2))
+    shape = gated_tiles(len(x), len(weight) // 2, weight.shape[1])
     return _product(x, weight, bias, None, sample_rows, real, parts, shape, gated=True)
 
 

@@ -17,7 +17,8 @@ from models.kernels.attention import attention
 from models.kernels.convolution import TAPS, gather_gemm
 from models.kernels.normalisation import group_norm, layer_norm
 from models.kernels.pooling import average_children
-from models.kernels.product import Tiles, gated, linear
+from models.kernels.product import gated, linear
+from models.kernels.tiles import Tiles
 
 BF16 = torch.bfloat16
 LARGEST_ERROR = {torch.bfloat16: 0.02, torch.float32: 1e-5}
@@ -45,6 +46,10 @@ def check_convolution(device: torch.device, dtype: torch.dtype = BF16) -> None:
             _equal("convolution", gather_gemm(x, taps, weight, bias, tiles=tiles), ours)
         fewer = _counts(device, voxels - 30)
         _equal("convolution", gather_gemm(x[:voxels], taps, weight, bias, fewer)[: voxels - 30], ours[: voxels - 30])
+    for side, cin, cout in ((8, 64, 128), (4, 96, 24)):
+        x, weight = _random(device, dtype, 2 * side**3, cin), _random(device, dtype, TAPS, cin, cout)
+        gathered = gather_gemm(x, _full_cube(side).to(device), weight, None)
+        _equal("convolution", gather_gemm(x, None, weight, None, side=side), gathered)
     room, real = 128, _counts(device, 128, 0, 77)
     x, weight, bias = (_random(device, dtype, *size) for size in ((3 * room, 64), (TAPS, 64, 96), (96,)))
     taps = torch.randint(0, room, (TAPS, room), generator=torch.Generator().manual_seed(1)).int().to(device)
@@ -166,6 +171,14 @@ def _random(device: torch.device, dtype: torch.dtype, *shape: int) -> Tensor:
     """The same numbers in every process, and the process's own random numbers left alone."""
     generator = torch.Generator().manual_seed(sum(shape))
     return torch.randn(shape, generator=generator).to(device, dtype)
+
+
+def _full_cube(side: int) -> Tensor:
+    """The rows of the 27 neighbours of each voxel of a cube, int32 [27, side ** 3]."""
+    padded = torch.full((side + 2,) * 3, side**3, dtype=torch.int32)
+    padded[1:-1, 1:-1, 1:-1] = torch.arange(side**3, dtype=torch.int32).view(side, side, side)
+    windows = padded.unfold(0, side, 1).unfold(1, side, 1).unfold(2, side, 1)
+    return windows.reshape(TAPS, side**3).contiguous()
 
 
 def _counts(device: torch.device, *counts: int) -> Tensor:
