@@ -20,10 +20,11 @@ from torch import Tensor
 
 from models.cache import Digests, LRUCache
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig
+from models.decoding import FixedDecoder
 from models.dense import DenseUNet, cube_of, latents_of
 from models.errors import NumericError
 from models.graphed import Graphed, GraphedCoarse, GraphedFine, Lane
-from models.grids import Grid, rooms_for
+from models.grids import Grid, TorchGrid, rooms_for
 from models.lanes import Lanes, on_stream, stream_on
 from models.layers import TextContext
 from models.noise import INITIAL, NoiseAhead, noise
@@ -36,12 +37,11 @@ from models.state import DiffusionState
 from models.text import TextEmbedding
 from models.threads import share
 from models.tracing import named
-from models.vae import Decoded, Decoder
+from models.vae import Decoded, Decoder, unit_normals
 
 CONTEXTS_KEPT = 16
 DIGESTS_KEPT = 64
 GRIDS_KEPT = 32
-SHORTEST_NORMAL = 1e-8
 T = TypeVar("T")
 DECODING_FIRST, ONE_LANE_FIRST = -2, -1
 """Priorities on a GPU. Who waits for a decoded shape waits for nothing else; and lanes of equal rank would end their
@@ -70,6 +70,7 @@ class DiffusionStage:
         self.scale_factor = scale_factor
         self.decoder = decoder.to(self.device).eval().requires_grad_(False)
         self.decoder.stage = self.stage
+        self._fixed_decoder: FixedDecoder | None = None
         self._contexts: LRUCache[TextContext] = LRUCache(CONTEXTS_KEPT)
         self._digests = Digests(DIGESTS_KEPT)
         self._noise = NoiseAhead(pinned=self.device.type == "cuda")
@@ -119,23 +120,35 @@ class DiffusionStage:
 
     def decode_raw(self, states: Sequence[DiffusionState]) -> list[Decoded]:
         """Decodes finished states one by one, with every level and raw normals, as the parity tests need them."""
-        return self._decode(states, lambda decoded: decoded)
+        return self._decode(states, self._decoded)
 
     def decode(self, states: Sequence[DiffusionState]) -> list[Voxels]:
         """Decodes finished states to voxels with unit normals; a result without any voxel is possible."""
         return self._decode(states, self._voxels)
 
     @torch.inference_mode()
-    def _decode(self, states: Sequence[DiffusionState], finish: Callable[[Decoded], T]) -> list[T]:
-        """What `finish` makes of each decoded state, on the stream that decoding has to itself."""
+    def _decode(self, states: Sequence[DiffusionState], work: Callable[[DiffusionState, Grid], T]) -> list[T]:
+        """The work on each state, on the stream that decoding has to itself."""
         with self._decoding, on_stream(self._decoding_stream):
             grids = [self.grid(state) for state in states]  # shared with lanes: each must last until it has been read
-            latents = [state.x.to(self.device) / self.scale_factor for state in states]
-            return [finish(self.decoder(latent, grid)) for latent, grid in zip(latents, grids, strict=True)]
+            return [work(state, grid) for state, grid in zip(states, grids, strict=True)]
 
-    def _voxels(self, decoded: Decoded) -> Voxels:
-        ijk = decoded.grid.ijk.short().cpu().numpy()
-        return Voxels(ijk, unit_normals(decoded.normals).cpu().numpy(), self.config.voxel_size)
+    def _decoded(self, state: DiffusionState, grid: Grid) -> Decoded:
+        decoded: Decoded = self.decoder(self._latent(state), grid)
+        return decoded
+
+    def _voxels(self, state: DiffusionState, grid: Grid) -> Voxels:
+        found = None
+        if self._fixed_decoder is not None and isinstance(grid, TorchGrid):
+            found = self._fixed_decoder(self._latent(state), grid)
+        if found is None:
+            decoded = self._decoded(state, grid)
+            found = decoded.grid.ijk.short(), unit_normals(decoded.normals)
+        ijk, normal = (each.cpu().numpy() for each in found)
+        return Voxels(ijk, normal, self.config.voxel_size)
+
+    def _latent(self, state: DiffusionState) -> Tensor:
+        return state.x.to(self.device) / self.scale_factor
 
     def grid(self, state: DiffusionState) -> Grid:
         """The voxels that the latents of a state are on."""
@@ -154,6 +167,7 @@ class DiffusionStage:
         streams = [stream_on(self.device, 0 if number else ONE_LANE_FIRST) for number in range(lanes)]
         self.graphed = [self._graphed(Lane(stream, self._digests, self._noise)) for stream in streams]
         self._lanes = Lanes(self.graphed)
+        self._fixed_decoder = FixedDecoder(self.decoder, self.runtime)
 
     def _graphed(self, lane: Lane) -> Graphed[Any]:
         raise NotImplementedError
@@ -173,6 +187,8 @@ class DiffusionStage:
         self._contexts.clear()
         self._digests.clear()
         self._noise.forget()
+        if self._fixed_decoder is not None:
+            self._fixed_decoder.release()
         for graphed in self.graphed:
             graphed.release()
 
@@ -345,15 +361,6 @@ class FineStage(DiffusionStage):
         features = with_voxels(state.x, grid.ijk, state.normal)
         v: Tensor = self.unet(features, grid, torch.tensor([timestep]), self._context(state.text))
         return v.float()
-
-
-def unit_normals(raw: Tensor) -> Tensor:
-    """Normals [N, 3] scaled to unit length, float32; one shorter than 1e-8 has no direction and becomes +z."""
-    wide = raw.double()
-    x, y, z = wide.unbind(1)
-    length = (x * x + y * y + z * z).sqrt()[:, None]
-    up = torch.tensor([0.0, 0.0, 1.0], dtype=wide.dtype, device=wide.device)
-    return torch.where(length < SHORTEST_NORMAL, up, wide / length.clamp(min=SHORTEST_NORMAL)).float()
 
 
 def normalise_condition(normals: Tensor) -> Tensor:

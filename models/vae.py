@@ -19,6 +19,8 @@ from models.grids import Grid
 from models.sparse_layers import SparseConv3, SparseGroupNorm
 from models.tracing import named
 
+SHORTEST_NORMAL = 1e-8
+
 
 class ConvBlock(nn.Module):
     """Group norm -> 3x3x3 convolution without bias -> ReLU."""
@@ -122,3 +124,13 @@ class Decoder(nn.Module):
         with named(f"{self.stage}/decode/normals"):
             final = grid.prune(levels[-1].keep)
             return Decoded(final, self.normal(x[levels[-1].keep], final).float(), levels)
+
+
+def unit_normals(raw: Tensor) -> Tensor:
+    """Normals [N, 3] scaled to unit length, float32; one shorter than 1e-8 has no direction and becomes +z."""
+    wide = raw.double()
+    x, y, z = wide.unbind(1)
+    length = (x * x + y * y + z * z).sqrt()[:, None]
+    up = torch.zeros_like(wide)
+    up[:, 2] = 1
+    return torch.where(length < SHORTEST_NORMAL, up, wide / length.clamp(min=SHORTEST_NORMAL)).float()

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from models.grids.torch_grid import TAPS, TorchGrid
+from models.grids.torch_grid import TorchGrid
+from models.grids.unwaiting import TAPS
 
 STEPS_PER_OCTAVE = 7
 """Sizes between one and its double, so that a shape gets at most about a tenth of its rows too many."""

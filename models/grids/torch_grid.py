@@ -14,15 +14,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from models import kernels
-from models.grids.ordering import AXIS_STEPS, find_rows, keys_to_voxels, voxel_keys
+from models.grids.ordering import find_rows, keys_to_voxels, voxel_keys
+from models.grids.unwaiting import CENTRE, STEPS, TAPS, neighbour_taps
 from models.threads import block_size, share
 
-TAPS = 27
-CENTRE = TAPS // 2
-STEPS = tuple(sum((tap // 3**axis % 3 - 1) * AXIS_STEPS[2 - axis] for axis in range(3)) for tap in range(CENTRE))
-"""How much the key of a voxel's neighbour differs from its own, for the taps before the centre."""
-MOST_AT_ONCE = 1 << 18
-"""Voxels of a grid on a GPU whose neighbours are found in one go: at most 30 MB for each operation."""
 GATHER_BYTES = 2 << 30
 """The largest gathered block [rows, 27 * Cin] a convolution makes at once: larger grids are taken in chunks."""
 
@@ -87,26 +82,22 @@ class TorchGrid:
     @cached_property
     def neighbours(self) -> Tensor:
         """Rows of the 27 neighbours, int64 [N, 27], taps along x, y, z with z fastest; N where there is none."""
+        if self.keys.is_cuda:
+            return self.taps.T.long().contiguous()
         count = len(self)
-        # One row too many: voxels without a neighbour write there, which spares the GPU a wait for their number.
-        table = torch.full((count + 1, TAPS), count, dtype=torch.int64, device=self.keys.device)
-        rows = torch.arange(count, device=self.keys.device)
+        # One row too many, where voxels without a neighbour write.
+        table = torch.full((count + 1, TAPS), count, dtype=torch.int64)
+        rows = torch.arange(count)
         table[:count, CENTRE] = rows
-        shifts = torch.tensor(STEPS, device=self.keys.device)
-        # The other half is the same pairs seen from the other side. A GPU is asked for many taps at once: on a small
-        # grid it takes longer to tell it what to do than to do it.
-        at_once = CENTRE if self.keys.is_cuda and count <= MOST_AT_ONCE else 1
-        for first in range(0, CENTRE, at_once):
-            taps = slice(first, first + at_once)
-            found = find_rows(self.keys, self.keys + shifts[taps, None])
-            table[:count, taps] = found.T
-            table[found, torch.arange(TAPS - 1, CENTRE, -1, device=found.device)[taps, None]] = rows
+        for tap, step in enumerate(STEPS):  # the other half is the same pairs seen from the other side
+            table[:count, tap] = found = find_rows(self.keys, self.keys + step)
+            table[found, TAPS - 1 - tap] = rows
         return table[:count]
 
     @cached_property
     def taps(self) -> Tensor:
         """The neighbour table by taps, int32 [27, N]."""
-        return self.neighbours.T.int().contiguous()
+        return neighbour_taps(self.keys)
 
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """See `UNetGrid.conv3`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.grids import TorchGrid, torch_grid
+from models.grids import TorchGrid, unwaiting
 from models.grids.ordering import sort_voxels
 
 
@@ -20,7 +20,7 @@ def grid(voxels: int, side: int, device: str) -> TorchGrid:
 def test_neighbours_are_those_found_on_a_cpu(
     monkeypatch: pytest.MonkeyPatch, at_once: int, voxels: int, side: int
 ) -> None:
-    monkeypatch.setattr(torch_grid, "MOST_AT_ONCE", at_once)
+    monkeypatch.setattr(unwaiting, "MOST_AT_ONCE", at_once)
     ours, reference = grid(voxels, side, "cuda"), grid(voxels, side, "cpu")
     for _ in range(3):
         assert torch.equal(ours.neighbours.cpu(), reference.neighbours)

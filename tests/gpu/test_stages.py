@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from models.shape import Voxels
 from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEmbedding
+from models.vae import unit_normals
 from tests.support.tiny import coarse_stage, fine_stage, text
 
 BF16, FP32 = torch.bfloat16, torch.float32
@@ -239,3 +241,46 @@ def overlap(a: Voxels, b: Voxels) -> float:
     """Intersection over union of two voxel sets."""
     first, second = ({tuple(row) for row in voxels.ijk.tolist()} for voxels in (a, b))
     return len(first & second) / len(first | second)
+
+
+def finished(stage: CoarseStage | FineStage, size: int = 300, seed: int = 4) -> DiffusionState:
+    """A state that can be decoded."""
+    if isinstance(stage, CoarseStage):
+        return stage.denoise([stage.start(text(seed), seed=seed, steps=3)], 3)[0]
+    return stage.denoise([stage.start(shape(size), text(seed), seed=seed, steps=3)], 3)[0]
+
+
+@pytest.mark.parametrize("make", [coarse_on_gpu, fine_on_gpu])
+def test_decoding_in_fixed_memory_gives_the_shape_that_the_plain_way_gives(make: Any) -> None:
+    pytest.importorskip("triton", reason="the fused kernels need Triton")
+    stage = make(BF16)
+    for size in (300, 1700, 4096, 2):
+        state = finished(stage, size, seed=size)
+        (plain,) = stage.decode_raw([state])
+        for _ in range(2):  # recorded, then replayed
+            (ours,) = stage.decode([state])
+            assert np.array_equal(ours.ijk, plain.grid.ijk.cpu().numpy())
+            np.testing.assert_allclose(ours.normal, unit_normals(plain.normals).cpu().numpy(), atol=2e-3)
+    assert stage._fixed_decoder.graphs.work
+
+
+def test_a_decoded_shape_has_the_same_bits_whatever_was_decoded_before_it() -> None:
+    stage, eager = fine_on_gpu(BF16), fine_on_gpu(BF16, graphs=False)
+    states = [finished(stage, size, seed=size) for size in (300, 1700, 4096, 290, 1500)]
+    alone = [fine_on_gpu(BF16).decode([state])[0] for state in states]
+    for order in ((0, 1, 2, 3, 4), (2, 0, 4, 3, 1), (1, 1, 2, 4, 0)):
+        for index in order:
+            for ours in (stage.decode([states[index]])[0], eager.decode([states[index]])[0]):
+                assert np.array_equal(ours.ijk, alone[index].ijk)
+                assert np.array_equal(ours.normal, alone[index].normal)
+        stage.release()
+
+
+def test_a_level_that_keeps_nothing_ends_decoding_with_an_empty_shape() -> None:
+    stage = fine_on_gpu(BF16)
+    state = finished(stage)
+    with torch.inference_mode():
+        for head in stage.decoder.structure:
+            head.out.weight.zero_()
+            head.out.bias.copy_(torch.tensor([-1.0, 1.0]))
+    assert len(stage.decode([state])[0]) == 0

@@ -10,8 +10,9 @@ import torch
 
 from models.errors import NumericError
 from models.shape import Voxels
-from models.stages import normalise_condition, unit_normals
+from models.stages import normalise_condition
 from models.state import DiffusionState
+from models.vae import unit_normals
 from tests.support.tiny import coarse_stage, fine_stage, mixed_states, shape, text
 
 COARSE, FINE = coarse_stage(), fine_stage()

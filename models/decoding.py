@@ -1,0 +1,194 @@
+"""How a GPU decodes: level by level in fixed memory, as recorded graphs, so that the CPU has next to nothing to do.
+
+A level is a piece of work on room for so many voxels; how many there are is a number on the device. The CPU reads it
+between two levels, to choose the room of the next one. Rooms follow from the numbers of voxels alone, so a shape has
+the same bits every time. It needs the fused kernels, which compute no row that is only room.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from models import kernels
+from models.cache import LRUCache
+from models.graphs import Graph, Graphs
+from models.grids import TorchGrid
+from models.grids.ordering import keys_to_voxels
+from models.grids.unwaiting import NONE, TAPS, children, chosen, neighbour_taps
+from models.runtime import Runtime
+from models.tracing import named
+from models.vae import Decoder, unit_normals
+
+log = logging.getLogger("xcube.graphs")
+SMALLEST = 256
+RECORDED = 1 << 18
+"""Room up to which a level is recorded. More voxels keep a GPU busy while the CPU starts one kernel after the other."""
+UNIT = 64
+PIECES_KEPT = 48
+MOST_NUMBERS = 2**31
+"""Of a tensor whose places the kernels can count."""
+
+
+def room_for(count: int) -> int:
+    """Room for so many voxels: one of few sizes where it is to be recorded."""
+    room = max(SMALLEST, 1 << (count - 1).bit_length())
+    return room if room <= RECORDED else -(-count // UNIT) * UNIT
+
+
+class _FixedVoxels:
+    """`models.grids.UNetGrid` as far as a decoder needs it: of one sample, by keys [R] of which `real` count."""
+
+    def __init__(self, keys: Tensor, real: Tensor) -> None:
+        self.keys, self.real = keys, real
+        self.counts = (len(keys),)
+        self.taps = neighbour_taps(keys)
+
+    def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        """See `UNetGrid.conv3`."""
+        from models.kernels.convolution import gather_gemm
+
+        packed = weight.permute(2, 3, 4, 1, 0).reshape(TAPS, features.shape[1], -1)
+        return gather_gemm(features, self.taps, packed, bias, self.real)
+
+
+class _Piece:
+    """Some work on voxels in fixed memory: what it reads, what it writes, and its record.
+
+    Attributes:
+        keys: int64 [V], the voxels it reads, of which the first `count`, int32 [1], are there.
+        features: float32 [V, C], theirs.
+        results: What it writes; 0 where there is only room.
+    """
+
+    def __init__(
+        self, voxels: int, channels: int, device: torch.device, work: Callable[[_Piece], Sequence[Tensor]]
+    ) -> None:
+        self.keys = torch.zeros(voxels, dtype=torch.int64, device=device)
+        self.count = torch.zeros(1, dtype=torch.int32, device=device)
+        self.features = torch.zeros(voxels, channels, device=device)
+        self.results: Sequence[Tensor] = ()
+        self._work = work
+        self._graph: Graph | None = None
+
+    def load(self, keys: Tensor, features: Tensor, rows: Tensor | None = None) -> None:
+        """Takes voxels and their features, which are the given rows where rows are given."""
+        self.keys[: len(keys)] = keys
+        self.count.fill_(len(keys))
+        place = self.features[: len(keys)]
+        if rows is None:
+            place.copy_(features)
+        else:
+            torch.index_select(features, 0, rows, out=place)
+
+    def run(self, graphs: Graphs | None) -> Sequence[Tensor]:
+        """The results for what was loaded last, as a graph if there are graphs; they last until the next run."""
+        if graphs is None or not graphs.work:
+            return self._work(self)
+        if self._graph is not None:
+            self._graph()
+            return self.results
+        self.results = [result.clone() for result in self._work(self)]
+        try:
+            self._graph = Graph(self._fill, self.results, graphs)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            log.warning("decoding is slower without CUDA graphs: %s", str(error).partition("\n")[0])
+            graphs.work = False
+        return self.results
+
+    def _fill(self) -> None:
+        for place, result in zip(self.results, self._work(self), strict=True):
+            place.copy_(result)
+
+
+class FixedDecoder:
+    """Decodes the latents of one sample to voxels and normals, as `decoder` does, but in fixed memory.
+
+    Attributes:
+        graphs: The recorded levels; None where they are not to be recorded.
+    """
+
+    def __init__(self, decoder: Decoder, runtime: Runtime) -> None:
+        self._decoder, self._device = decoder, runtime.device
+        self.graphs = Graphs() if runtime.graphs and runtime.device.type == "cuda" else None
+        self._pieces: LRUCache[_Piece] = LRUCache(PIECES_KEPT)
+        self._levels = len(decoder.structure)
+
+    def __call__(self, latent: Tensor, grid: TorchGrid) -> tuple[Tensor, Tensor] | None:
+        """Latents [N, C] on a grid of one sample, -> voxels int16 [K, 3] and unit normals float32 [K, 3].
+
+        They last until the next call. None where the kernels cannot be used, or not for so many voxels.
+        """
+        if not len(grid) or not (kernels.usable("convolution", latent) and kernels.usable("normalisation", latent)):
+            return None
+        room = room_for(len(grid))
+        piece = self._piece("level 0", room, room, latent.shape[1], self._first_level)
+        piece.load(grid.keys, latent)
+        for level in range(self._levels):
+            with named(f"{self._decoder.stage}/decode/level {level}"):
+                features, keys, rows, kept = piece.run(self._graphs_for(room))
+            count = int(kept)
+            if not count:
+                return torch.empty(0, 3, dtype=torch.int16), torch.empty(0, 3)
+            last = level == self._levels - 1
+            room = room_for(count if last else 8 * count)
+            if room * max(TAPS, features.shape[1]) >= MOST_NUMBERS:
+                return None
+            if last:
+                piece = self._piece("normals", room, room, features.shape[1], self._normals)
+            else:
+                piece = self._piece(f"level {level + 1}", room, room // 8, features.shape[1], self._next_level(level))
+            piece.load(keys[:count], features, rows[:count])
+        with named(f"{self._decoder.stage}/decode/normals"):
+            ijk, normals = piece.run(self._graphs_for(room))
+        return ijk[:count], normals[:count]
+
+    def release(self) -> None:
+        """Frees memory and graphs."""
+        self._pieces.clear()
+
+    def _graphs_for(self, room: int) -> Graphs | None:
+        return self.graphs if room <= RECORDED else None
+
+    def _piece(
+        self, name: str, room: int, voxels: int, channels: int, work: Callable[[_Piece], Sequence[Tensor]]
+    ) -> _Piece:
+        if room > RECORDED:
+            return _Piece(voxels, channels, self._device, work)
+        return self._pieces.get((name, room), lambda: _Piece(voxels, channels, self._device, work))
+
+    def _first_level(self, piece: _Piece) -> Sequence[Tensor]:
+        present = torch.arange(len(piece.keys), device=self._device) < piece.count
+        keys = torch.where(present, piece.keys, NONE)
+        grid, x = _FixedVoxels(keys, piece.count), piece.features
+        for block in self._decoder.bottleneck:
+            x = block(x, grid)
+        return self._kept(0, x, grid, present)
+
+    def _next_level(self, level: int) -> Callable[[_Piece], Sequence[Tensor]]:
+        def work(piece: _Piece) -> Sequence[Tensor]:
+            keys, parents = children(piece.keys, piece.count)
+            grid = _FixedVoxels(keys, 8 * piece.count)
+            x = self._decoder.up[level](piece.features.index_select(0, parents), grid)
+            return self._kept(level + 1, x, grid, keys < NONE)
+
+        return work
+
+    def _kept(self, level: int, x: Tensor, grid: _FixedVoxels, present: Tensor) -> Sequence[Tensor]:
+        """Features of a level, and the keys, rows and number of the voxels that go on."""
+        logits = self._decoder.structure[level](x, grid).float()
+        rows, count = chosen(present & (logits[:, 0] > logits[:, 1]))
+        keys = torch.cat((grid.keys, grid.keys.new_full((1,), NONE))).index_select(0, rows)
+        return torch.where(present[:, None], x, 0.0), keys, rows, count
+
+    def _normals(self, piece: _Piece) -> Sequence[Tensor]:
+        present = torch.arange(len(piece.keys), device=self._device) < piece.count
+        grid = _FixedVoxels(torch.where(present, piece.keys, NONE), piece.count)
+        raw = self._decoder.normal(piece.features, grid).float()
+        ijk, _ = keys_to_voxels(piece.keys)
+        return torch.where(present[:, None], ijk, 0).short(), torch.where(present[:, None], unit_normals(raw), 0.0)
