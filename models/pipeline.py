@@ -21,7 +21,8 @@ from models.loading import check_pair, load_coarse, load_fine, load_text
 from models.runtime import Runtime
 from models.schedulers import SCHEDULERS, timesteps
 from models.shape import Shape, Voxels
-from models.stages import CoarseStage, DiffusionStage, FineStage
+from models.stage import DiffusionStage
+from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEncoder
 

@@ -1,228 +1,29 @@
-"""The two diffusion stages: from a state of pure noise to coarse voxels, and from these to fine ones.
-
-A stage holds weights and caches, never a run: `start` makes a state, `denoise` takes states and returns states, and
-`decode` makes voxels of those that are done. Every sample of a call may differ in step count, position, guidance,
-seed and prompt. What is written here is the algorithm, sample by sample, as a CPU runs it: a batch would change the
-last bits of a result there and gain no time. On a GPU the same steps run as `models.graphed` arranges them.
-"""
+"""The two diffusion stages: from a state of pure noise to coarse voxels, and from these to fine ones."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
-from models.cache import Digests, LRUCache
+from models.cache import LRUCache
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig
-from models.decoding import FixedDecoder
 from models.dense import DenseUNet, cube_of, latents_of
-from models.errors import NumericError
-from models.graphed import Graphed, GraphedCoarse, GraphedFine, Lane
-from models.grids import Grid, TorchGrid, rooms_for
-from models.lanes import Lanes, on_stream, stream_on
-from models.layers import TextContext
-from models.noise import INITIAL, NoiseAhead, noise
+from models.graphed import GraphedCoarse, GraphedFine, Lane
+from models.grids import Grid, rooms_for
+from models.noise import INITIAL, noise
 from models.precision import prepare
 from models.runtime import REFERENCE, Runtime
-from models.schedulers import SCHEDULERS, timesteps
 from models.shape import Voxels
 from models.sparse import SparseUNet, with_voxels
+from models.stage import DiffusionStage
 from models.state import DiffusionState
 from models.text import TextEmbedding
 from models.threads import share
-from models.tracing import named
-from models.vae import Decoded, Decoder, unit_normals
+from models.vae import Decoder
 
-CONTEXTS_KEPT = 16
-DIGESTS_KEPT = 64
 GRIDS_KEPT = 32
-T = TypeVar("T")
-DECODING_FIRST, ONE_LANE_FIRST = -2, -1
-"""Priorities on a GPU. Who waits for a decoded shape waits for nothing else; and lanes of equal rank would end their
-calls together and leave the GPU idle together, until each has sent its results."""
-
-
-class DiffusionStage:
-    """What both stages share: denoising and decoding.
-
-    Attributes:
-        stage: "coarse" or "fine".
-        config: Denoiser, decoder and schedule.
-        runtime: How the stage runs.
-        graphed: What runs the steps of whole batches, for each lane; empty on a CPU, where samples run one by one.
-
-    Several threads may use a stage at a time. As many as it has lanes take steps at once, and one decodes.
-    """
-
-    stage: Stage
-    graphed: Sequence[Graphed[Any]] = ()
-
-    def __init__(self, config: StageConfig, decoder: Decoder, scale_factor: float, runtime: Runtime) -> None:
-        self.config = config
-        self.runtime = runtime
-        self.device = runtime.device
-        self.scale_factor = scale_factor
-        self.decoder = decoder.to(self.device).eval().requires_grad_(False)
-        self.decoder.stage = self.stage
-        self._fixed_decoder: FixedDecoder | None = None
-        self._contexts: LRUCache[TextContext] = LRUCache(CONTEXTS_KEPT)
-        self._digests = Digests(DIGESTS_KEPT)
-        self._noise = NoiseAhead(pinned=self.device.type == "cuda")
-        self._decoding = threading.Lock()
-        self._decoding_stream = stream_on(self.device, DECODING_FIRST)
-        if self.device.type != "cpu":
-            self.run_together(runtime.lanes)
-
-    @torch.inference_mode()
-    def denoise(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
-        """Advances every state by `steps` denoising steps, or to its end if that comes first.
-
-        Args:
-            states: Samples of this stage; they are not changed.
-            steps: Steps to take, at least 1.
-
-        Returns:
-            The later states in the order given, with tensors on the stage's device.
-
-        Raises:
-            NumericError: A latent is no longer finite.
-            torch.OutOfMemoryError: The GPU's memory does not suffice; everything is freed that can be made again.
-        """
-        if not self.graphed:
-            return self._finite(share(partial(self._advance, steps=steps), [state.to(self.device) for state in states]))
-        with self._lane() as graphed:
-            return self._finite(graphed.advance([state.to(self.device) for state in states], steps))
-
-    @torch.inference_mode()
-    def rehearse(self, states: Sequence[DiffusionState], steps: int) -> None:
-        """Takes steps in every lane, so that all that can be recorded is there; drops the results.
-
-        Raises:
-            torch.OutOfMemoryError: See `denoise`; one lane is left.
-        """
-        with ExitStack() as lanes:
-            for _ in range(self._lanes.count if self.graphed else 0):
-                graphed = lanes.enter_context(self._lane())
-                graphed.advance([state.to(self.device) for state in states], steps)
-
-    def predict(self, state: DiffusionState, timestep: int) -> Tensor:
-        """The guided v-prediction for a state at a timestep, float32 [V, C]."""
-        if not self.graphed:
-            return self._predict(state, timestep)
-        with self._lane() as graphed:
-            return graphed.predict(state, timestep)
-
-    def decode_raw(self, states: Sequence[DiffusionState]) -> list[Decoded]:
-        """Decodes finished states one by one, with every level and raw normals, as the parity tests need them."""
-        return self._decode(states, self._decoded)
-
-    def decode(self, states: Sequence[DiffusionState]) -> list[Voxels]:
-        """Decodes finished states to voxels with unit normals; a result without any voxel is possible."""
-        return self._decode(states, self._voxels)
-
-    @torch.inference_mode()
-    def _decode(self, states: Sequence[DiffusionState], work: Callable[[DiffusionState, Grid], T]) -> list[T]:
-        """The work on each state, on the stream that decoding has to itself."""
-        with self._decoding, on_stream(self._decoding_stream):
-            grids = [self.grid(state) for state in states]  # shared with lanes: each must last until it has been read
-            return [work(state, grid) for state, grid in zip(states, grids, strict=True)]
-
-    def _decoded(self, state: DiffusionState, grid: Grid) -> Decoded:
-        decoded: Decoded = self.decoder(self._latent(state), grid)
-        return decoded
-
-    def _voxels(self, state: DiffusionState, grid: Grid) -> Voxels:
-        found = None
-        if self._fixed_decoder is not None and isinstance(grid, TorchGrid):
-            found = self._fixed_decoder(self._latent(state), grid)
-        if found is None:
-            decoded = self._decoded(state, grid)
-            found = decoded.grid.ijk.short(), unit_normals(decoded.normals)
-        ijk, normal = (each.cpu().numpy() for each in found)
-        return Voxels(ijk, normal, self.config.voxel_size)
-
-    def _latent(self, state: DiffusionState) -> Tensor:
-        return state.x.to(self.device) / self.scale_factor
-
-    def grid(self, state: DiffusionState) -> Grid:
-        """The voxels that the latents of a state are on."""
-        raise NotImplementedError
-
-    def batch_key(self, state: DiffusionState) -> str:
-        """The same for all states that share batches; empty for a state that is better computed alone."""
-        raise NotImplementedError
-
-    def run_together(self, lanes: int = 1) -> None:
-        """From now on whole batches run in fixed memory, as on a GPU. A CPU can do it too, with other last digits.
-
-        Args:
-            lanes: Calls of `denoise` that run at a time.
-        """
-        streams = [stream_on(self.device, 0 if number else ONE_LANE_FIRST) for number in range(lanes)]
-        self.graphed = [self._graphed(Lane(stream, self._digests, self._noise)) for stream in streams]
-        self._lanes = Lanes(self.graphed)
-        self._fixed_decoder = FixedDecoder(self.decoder, self.runtime)
-
-    def _graphed(self, lane: Lane) -> Graphed[Any]:
-        raise NotImplementedError
-
-    @contextmanager
-    def _lane(self) -> Iterator[Graphed[Any]]:
-        try:
-            with self._lanes.one() as graphed, on_stream(graphed.stream):
-                yield graphed
-        except torch.OutOfMemoryError:
-            self.release()
-            self._lanes = Lanes(self.graphed[:1])
-            raise
-
-    def release(self) -> None:
-        """Frees whatever can be made again: keys and values of texts, grids, graphs."""
-        self._contexts.clear()
-        self._digests.clear()
-        self._noise.forget()
-        if self._fixed_decoder is not None:
-            self._fixed_decoder.release()
-        for graphed in self.graphed:
-            graphed.release()
-
-    def _finite(self, states: list[DiffusionState]) -> list[DiffusionState]:
-        whole = torch.stack([state.x.isfinite().all() for state in states]).tolist() if states else []
-        for state, finite in zip(states, whole, strict=True):
-            if not finite:
-                raise NumericError(f"the {self.stage} latent is not finite at step {state.step}: try another seed")
-        return states
-
-    def _predict(self, state: DiffusionState, timestep: int) -> Tensor:
-        """`predict` for one sample by itself."""
-        raise NotImplementedError
-
-    def _advance(self, state: DiffusionState, steps: int) -> DiffusionState:
-        run = timesteps(state.steps, self.config.schedule.num_train_timesteps)
-        for timestep in run[state.step : state.step + steps]:
-            with named(f"{self.stage}/step"):
-                state = self._step(state, self._predict(state, timestep), run)
-        return state
-
-    def _step(self, state: DiffusionState, prediction: Tensor, run: Sequence[int]) -> DiffusionState:
-        scheduler = SCHEDULERS[state.scheduler]
-        following = run[state.step + 1] if state.step + 1 < state.steps else None
-        x, clean = scheduler.step(
-            self.config.schedule, run[state.step], following, state.x, prediction,
-            lambda: noise(state.seed, self.stage, state.step, *state.x.shape),
-            None if state.previous is None else (run[state.step - 1], state.previous),
-        )  # fmt: skip
-        history = clean if scheduler.uses_history and following is not None else None
-        return replace(state, x=x, step=state.step + 1, previous=history)
-
-    def _context(self, text: Tensor) -> TextContext:
-        return self._contexts.get(self._digests.of(text), lambda: TextContext(text[None].to(self.device)))
 
 
 class CoarseStage(DiffusionStage):

@@ -26,7 +26,7 @@ from api.telemetry import metrics
 from models.errors import CheckpointError, ConfigError, NumericError, StateError, XCubeError
 from models.pipeline import FINE_EMPTY, NO_FINE_MODEL, TRUNCATED
 from models.shape import Voxels
-from models.stages import DiffusionStage
+from models.stage import DiffusionStage
 from models.state import DiffusionState
 from models.text import TextEmbedding
 

@@ -14,7 +14,7 @@ from cli.bench.subjects import coarse_samples, coarse_stage, fine_samples, fine_
 from models import kernels, threads
 from models.kernels import OFF, Switches
 from models.runtime import Runtime
-from models.stages import DiffusionStage
+from models.stage import DiffusionStage
 from models.state import DiffusionState
 
 

@@ -18,7 +18,8 @@ from models.runtime import Runtime
 from models.schedulers import DDIM, leading_timesteps
 from models.shape import Voxels
 from models.sparse import SparseUNet
-from models.stages import CoarseStage, DiffusionStage, FineStage, normalise_condition
+from models.stage import DiffusionStage
+from models.stages import CoarseStage, FineStage, normalise_condition
 from models.state import DiffusionState
 from models.text import TextEmbedding
 from models.vae import Decoded, Decoder

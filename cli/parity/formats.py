@@ -13,7 +13,8 @@ from models.grids import Grid
 from models.loading import load_coarse, load_fine, load_text
 from models.runtime import Runtime
 from models.shape import Voxels
-from models.stages import CoarseStage, DiffusionStage, FineStage
+from models.stage import DiffusionStage
+from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEmbedding
 

@@ -11,7 +11,8 @@ from models.dense_layers import DenseConv
 from models.errors import ConfigError
 from models.precision import choose_dtype, prepare
 from models.runtime import Runtime
-from models.stages import CoarseStage, DiffusionStage, FineStage
+from models.stage import DiffusionStage
+from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEmbedding
 from tests.support.tiny import coarse_stage, fine_stage, text

@@ -17,7 +17,8 @@ from models.errors import CheckpointError
 from models.graphed import Graphed
 from models.pipeline import NO_FINE_MODEL, Pipeline
 from models.shape import Voxels
-from models.stages import CoarseStage, DiffusionStage
+from models.stage import DiffusionStage
+from models.stages import CoarseStage
 from models.state import DiffusionState
 from models.text import TextEncoder
 from tests.support.engines import ORDER, finish, generate, loaded

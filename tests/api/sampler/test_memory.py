@@ -14,7 +14,8 @@ from api.messages import Slice
 from api.sampler.engine import Engine
 from api.sampler.loaded_models import LoadedModels, limit_memory
 from models.runtime import Runtime
-from models.stages import CoarseStage, DiffusionStage, FineStage
+from models.stage import DiffusionStage
+from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEncoder
 from tests.support.engines import ORDER, finish, generate, loaded
