@@ -120,14 +120,14 @@ class FixedDecoder:
         self._levels = len(decoder.structure)
 
     def __call__(self, latent: Tensor, grid: TorchGrid) -> tuple[Tensor, Tensor] | None:
-        """Latents [N, C] on a grid of one sample, -> voxels int16 [K, 3] and unit normals float32 [K, 3].
+        """Latents [N, C] on a grid of one sample -> voxels int16 [K, 3] and unit normals float32 [K, 3].
 
         They last until the next call. None where the kernels cannot be used, or not for so many voxels.
         """
-        if not len(grid) or not (kernels.usable("convolution", latent) and kernels.usable("normalisation", latent)):
+        if not len(grid) or not self._kernels_usable():
             return None
         room = room_for(len(grid))
-        piece = self._piece("level 0", room, room, latent.shape[1], self._first_level)
+        piece = self._piece(0, room)
         piece.load(grid.keys, latent)
         for level in range(self._levels):
             with named(f"{self._decoder.stage}/decode/level {level}"):
@@ -135,32 +135,52 @@ class FixedDecoder:
             count = int(kept)
             if not count:
                 return torch.empty(0, 3, dtype=torch.int16), torch.empty(0, 3)
-            last = level == self._levels - 1
-            room = room_for(count if last else 8 * count)
+            room = room_for(count if level == self._levels - 1 else 8 * count)
             if room * max(TAPS, features.shape[1]) >= MOST_NUMBERS:
                 return None
-            if last:
-                piece = self._piece("normals", room, room, features.shape[1], self._normals)
-            else:
-                piece = self._piece(f"level {level + 1}", room, room // 8, features.shape[1], self._next_level(level))
+            piece = self._piece(level + 1, room)
             piece.load(keys[:count], features, rows[:count])
         with named(f"{self._decoder.stage}/decode/normals"):
             ijk, normals = piece.run(self._graphs_for(room))
         return ijk[:count], normals[:count]
 
+    def load_kernels(self) -> None:
+        """Compiles, or loads, the kernels for every number of voxels, so that no shape has to wait for one.
+
+        Raises:
+            torch.OutOfMemoryError: The GPU's memory does not suffice for large shapes.
+        """
+        if not self._kernels_usable():
+            return
+        latents = room_for(self._decoder.config.latent_resolution**3)
+        for level in range(self._levels + 1):
+            room = latents if level == 0 and self._decoder.config.dense_latent else SMALLEST
+            while room <= min(RECORDED, latents * 8**level):
+                self._new_piece(level, room).run(None)  # without a voxel
+                room *= 2
+
     def release(self) -> None:
         """Frees memory and graphs."""
         self._pieces.clear()
 
+    def _kernels_usable(self) -> bool:
+        sample = torch.empty(0, device=self._device)
+        return kernels.usable("convolution", sample) and kernels.usable("normalisation", sample)
+
     def _graphs_for(self, room: int) -> Graphs | None:
         return self.graphs if room <= RECORDED else None
 
-    def _piece(
-        self, name: str, room: int, voxels: int, channels: int, work: Callable[[_Piece], Sequence[Tensor]]
-    ) -> _Piece:
+    def _piece(self, level: int, room: int) -> _Piece:
         if room > RECORDED:
-            return _Piece(voxels, channels, self._device, work)
-        return self._pieces.get((name, room), lambda: _Piece(voxels, channels, self._device, work))
+            return self._new_piece(level, room)
+        return self._pieces.get((level, room), lambda: self._new_piece(level, room))
+
+    def _new_piece(self, level: int, room: int) -> _Piece:
+        """A level's work, or that of the normals, which follow the last one."""
+        config, between = self._decoder.config, 0 < level < self._levels
+        channels = config.width >> (level - 1) if level else config.latent_channels
+        work = self._next_level(level - 1) if between else self._normals if level else self._first_level
+        return _Piece(room // 8 if between else room, channels, self._device, work)
 
     def _first_level(self, piece: _Piece) -> Sequence[Tensor]:
         present = torch.arange(len(piece.keys), device=self._device) < piece.count

@@ -23,7 +23,7 @@ from models.cache import Digests, LRUCache
 from models.config import DenseUNetConfig, SparseUNetConfig, StageConfig
 from models.dense import DenseUNet, cube_of, latents_of
 from models.graphs import Graphs
-from models.grids import SMALL, FixedGrid, Grid, Rooms, TorchGrid, UNetGrid, counts_of, rooms_for
+from models.grids import SMALL, FixedGrid, Grid, Rooms, TorchGrid, UNetGrid, all_rooms, counts_of, rooms_for
 from models.lanes import Pace
 from models.layers import TextContext
 from models.noise import Block, NoiseAhead, steps_at_once
@@ -39,6 +39,8 @@ BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 """Rows of a batch are padded to one of these, so that a few recorded steps serve batches of any size."""
 FINE_TOGETHER = 8
 """Small fine samples of a batch at most. A step takes hardly longer for all of them than for one."""
+MOST_PREPARED = 1 << 18
+"""Voxels of a sample up to which its kernels are there before it comes; real shapes have about 50,000."""
 SHAPES_KEPT = 32
 """Fixed memory for fine samples, each for shapes of about one size."""
 TOKENS = 80
@@ -275,6 +277,19 @@ class GraphedFine(Graphed[_Voxels]):
     def shares_batches(self, state: DiffusionState) -> bool:
         """Whether a state is computed together with others of about the same number of voxels."""
         return len(state.x) <= SMALL and self._plain_grids and self._kernels_exact()
+
+    @torch.inference_mode()
+    def load_kernels(self, most: int) -> None:
+        """Compiles, or loads, the kernels for samples of up to `most` voxels, alone and together."""
+        if not (self._plain_grids and self._kernels_exact()):
+            return
+        tokens = torch.zeros(1, self._unet.config.context_dim)
+        for rooms in all_rooms(min(most, MOST_PREPARED), self._levels):
+            for places in (1, FINE_TOGETHER) if rooms[0] <= SMALL else (1,):
+                layout = _Voxels(FixedGrid(rooms, places, self.device))
+                context = TextContext(*self._tokens([tokens] * places))
+                slot = Slot(layout, context, None, (places, rooms[0], self.channels), self.device, self._forward)
+                slot.predict(torch.zeros(places, dtype=torch.int64, device=self.device))  # without a voxel
 
     @torch.inference_mode()
     def _rooms(self, state: DiffusionState) -> Rooms | None:

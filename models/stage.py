@@ -106,6 +106,17 @@ class DiffusionStage:
                 graphed = lanes.enter_context(self._lane())
                 graphed.advance([state.to(self.device) for state in states], steps)
 
+    @torch.inference_mode()
+    def load_kernels(self) -> None:
+        """Compiles, or loads, what a GPU needs for samples and shapes of any size, so that none has to wait for it.
+
+        Raises:
+            torch.OutOfMemoryError: The GPU's memory does not suffice for large ones.
+        """
+        if self._fixed_decoder is not None:
+            with self._decoding, on_stream(self._decoding_stream):
+                self._fixed_decoder.load_kernels()
+
     def predict(self, state: DiffusionState, timestep: int) -> Tensor:
         """The guided v-prediction for a state at a timestep, float32 [V, C]."""
         if not self.graphed:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
@@ -116,15 +114,14 @@ class FineStage(DiffusionStage):
             torch.from_numpy(coarse.ijk), normalise_condition(torch.from_numpy(coarse.normal)),
         )  # fmt: skip
 
-    def examples(self) -> Iterator[Voxels]:
-        """Shapes without meaning of 512 voxels, of twice as many, and so on, as far as real ones go."""
-        side = self.config.vae.latent_resolution
-        for size in (1 << power for power in range(9, 18)):
-            if size <= side**3:
-                rows = torch.arange(size)[:, None]
-                ijk = rows // torch.tensor([side**2, side, 1]) % side - side // 2
-                up = torch.tensor([0.0, 0.0, 1.0]).repeat(size, 1)
-                yield Voxels(ijk.short().numpy(), up.numpy(), 1 / side)
+    @torch.inference_mode()
+    def load_kernels(self) -> None:
+        """See `DiffusionStage.load_kernels`."""
+        for _ in self.graphed[:1]:
+            with self._lane() as graphed:
+                assert isinstance(graphed, GraphedFine)
+                graphed.load_kernels(self.config.vae.latent_resolution**3)
+        super().load_kernels()
 
     def grid(self, state: DiffusionState) -> Grid:
         """The coarse voxels of a state; states of the same shape share one grid."""

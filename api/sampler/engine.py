@@ -217,6 +217,7 @@ class Engine:
             state = coarse.start(text, seed=0, steps=WARM_UP_STEPS)
             self._advance("coarse", [state], WARM_UP_STEPS)
         (shape,) = coarse.decode([state])
+        self._load_kernels(coarse)
         if coarse.graphed and self.models.has_fine and self.models.fine_fault is None and len(shape):
             try:
                 self._warm_up_fine(shape, text)
@@ -230,10 +231,7 @@ class Engine:
             self._advance("fine", [state], WARM_UP_STEPS)
             self._rehearse(fine, [state])
             self._with_room("fine", lambda: fine.decode([state]))
-            for example in fine.examples():  # kernels differ with the number of voxels and of samples
-                start = fine.start(example, text, seed=0, steps=1)
-                for count in (1, 2) if fine.batch_key(start) else (1,):
-                    self._advance("fine", [start] * count, 1)
+            self._load_kernels(fine)
             self.times.forget("fine")
             self._advance("fine", [state], WARM_UP_STEPS)
 
@@ -243,6 +241,12 @@ class Engine:
                 stage.rehearse(states, 1)
             except torch.OutOfMemoryError:
                 log.warning("the GPU has too little memory for two lanes: the %s stage uses one", stage.stage)
+
+    def _load_kernels(self, stage: DiffusionStage) -> None:
+        try:
+            stage.load_kernels()
+        except torch.OutOfMemoryError:
+            log.warning("the GPU has too little memory to prepare the %s stage for large shapes", stage.stage)
 
     def _check_ready(self) -> None:
         if not self._ready:

@@ -6,6 +6,8 @@ has is a number on the device, which the kernels read. It needs the fused kernel
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -41,6 +43,17 @@ def rooms_for(counts: tuple[int, ...]) -> Rooms:
         if all(count <= space for count, space in zip(counts, rooms, strict=True)):
             break
     return tuple(rooms)
+
+
+def all_rooms(most: int, levels: int) -> Iterator[Rooms]:
+    """Rooms that have a level of every size that tells kernels apart, for samples of up to `most` voxels.
+
+    Kernels do not see a size itself, but the power of two that it fits in (`models.kernels.tiles.size_class`).
+    """
+    room = SMALLEST
+    while room < 2 * most:
+        yield (room,) * levels
+        room *= 2
 
 
 def _round_up(size: float, unit: int) -> int:

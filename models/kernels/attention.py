@@ -16,6 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from models.kernels.rows import counted_rows
+from models.kernels.tiles import size_class
 
 NARROW = 64
 WIDE = 128
@@ -32,7 +33,7 @@ def attention(
     queries, keys = q.shape[0] // samples, k.shape[0] // samples
     width = q.shape[1] // heads
     out = torch.empty(q.shape[0], q.shape[1], dtype=q.dtype, device=q.device)
-    block_m = WIDE if queries >= 1024 else NARROW
+    block_m = WIDE if size_class(queries) >= 1024 else NARROW
     block_n = NARROW
     _attention[(triton.cdiv(queries, block_m), samples * heads)](
         q, k, v, out, q if lengths is None else lengths, q if real is None else real,

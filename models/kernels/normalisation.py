@@ -14,10 +14,11 @@ import triton.language as tl
 from torch import Tensor
 
 from models.kernels.rows import counted_rows
+from models.kernels.tiles import size_class
 
 ROWS_PER_PROGRAM, MANY_PER_PROGRAM = 64, 256
 MANY = 32_768
-"""Voxels from which on a program takes many rows, so that there are fewer sums to add up."""
+"""Voxels beyond which a program takes many rows, so that there are fewer sums to add up."""
 LINES = 16
 FEW = 16_384
 """Values of a group that one program takes at once, so that a single kernel does everything."""
@@ -37,16 +38,17 @@ def group_norm(
     apart = 0 if modulation is None else modulation.stride(0)
     batch, voxels, channels = x.shape
     width = channels // groups
-    if voxels * width <= FEW:
+    size = size_class(voxels)
+    if size * width <= FEW:
         out = torch.empty_like(x)
         _group_norm[(groups, batch)](
             x, weight, bias, weight if modulation is None else modulation, out, x if real is None else real,
             voxels, apart, eps,
-            C=channels, WIDTH=width, BLOCK=triton.next_power_of_2(width), ROWS=triton.next_power_of_2(voxels),
+            C=channels, WIDTH=width, BLOCK=triton.next_power_of_2(width), ROWS=size,
             MODULATED=modulation is not None, SILU=silu, COUNTED=real is not None, num_warps=4,
         )  # fmt: skip
         return out
-    taken = MANY_PER_PROGRAM if voxels >= MANY else ROWS_PER_PROGRAM
+    taken = MANY_PER_PROGRAM if size > MANY else ROWS_PER_PROGRAM
     chunks = triton.cdiv(voxels, taken)
     block = min(128, triton.next_power_of_2(channels))
     blocks = triton.cdiv(channels, block)
@@ -201,7 +203,7 @@ def _apply(
     tl.store(out + place, value.to(out.dtype.element_ty), mask=kept)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["rows"])
 def _layer_norm(
     x, residual, total, weight, bias, out, rows, eps,
     C: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr, SUM: tl.constexpr,

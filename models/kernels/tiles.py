@@ -29,12 +29,20 @@ class Tiles(NamedTuple):
     """Whether each part has a program of its own."""
 
 
+def size_class(rows: int) -> int:
+    """The power of two that so many rows fit in: all that a choice of kernels may know of their number.
+
+    So there are few kernels for each layer, and all of them can be compiled before anybody waits for one.
+    """
+    return 1 << (rows - 1).bit_length()
+
+
 def parts_of(sample_rows: int, columns: int, choices: Iterable[int], programs: int) -> int:
     """Into how many parts a sum is divided: so many that one sample makes a number of programs, as far as it goes.
 
     sample_rows: rows of one sample; two of them make the smallest batch with guidance. choices: ascending.
     """
-    tiles = _programs(2 * sample_rows, SMALL, columns, SMALL)
+    tiles = _programs(2 * size_class(sample_rows), SMALL, columns, SMALL)
     parts = 1
     for parts in choices:
         if tiles * parts >= programs:
@@ -44,7 +52,7 @@ def parts_of(sample_rows: int, columns: int, choices: Iterable[int], programs: i
 
 def product_tiles(rows: int, columns: int, length: int, parts: int) -> Tiles:
     """For a product whose sums have so many terms."""
-    short = length <= LARGE
+    rows, short = size_class(rows), length <= LARGE
     if parts > 1 or columns <= SMALL // 2:
         return _small(rows, columns, parts, short)
     if columns <= SMALL:
@@ -60,7 +68,7 @@ def product_tiles(rows: int, columns: int, length: int, parts: int) -> Tiles:
 
 def gated_tiles(rows: int, columns: int, length: int) -> Tiles:
     """For two products with so many columns each, of which one gates the other."""
-    width = _width(columns)
+    rows, width = size_class(rows), _width(columns)
     if length <= LARGE or _programs(rows, LARGE, columns, SMALL) < BUSY:
         return Tiles(SMALL, width, 4, 2, apart=False)
     return Tiles(LARGE, width, 4, 3, apart=False)
@@ -68,7 +76,7 @@ def gated_tiles(rows: int, columns: int, length: int) -> Tiles:
 
 def gather_tiles(rows: int, columns: int, parts: int) -> Tiles:
     """For a convolution of rows that a table finds."""
-    stages, apart = (5 if _roomy() else 4), parts > 1
+    rows, stages, apart = size_class(rows), (5 if _roomy() else 4), parts > 1
     if columns <= SMALL:
         high = columns > SMALL // 2 and _programs(rows, LARGE, columns, SMALL) * parts >= BUSY
         return Tiles(LARGE, SMALL, 4, stages, apart) if high else _small(rows, columns, parts)
@@ -81,7 +89,7 @@ def gather_tiles(rows: int, columns: int, parts: int) -> Tiles:
 
 def cube_tiles(rows: int, columns: int, parts: int) -> Tiles:
     """For a convolution of full cubes."""
-    apart = parts > 1
+    rows, apart = size_class(rows), parts > 1
     if columns < LARGE:
         return _small(rows, columns, parts)
     if rows <= LARGE:
@@ -95,7 +103,7 @@ def cube_tiles(rows: int, columns: int, parts: int) -> Tiles:
 
 def exact_tiles(rows: int, columns: int, length: int, apart: bool) -> Tiles:
     """For a convolution of float32 that adds so many channels a neighbour."""
-    width = _width(columns)
+    rows, width = size_class(rows), _width(columns)
     few = _programs(rows, LARGE, columns, width) < 2 * MULTIPROCESSORS
     if few or (width == SMALL // 2 and length >= SMALL):
         return Tiles(SMALL, width, 4, 2, apart)
@@ -111,7 +119,7 @@ def _small(rows: int, columns: int, parts: int, short: bool = False) -> Tiles:
 
 
 def _width(columns: int) -> int:
-    return min(SMALL, max(16, 1 << (columns - 1).bit_length()))
+    return min(SMALL, max(16, size_class(columns)))
 
 
 def _programs(rows: int, height: int, columns: int, width: int) -> int:

@@ -15,7 +15,7 @@ from models.graphed import BUCKETS, GraphedFine
 from models.shape import Voxels
 from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
-from tests.support.tiny import coarse_stage, fine_stage, mixed_states, shape, text
+from tests.support.tiny import blocks, coarse_stage, fine_stage, mixed_states, shape, text
 
 ALONE = coarse_stage()
 
@@ -72,9 +72,9 @@ def test_company_for_a_small_fine_sample_is_found_without_making_its_grid(monkey
     monkeypatch.setattr(FineStage, "grid", refuse)
     monkeypatch.setattr(GraphedFine, "_kernels_exact", lambda _: True)
     stage = batched_fine()
-    keys = [stage.batch_key(stage.start(example, text(1), seed=1, steps=1)) for example in stage.examples()]
+    keys = [stage.batch_key(stage.start(example, text(1), seed=1, steps=1)) for example in blocks()]
     assert len(set(keys)) == len(keys)
-    first, second, *_ = stage.examples()
+    first, second, *_ = blocks()
     rest = Voxels(second.ijk[: len(first) + 1], second.normal[: len(first) + 1], second.voxel_size)
     assert stage.batch_key(stage.start(rest, text(1), seed=1, steps=1)) == keys[1]
     monkeypatch.setattr("models.graphed.SMALL", len(first))

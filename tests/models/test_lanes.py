@@ -100,12 +100,3 @@ def test_where_memory_does_not_suffice_one_lane_is_left(monkeypatch: pytest.Monk
             stage.denoise(mixed_states()[:1], 1)
     stage.rehearse(mixed_states()[:1], 1)
     assert [len(lane.slots) for lane in stage.graphed] == [1, 0]
-
-
-def test_the_examples_of_the_fine_stage_are_shapes_it_can_refine() -> None:
-    stage = fine_stage()
-    sizes = []
-    for example in stage.examples():
-        stage.denoise([stage.start(example, text(1), seed=1, steps=1)], 1)
-        sizes.append(len(example))
-    assert sizes == [512, 1024, 2048, 4096]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 
 from models.config import DenseUNetConfig, SparseUNetConfig
@@ -52,3 +54,11 @@ def shape() -> Voxels:
     """A coarse shape, for the fine stage to refine."""
     stage = coarse_stage()
     return stage.decode(stage.denoise([stage.start(text(0), seed=1, steps=4)], 4))[0]
+
+
+def blocks() -> Iterator[Voxels]:
+    """Shapes without meaning of 512, 1024, 2048 and 4096 voxels, for the fine stage to refine."""
+    for size in (512, 1024, 2048, 4096):
+        rows = torch.arange(size)[:, None]
+        ijk = rows // torch.tensor([256, 16, 1]) % 16 - 8
+        yield Voxels(ijk.short().numpy(), torch.tensor([0.0, 0.0, 1.0]).repeat(size, 1).numpy(), 1 / 16)
