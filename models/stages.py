@@ -8,7 +8,9 @@ from torch import Tensor
 from models.cache import LRUCache
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig
 from models.dense import DenseUNet, cube_of, latents_of
-from models.graphed import GraphedCoarse, GraphedFine, Lane
+from models.graphed import Lane
+from models.graphed_coarse import GraphedCoarse
+from models.graphed_fine import GraphedFine
 from models.grids import Grid, rooms_for
 from models.noise import INITIAL, noise
 from models.precision import prepare

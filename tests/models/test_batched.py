@@ -11,7 +11,8 @@ import torch
 
 from models import graphs, slots
 from models.cache import LRUCache
-from models.graphed import BUCKETS, GraphedFine
+from models.graphed_coarse import BUCKETS
+from models.graphed_fine import GraphedFine
 from models.shape import Voxels
 from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
@@ -77,7 +78,7 @@ def test_company_for_a_small_fine_sample_is_found_without_making_its_grid(monkey
     first, second, *_ = blocks()
     rest = Voxels(second.ijk[: len(first) + 1], second.normal[: len(first) + 1], second.voxel_size)
     assert stage.batch_key(stage.start(rest, text(1), seed=1, steps=1)) == keys[1]
-    monkeypatch.setattr("models.graphed.SMALL", len(first))
+    monkeypatch.setattr("models.graphed_fine.SMALL", len(first))
     assert stage.batch_key(stage.start(rest, text(1), seed=1, steps=1)) == ""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from models import graphed, kernels
+from models import graphed_fine, kernels
 from models.noise import noise
 from models.shape import Voxels
 from models.stages import CoarseStage, FineStage
@@ -39,7 +39,7 @@ def main() -> None:
     large, small, other = (plain_fine.start(shape(size, size), text(3), seed=4, steps=2) for size in (30, 20, 25))
     plain = [*plain_coarse.denoise(states, 2), *plain_fine.denoise([large, small], 2)]
 
-    graphed.FINE_TOGETHER = 3  # an empty place takes an interpreter time, too
+    graphed_fine.FINE_TOGETHER = 3  # an empty place takes an interpreter time, too
     kernels.usable = lambda kind, x: not torch.is_grad_enabled()  # type: ignore[assignment]
     coarse, fine = coarse_stage(), fine_stage()
     on_kernels(coarse)

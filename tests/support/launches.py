@@ -15,7 +15,7 @@ from triton.runtime.jit import JITFunction
 
 from models import kernels
 from models.decoding import FixedDecoder, room_for
-from models.graphed import FINE_TOGETHER, SMALL, GraphedFine, _Voxels
+from models.graphed_fine import FINE_TOGETHER, SMALL, GraphedFine, _Voxels
 from models.grids import FixedGrid, rooms_for
 from models.layers import TextContext
 from models.slots import Slot
