@@ -14,6 +14,7 @@ import hmac
 import logging
 import re
 import threading
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from api.clients import Client, Quota
 from api.schemas import sentence_of
+from api.signing import check_secret
 from models.files import NotYamlError, read_yaml
 
 log = logging.getLogger("xcube.keys")
@@ -44,6 +46,7 @@ class Key(BaseModel):
     requests_per_minute: Limit | None = None
     steps_per_day: Limit | None = None
     waiting_jobs: Limit | None = None
+    webhook_secret: SecretStr | None = None
 
     @field_validator("key")
     @classmethod
@@ -51,6 +54,13 @@ class Key(BaseModel):
         text = "" if value is None else value.get_secret_value()
         if value is not None and (not text.strip() or text != text.strip() or not HEADER_VALUE.fullmatch(text)):
             raise ValueError("should consist of printable ASCII characters, without blanks around them")
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _can_sign(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            check_secret(value.get_secret_value())
         return value
 
     @model_validator(mode="after")
@@ -79,11 +89,7 @@ class _File(BaseModel):
     keys: Annotated[list[Key], Field(min_length=1)]
 
 
-Table = tuple[tuple[bytes, Client], ...]
-"""Digests of keys and whose they are."""
-
-
-def read_keys(path: Path) -> Table:
+def read_keys(path: Path) -> tuple[Key, ...]:
     """The keys in a file.
 
     Raises:
@@ -100,7 +106,17 @@ def read_keys(path: Path) -> Table:
     for what, found in (("name", [key.name for key in keys]), ("key", [key.digest for key in keys])):
         if len(set(found)) < len(found):
             raise ValueError(f"has two entries with the same {what}")
-    return tuple((key.digest, key.client) for key in keys)
+    return tuple(keys)
+
+
+def _table(keys: tuple[Key, ...]) -> tuple[tuple[bytes, Key], ...]:
+    return tuple((key.digest, key) for key in keys)
+
+
+@lru_cache(maxsize=1)
+def key_file(path: Path) -> KeyFile:
+    """The keys in a file, for all that ask in this process. Raises ValueError as `read_keys` does."""
+    return KeyFile(path)
 
 
 def digest_of(key: str) -> bytes:
@@ -121,17 +137,25 @@ class KeyFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen = self._state()
-        self._table = read_keys(path)
+        self._keys = _table(read_keys(path))
         self._following: threading.Thread | None = None
 
     def client_of(self, key: str) -> Client | None:
         """Whose a key is; takes as long whoever's it is."""
         self._follow()
         given, found = digest_of(key), None
-        for digest, client in self._table:
+        for digest, entry in self._keys:
             if hmac.compare_digest(given, digest):
-                found = client
+                found = entry.client
         return found
+
+    def webhook_secret_of(self, name: str | None) -> str | None:
+        """What signs the webhooks of a client, by its name; None where it has no secret of its own."""
+        self._follow()
+        for _, key in self._keys:
+            if key.name == name and key.webhook_secret is not None:
+                return key.webhook_secret.get_secret_value()
+        return None
 
     def look(self) -> None:
         """Reads the file again if it has changed."""
@@ -139,11 +163,11 @@ class KeyFile:
             return
         self._seen = state
         try:
-            self._table = read_keys(self._path)
+            self._keys = _table(read_keys(self._path))
         except ValueError as error:
             log.error("the file of XCUBE_API_KEYS_FILE %s: the keys from before are still valid", error)
         else:
-            log.info("the file of XCUBE_API_KEYS_FILE has changed: %d keys are valid", len(self._table))
+            log.info("the file of XCUBE_API_KEYS_FILE has changed: %d keys are valid", len(self._keys))
 
     def _state(self) -> tuple[int, ...] | None:
         try:

@@ -25,6 +25,7 @@ from api.errors import InvalidRequest
 MAX_PROMPT = 1000
 MAX_STEPS = 1000
 MAX_ITEMS = 1024
+MAX_URL = 2000
 _NAMED_FIELDS = 20
 _PYDANTIC_S_WORDS = re.compile(r"^(Value error, |Input |String |List )| after validation, not \d+$")
 
@@ -94,6 +95,14 @@ class _OnePrompt(_Strict):
 
 class GenerateRequest(Parameters, _OnePrompt):  # pydantic puts the fields of the last base first
     """One shape to generate. Types are strict: ``"5"``, ``5.5`` and ``true`` are no integers."""
+
+
+class JobRequest(GenerateRequest):
+    """One shape to generate as a job."""
+
+    webhook: Annotated[str, Field(min_length=1, max_length=MAX_URL)] | None = Field(
+        default=None, description="where the end of the job is told, such as https://example.org/hooks"
+    )
 
 
 class BatchItem(_Strict):

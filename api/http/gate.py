@@ -20,7 +20,7 @@ from api.http.cors import Origins
 from api.http.forwarded import Forwarded, location, prefix_of
 from api.http.headers import secure
 from api.http.routes import body_of, methods_of, route_of
-from api.keys import KeyFile
+from api.keys import key_file
 from api.networks import networks_of
 from api.schemas import parse
 from api.settings import Settings
@@ -189,6 +189,6 @@ def guard(service: Any, settings: Settings) -> None:
     service.add_asgi_middleware(Forwarded, prefix=settings.root_path, proxies=proxies)
     if settings.cors_origins:  # first: it answers preflights, which have no key, and adds to errors what browsers need
         service.add_asgi_middleware(Origins, origins=settings.cors_origins)
-    file = None if settings.api_keys_file is None else KeyFile(settings.api_keys_file)
+    file = None if settings.api_keys_file is None else key_file(settings.api_keys_file)
     keys = Keys(settings.api_key, file, everywhere=settings.api_key_everywhere)
     service.add_asgi_middleware(Gate, max_body_bytes=settings.max_body_bytes, keys=keys)

@@ -27,7 +27,7 @@ from api.http.responses import as_file
 from api.jobs.models import models_of
 from api.jobs.record import ENDED, Record
 from api.jobs.store import RETRY_FULL_SECONDS, NewJob
-from api.schemas import GenerateRequest, random_seed, steps_of
+from api.schemas import GenerateRequest, JobRequest, random_seed, steps_of
 from models.version import service_version
 
 LONGEST_KEY = 255
@@ -83,13 +83,15 @@ class JobRoutes:
         }
 
     async def _add(self, request: Request) -> Response:
-        order = GenerateRequest.model_validate_json(await request.body())  # checked by the gate already
+        order = JobRequest.model_validate_json(await request.body())  # checked by the gate already
         key = request.headers.get("idempotency-key")
         if key is not None and not 0 < len(key) <= LONGEST_KEY:
             raise InvalidRequest(f"Idempotency-Key has {len(key)} characters: send 1 to {LONGEST_KEY}.")
         client, steps = calls.current().client, steps_of(order)
+        if order.webhook is not None:
+            self._behind.jobs.webhooks.check(order.webhook, client)
         job = NewJob(
-            request=order.model_dump_json(),
+            request=order.model_dump_json(exclude={"webhook"}),
             seed=random_seed() if order.seed is None else order.seed,
             key=key if key is None or not client.alone else f"{client.name}{_OF_CLIENT}{key}",
             client=client.name,
@@ -97,6 +99,7 @@ class JobRoutes:
             share=client.share,
             cost=steps / client.weight,
             most_own=client.quota.waiting_jobs,
+            webhook=order.webhook,
         )
         quotas = self._behind.jobs.quotas
         quotas.spend(client, steps)
@@ -109,7 +112,7 @@ class JobRoutes:
         if record is None:
             most = self._behind.jobs.settings.max_jobs
             raise QueueFull(f"{most} jobs are already waiting: try again later.", retry_after=RETRY_FULL_SECONDS)
-        if record.request != job.request:
+        if (record.request, record.webhook) != (job.request, job.webhook):
             raise IdempotencyConflict("This Idempotency-Key already belongs to another request: send a new one.")
         self._behind.jobs.runner.wake()
         return await self._answer(record, 202, {"Location": f"/jobs/{record.id}"})

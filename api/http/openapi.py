@@ -21,7 +21,7 @@ from api.http.describing import (
     body_for,
     operation,
 )
-from api.schemas import BatchRequest, ErrorBody, GenerateRequest, Health
+from api.schemas import BatchRequest, ErrorBody, GenerateRequest, Health, JobRequest
 
 _HEADERS = {
     "X-Request-ID": "the id sent with the request, or a new one",
@@ -55,7 +55,7 @@ def document(
         ours: Paths that files with routes describe.
         prefix: Under which a proxy serves the service. Where none is known, the paths begin where the document lies.
     """
-    kinds: list[type[BaseModel]] = [GenerateRequest, BatchRequest, Health, ErrorBody]
+    kinds: list[type[BaseModel]] = [GenerateRequest, JobRequest, BatchRequest, Health, ErrorBody]
     _, schemas = models_json_schema(
         [(kind, "validation") for kind in kinds], ref_template=REFERENCE.format(name="{model}")
     )

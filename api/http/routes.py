@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from api.process.probes import INFERENCE, PROBES
-from api.schemas import BatchRequest, GenerateRequest, NoParameters
+from api.schemas import BatchRequest, GenerateRequest, JobRequest, NoParameters
 
 Access = Literal["key", "open", "page"]
 READ = ("GET", "HEAD")
@@ -57,7 +57,7 @@ ROUTES = (
     Route("/generate", GenerateRequest, methods=("POST",)),
     Route("/generate_stream", GenerateRequest, methods=("POST",)),
     Route("/batch_generate", BatchRequest, methods=("POST",)),
-    Route("/jobs", GenerateRequest, methods=(*READ, "POST"), item_methods=(*READ, "DELETE")),
+    Route("/jobs", JobRequest, methods=(*READ, "POST"), item_methods=(*READ, "DELETE")),
     Route("/health", NoParameters, access="open", methods=(*READ, "POST"), quiet=True),
     *(Route(path, access="open", quiet=True) for path in PROBES),
     Route(INFERENCE, access="open", below=True, quiet=True),

@@ -7,10 +7,13 @@ import contextlib
 
 from api.generation.generator import Generator
 from api.jobs.runner import Runner
+from api.jobs.sender import Sender
 from api.jobs.store import Store
 from api.jobs.stores import store_for
+from api.keys import key_file
 from api.messages import Status
 from api.settings import Settings
+from api.webhooks import Hosts, Webhooks
 
 
 class Jobs:
@@ -22,13 +25,18 @@ class Jobs:
         self.quotas = generator.quotas
         self.store: Store = store_for(settings, lambda: _bits_of(generator.monitor.status))
         self.runner = Runner(generator, self.store, settings.max_running_jobs, settings.job_retention_seconds)
+        self.webhooks = webhooks_of(settings)
         self._stopping = asyncio.Event()
-        self._running = asyncio.get_running_loop().create_task(self.runner.run())
+        work = [self.runner.run()]
+        if self.webhooks.possible:
+            work.append(Sender(self.store, self.webhooks, settings.root_path).run())
+        self._running = [asyncio.get_running_loop().create_task(each) for each in work]
 
     async def stop(self) -> None:
         """Hands running jobs back, for the time after a restart or for another process."""
         self._stopping.set()
-        self._running.cancel()
+        for task in self._running:
+            task.cancel()
         await self.runner.stop()
 
     async def close(self) -> None:
@@ -46,3 +54,10 @@ class Jobs:
 def _bits_of(status: Status) -> str:
     """What the bytes of a result depend on besides the request: where it differs, nobody goes on with a state."""
     return f"{status.arithmetic}; {status.weights}"
+
+
+def webhooks_of(settings: Settings) -> Webhooks:
+    """Webhooks as the settings allow them."""
+    secret = None if settings.webhook_secret is None else settings.webhook_secret.get_secret_value()
+    file = None if settings.api_keys_file is None else key_file(settings.api_keys_file)
+    return Webhooks(Hosts(settings.webhook_hosts), secret, file)

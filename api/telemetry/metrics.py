@@ -21,6 +21,7 @@ STAGES = ("coarse", "fine")
 PARTS = ("text", "coarse_diffusion", "coarse_decode", "fine_diffusion", "fine_decode", "serialize")
 MODELS = ("text", "coarse", "fine")
 PROCESSES = ("http", "sampler")
+WEBHOOK_OUTCOMES = ("delivered", "failed", "gone", "given_up")
 JOB_STATES = ("pending", "in_progress", "completed", "failed", "canceled")
 REFUSED_STATUSES = frozenset({400, 401, 403, 404, 405, 406, 408, 409, 410, 413, 415, 429, 503, 507})
 """Statuses of requests that are turned away; 422, 499, 500 and 504 end work that was begun."""
@@ -54,6 +55,7 @@ _oldest_job = Gauge(
     multiprocess_mode="livemostrecent",
 )  # fmt: skip
 _job_attempts = Counter("xcube_job_attempts_total", "How often a job was begun, or begun again")
+_webhooks = Counter("xcube_webhook_deliveries", "Attempts to deliver webhooks, by what became of them", ["outcome"])
 _restarts = Counter("xcube_process_restarts_total", "Processes that took the place of one that ended", ["process"])
 _process = {
     kind: Gauge(f"xcube_process_{kind}", text, ["process", "worker"], multiprocess_mode="livemostrecent")
@@ -103,6 +105,8 @@ def start_http() -> None:
     connections(0)
     jobs({}, 0, 0.0)
     _job_attempts.inc(0)
+    for outcome in WEBHOOK_OUTCOMES:
+        _webhooks.labels(outcome).inc(0)
     _refused.inc(0)
     queue(0, 0)
     for part in PARTS:
@@ -144,6 +148,11 @@ def jobs(counts: Mapping[str, int], waiting: int, oldest: float) -> None:
 def job_attempted() -> None:
     """A job was begun, for the first time or again."""
     _job_attempts.inc()
+
+
+def webhook(outcome: str) -> None:
+    """An attempt to deliver a webhook had one of WEBHOOK_OUTCOMES."""
+    _webhooks.labels(outcome).inc()
 
 
 def process_started(kind: str, *, again: bool) -> None:

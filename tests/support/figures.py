@@ -26,6 +26,7 @@ NAMES = {
     "xcube_jobs": "gauge",
     "xcube_jobs_oldest_waiting_seconds": "gauge",
     "xcube_job_attempts": "counter",
+    "xcube_webhook_deliveries": "counter",
     "xcube_process_restarts": "counter",
     "xcube_process_resident_memory_bytes": "gauge",
     "xcube_process_open_descriptors": "gauge",

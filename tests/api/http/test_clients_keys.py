@@ -23,8 +23,10 @@ from api.process.shared_state import SharedState
 from api.quotas import Quotas
 from api.schemas import LOADING
 from api.settings import Settings
+from api.webhooks import Hosts, Webhooks
 from tests.support.errors import assert_error
 from tests.support.job_store import OWNER, SHAPE, claimed, found, now, store_in
+from tests.support.receiver import SECRET
 
 BODY = {"prompt": "a chair", "ddim_steps": 10, "seed": 1}
 WEB, LAB, OPERATOR = ({"X-API-Key": key} for key in ("web's key", "lab's key", "the operator's"))
@@ -34,7 +36,7 @@ WEB, LAB, OPERATOR = ({"X-API-Key": key} for key in ("web's key", "lab's key", "
 def keys(tmp_path: Path) -> Keys:
     path = tmp_path / "keys.json"
     web = {"name": "web", "key": "web's key", "priority": "high", "requests_per_minute": 3, "waiting_jobs": 2}
-    lab = {"name": "lab", "key": "lab's key", "steps_per_day": 50}
+    lab = {"name": "lab", "key": "lab's key", "steps_per_day": 50, "webhook_secret": SECRET}
     path.write_text(json.dumps({"keys": [web, lab]}))
     return Keys(SecretStr("the operator's"), KeyFile(path))
 
@@ -45,10 +47,13 @@ def store(tmp_path: Path) -> Any:
 
 
 @pytest.fixture
-def http(keys: Keys, store: Any) -> TestClient:
+def http(keys: Keys, store: Any, tmp_path: Path) -> TestClient:
     pages = Endpoints()
     runner = SimpleNamespace(wake=lambda: None, drop=lambda _: None)
-    jobs = SimpleNamespace(settings=Settings(), store=store, runner=runner, quotas=Quotas(SharedState("test")))
+    webhooks = Webhooks(Hosts("hooks.internal"), None, KeyFile(tmp_path / "keys.json"))
+    jobs = SimpleNamespace(
+        settings=Settings(), store=store, runner=runner, quotas=Quotas(SharedState("test")), webhooks=webhooks
+    )
     readiness = SimpleNamespace(status=lambda: Status(health=LOADING))
     pages.connect(readiness, jobs, dict)  # type: ignore[arg-type]
     return TestClient(Gate(pages.app, 10_000, keys), client=("203.0.113.9", 1))
@@ -119,3 +124,26 @@ def test_too_many_waiting_jobs_of_a_key_are_refused_and_cost_no_request(http: Te
     assert now(store.finish(job.id, OWNER, SHAPE))
     assert http.post("/jobs", json=BODY, headers=WEB).status_code == 202
     assert "3 requests a minute" in assert_error(http.post("/jobs", json=BODY, headers=WEB), 429, "quota_exceeded")
+
+
+def test_a_job_keeps_where_its_end_is_told_and_where_it_never_is_the_job_is_refused(
+    http: TestClient, store: Any
+) -> None:
+    url = "http://hooks.internal:9000/x"
+    key = {"Idempotency-Key": "one"}
+    job = http.post("/jobs", json={**BODY, "webhook": url}, headers=LAB | key).json()["id"]
+    assert found(store, job).webhook == url
+    assert "webhook" not in found(store, job).request
+    again = http.post("/jobs", json={**BODY, "webhook": url}, headers=LAB | key)
+    assert again.json()["id"] == job
+    assert_error(http.post("/jobs", json=BODY, headers=LAB | key), 409, "idempotency_conflict")
+    for wrong in ("http://example.org/", "https://10.0.0.1/", "", "x" * 3000, 5):
+        refused = http.post("/jobs", json={**BODY, "webhook": wrong}, headers=LAB)
+        assert "webhook" in assert_error(refused, 400, "invalid_request")
+    assert_error(http.post("/jobs", json={**BODY, "webhook": url}, headers=WEB), 403, "forbidden")
+    assert http.post("/jobs", json={**BODY, "webhook": None, "use_fine": False}, headers=LAB).status_code == 202
+
+
+def test_only_jobs_take_a_webhook(http: TestClient) -> None:
+    refused = http.post("/generate", json={**BODY, "webhook": "https://example.org/"}, headers=OPERATOR)
+    assert "webhook is not a known field" in assert_error(refused, 400, "invalid_request")
