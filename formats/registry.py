@@ -16,6 +16,7 @@ from formats.json_text import write_json
 from formats.kinds import About, Format, Frame
 from formats.magicavoxel import vox
 from formats.mesh import glb, obj, stl
+from formats.nanovdb import nvdb
 from formats.points import npz, ply
 from formats.printing import three_mf
 from formats.schematic import litematic, schem, structure
@@ -116,6 +117,10 @@ FORMATS = (
     Format(
         "bcf", ".bcf", "application/x-crossworld-bcf", "crossworld: octree of materials as bytes", "blocks",
         lambda blocks, _: bcf(blocks), _CUBE, coloured=True, named=True,
+    ),
+    Format(
+        "nvdb", ".nvdb", "application/x-nanovdb", "NanoVDB: fog of 1 where a voxel is", "blocks",
+        lambda blocks, _: nvdb(blocks), Frame(ups=("y", "z")),
     ),
     Format(
         "report", ".json", "application/vnd.xcube.report+json", "what is worth knowing: size, pieces, holes, levels",

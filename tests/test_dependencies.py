@@ -14,8 +14,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 OWN = {"api", "cli", "formats", "models", "service", "tests", "training", "xcube_serve"}
 # Not declared: fvdb is used where somebody installed it, triton comes with torch's CUDA build, and slow tests
-# install open3d and Blender into environments of their own.
-OPTIONAL = {"addon_utils", "bpy", "fvdb", "open3d", "triton"}
+# install open3d, Blender and Warp into environments of their own.
+OPTIONAL = {"addon_utils", "bpy", "fvdb", "open3d", "triton", "warp"}
 BUILDS_DOCS = ROOT / "cli" / "docs"
 """No service needs what builds the documentation."""
 
