@@ -1,7 +1,8 @@
 """3MF, the file of 3-D printers' programs: a ZIP with a surface as XML, in millimetres and with z up.
 
-Numbers are written with NumPy and have leading zeros and signs, so that all rows are equally long: a library's loop
-over vertices would take minutes for a large shape. The core specification (3MF Consortium, version 1.3) allows both.
+Numbers are written with NumPy and have leading zeros, so that all rows are equally long: a library's loop over vertices
+would take minutes for a large shape. The core specification (3MF Consortium, version 1.3) allows that. It allows plus
+signs too, but PrusaSlicer reads a number with one as 0.
 """
 
 from __future__ import annotations
@@ -75,7 +76,9 @@ def _model(surface: Surface) -> Iterator[bytes]:
 def _rows(name: str, fields: Sequence[str], values: NDArray[np.int64], *, signed: bool) -> Iterator[bytes]:
     """An element for each row of values [n, 3]: whole numbers, or with a sign and decimals."""
     digits = max(len(str(int(np.abs(values).max()))), _DECIMALS + 1)
-    number = "+" + "0" * (digits - _DECIMALS) + "." + "0" * _DECIMALS if signed else "0" * digits
+    number = "0" * digits
+    if signed:  # the first zero makes room for the sign
+        number = "0" * (digits - _DECIMALS + 1) + "." + "0" * _DECIMALS
     row = f"<{name}" + "".join(f' {field}="{number}"' for field in fields) + "/>\n"
     places = [row.index(f'{field}="') + len(field) + 2 for field in fields]
     where = [index for index, letter in enumerate(number) if letter == "0"]

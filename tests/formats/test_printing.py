@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
+import shutil
+import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -53,6 +56,28 @@ def test_every_vertex_and_triangle_comes_back(ball: Voxels, tmp_path: Path) -> N
     faces = np.array([triangle.Indices[:] for triangle in mesh.GetTriangleIndices()])
     np.testing.assert_allclose(vertices, wide.vertices, atol=1e-3)
     np.testing.assert_array_equal(faces, wide.faces)
+
+
+def test_prusaslicer_reads_the_size_that_lib3mf_reads(result: Shape, tmp_path: Path) -> None:
+    """It takes fewer ways to write a number than the specification allows: +1.5 is 0 to it."""
+    if shutil.which("prusa-slicer") is None:
+        pytest.skip("prusa-slicer is not installed (Debian: prusa-slicer)")
+    (tmp_path / "ball.3mf").write_bytes(file_of(THREE_MF, result, "1").content)
+    done = subprocess.run(["prusa-slicer", "--info", "ball.3mf"], cwd=tmp_path, capture_output=True, text=True)
+    told = dict(re.findall(r"^(\w+) = +(.+)$", done.stdout, re.MULTILINE))
+    assert told["manifold"] == "yes"
+    assert float(told["size_z"]) == pytest.approx(100, abs=1e-3)
+    assert float(told["min_z"]) == pytest.approx(0, abs=1e-3)
+    assert float(told["max_x"]) == pytest.approx(-float(told["min_x"]), abs=1)
+    assert float(told["volume"]) == pytest.approx(4 / 3 * np.pi * 50**3, rel=0.03)
+
+
+def test_no_number_has_a_plus_sign(ball: Voxels) -> None:
+    with zipfile.ZipFile(io.BytesIO(three_mf(surface(ball)))) as archive:
+        model = archive.read("3D/3dmodel.model").decode()
+    numbers = re.findall(r'[xyz]="([^"]+)"', model)
+    assert len(numbers) == 3 * len(surface(ball).vertices)
+    assert all(re.fullmatch(r"-?\d+\.\d{4}", number) for number in numbers)
 
 
 def test_the_same_surface_is_the_same_bytes_and_a_sound_zip(ball: Voxels) -> None:
