@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from tests.support.figures import total, value, wait_for
 from tests.support.leaving import LONG, ONE_STEP_SLICES
 from tests.support.postgres import PASSWORD, QUOTED, Postgres, postgres
 from tests.support.s3 import CREDENTIALS, make_bucket, s3
-from tests.support.service import Server, StartServer, own_environment
+from tests.support.service import AT_ONCE, Server, StartServer, own_environment
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
@@ -37,11 +39,13 @@ class Shared:
     front: Server
     back: Server
     start: Any
+    more: list[Server] = field(default_factory=list)
 
     def another(self, network: Relay) -> Server:
         """One more service that runs jobs, once its network is mended."""
         network.cut()
-        return self.start(network, "1")
+        self.more.append(self.start(network, "1"))
+        return self.more[-1]
 
 
 @pytest.fixture(scope="module")
@@ -191,10 +195,29 @@ def test_a_service_that_was_cut_off_loses_its_job_to_another_and_only_one_result
     assert value(other, "xcube_job_attempts_total") == 1
 
 
-def test_a_service_does_not_start_with_a_wrong_address(shared: Shared, tmp_path: Path) -> None:
-    import subprocess
-    import sys
+def test_a_service_that_is_told_to_end_hands_its_job_on(shared: Shared) -> None:
+    servers = shared.more[-2:]
+    before = [value(server, "xcube_job_attempts_total") for server in servers]
+    job = add(shared.front, **RESUMED)
+    reach(shared.front, job, "in_progress", step=10)
+    first = next(
+        place for place, server in enumerate(servers) if value(server, "xcube_job_attempts_total") > before[place]
+    )
+    assert servers[first].stop(within=AT_ONCE) == 0
+    reach(shared.front, job, "completed")
+    assert value(servers[1 - first], "xcube_job_attempts_total") == before[1 - first] + 1
+    result = shared.front.get(f"/jobs/{job['id']}/result").content
+    assert result == shared.front.generate(**RESUMED).content
 
+
+def test_a_service_ends_at_once_though_its_database_hangs(shared: Shared) -> None:
+    """The last test with the service in front."""
+    shared.networks[0].cut()
+    time.sleep(2)
+    assert shared.front.stop(within=AT_ONCE) == 0
+
+
+def test_a_service_does_not_start_with_a_wrong_address(shared: Shared, tmp_path: Path) -> None:
     environment = own_environment(tmp_path, XCUBE_JOBS_URL=shared.database.url, XCUBE_PORT="1")
     done = subprocess.run(
         [sys.executable, "-m", "cli.serve"], env=environment, capture_output=True, text=True, timeout=60
