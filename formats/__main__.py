@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from formats.parcel import UNFIT, Job, packed_file
+from formats.parcel import NO_MEMORY, UNFIT, Job, packed_file
 from formats.pipeline import file_of
 from formats.registry import FORMATS
 from models.errors import ShapeError
@@ -16,8 +16,8 @@ def main() -> None:
     (format_,) = (format_ for format_ in FORMATS if format_.name == job.format)
     try:
         file = file_of(format_, job.shape, job.version, job.options)
-    except ShapeError as error:
-        sys.stderr.write(str(error))
+    except (ShapeError, MemoryError) as error:
+        sys.stderr.write(str(error) if isinstance(error, ShapeError) else NO_MEMORY)
         sys.exit(UNFIT)
     sys.stdout.buffer.write(packed_file(file))
 

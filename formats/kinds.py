@@ -88,8 +88,6 @@ class Format:
         lit: Whether what shows it lights it, so that its colours hold no light.
         minecraft: Whether it names blocks of Minecraft, so that its palette is made of these.
         named: Whether it names blocks at all: its palette is made of Minecraft's, but a list may name others.
-        holds: Whether `write` keeps the interpreter to itself for long, as writers without NumPy do: it gets a process
-            of its own for large shapes.
     """
 
     name: str
@@ -104,7 +102,6 @@ class Format:
     lit: bool = False
     minecraft: bool = False
     named: bool = False
-    holds: bool = False
 
     @property
     def options(self) -> frozenset[str]:

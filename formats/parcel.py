@@ -13,6 +13,7 @@ from models.shape import Shape, Voxels
 
 UNFIT = 3
 """Exit status of a process whose last words are the sentence of a `ShapeError`."""
+NO_MEMORY = "Writing this file takes more memory than there is: ask for a smaller size."
 
 
 @dataclass(frozen=True)

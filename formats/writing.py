@@ -6,12 +6,13 @@ Marching cubes and text files of large shapes keep the interpreter for seconds, 
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from pathlib import Path
 
 from formats.kinds import Format
 from formats.options import Options
-from formats.parcel import UNFIT, Job, unpacked_file
+from formats.parcel import NO_MEMORY, UNFIT, Job, unpacked_file
 from formats.pipeline import File, file_of
 from formats.report import size_of
 from models.errors import ShapeError
@@ -50,7 +51,7 @@ def _is_long(format_: Format, shape: Shape, options: Options) -> bool:
     if options.size is not None and count:
         # A shell's voxels grow with the square of its size, and a solid's with the cube.
         count = round(count * max(1.0, options.size / max(size_of(shape.finest))) ** 3)
-    return (format_.kind in ("surface", "report") or format_.holds or bool(options.given())) and count >= LARGE
+    return (format_.kind in ("surface", "report") or bool(options.given())) and count >= LARGE
 
 
 async def _write_apart(job: Job) -> File:
@@ -66,6 +67,8 @@ async def _write_apart(job: Job) -> File:
             await process.wait()
     if process.returncode == UNFIT:
         raise ShapeError(said.decode())
+    if process.returncode == -signal.SIGKILL:  # by the system, which has no memory left
+        raise ShapeError(NO_MEMORY)
     if process.returncode != 0:
         raise RuntimeError(f"writing {job.format} failed: {said.decode(errors='replace')[-2000:]}")
     return unpacked_file(content)

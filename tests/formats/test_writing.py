@@ -3,12 +3,14 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import psutil
 import pytest
 
 from formats import FORMATS, FileWriter, file_of
 from formats import writing as module
+from models.errors import ShapeError
 from models.shape import Shape
 from tests.support.solids import box, shell
 
@@ -60,6 +62,20 @@ def test_a_process_that_fails_is_told_with_its_last_words(result: Shape, monkeyp
     unknown = replace(BY_NAME["glb"], name="nothing")
     with pytest.raises(RuntimeError, match="ValueError"):
         asyncio.run(FileWriter().write(unknown, result, "1"))
+
+
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "raise MemoryError"])
+def test_a_process_without_memory_is_told_in_a_sentence(
+    end: str, result: Shape, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The process takes this module for the one that writes files."""
+    monkeypatch.setattr(module, "LARGE", 1)
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import os, sys\ndef end(*_):\n    {end}\nimport formats.pipeline\nformats.pipeline.file_of = end\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{module._ROOT}")
+    with pytest.raises(ShapeError, match="more memory than there is"):
+        asyncio.run(FileWriter().write(BY_NAME["glb"], result, "1"))
 
 
 def children() -> list[psutil.Process]:
