@@ -86,6 +86,7 @@ def test_of_ipv6_a_site_is_one_client() -> None:
 def test_a_key_sees_its_own_jobs_alone_and_the_single_key_all_whose_ids_it_knows(http: TestClient, store: Any) -> None:
     job = http.post("/jobs", json=BODY, headers=WEB).json()["id"]
     assert found(store, job).client == found(store, job).share == "web"
+    assert found(store, job).cost == 20 / 4, "steps of both stages, less for a high priority"
     for path in (f"/jobs/{job}", f"/jobs/{job}/result", f"/jobs/{job}/events"):
         assert_error(http.get(path, headers=LAB), 404, "not_found")
     assert_error(http.delete(f"/jobs/{job}", headers=LAB), 404, "not_found")
