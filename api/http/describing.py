@@ -92,7 +92,7 @@ def as_json(schema: str) -> dict[str, Any]:
 def as_files() -> dict[str, Any]:
     """Content of a shape, in every format."""
     others: dict[str, Any] = {format_.media_type.partition(";")[0]: {} for format_ in FORMATS[1:]}
-    return {**as_json("Generated"), **others}
+    return {**as_json("Generated"), **others, "application/zip": {}}
 
 
 def as_events(schema: str = "Event") -> dict[str, Any]:
