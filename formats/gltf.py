@@ -71,6 +71,15 @@ def glb_file(
     return b"".join([whole, _head(len(text), _JSON), text, _head(ends[-1], _BIN), *(array.data for array in arrays)])
 
 
+def linear(colour: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Colours [N, 3] of sRGB as glTF has them at vertices: of linear light, with a full opacity, [N, 4]."""
+    srgb = np.arange(256) / 255.0
+    light = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    rgba = np.full((len(colour), 4), 65535, "<u2")
+    rgba[:, :3] = np.rint(65535.0 * light)[colour]
+    return rgba
+
+
 def _accessor(array: NDArray[np.generic]) -> dict[str, Any]:
     kind = array.dtype.str[1:]
     entry = {

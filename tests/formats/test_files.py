@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from formats import FORMATS, file_of
+from formats import FORMATS, Options, file_of
 from formats.editing import turned
 from formats.json_text import write_json
 from models.shape import Shape, Voxels
@@ -146,6 +146,19 @@ def test_a_glb_names_what_it_holds_and_says_what_its_bytes_are_for(
     )
     if name == "glb":
         assert targets[view_of[primitive["indices"]]] == 34963
+
+
+@pytest.mark.parametrize("name", ["glb", "glb-points", "glb-blocks"])
+def test_a_glb_s_colours_are_of_linear_light(name: str, result: Shape) -> None:
+    """Those of a palette are sRGB, as on screens; with 128 for 0.22 a viewer would show 188."""
+    content = file_of(BY_NAME[name], result, VERSION, Options(palette="a=8000ff")).content
+    tree = tree_of(content)
+    accessor = tree["accessors"][tree["meshes"][0]["primitives"][0]["attributes"]["COLOR_0"]]
+    assert (accessor["componentType"], accessor["normalized"], accessor["type"]) == (5123, True, "VEC4")
+    (length,) = struct.unpack("<I", content[12:16])
+    start = 28 + length + tree["bufferViews"][accessor["bufferView"]]["byteOffset"]
+    colour = np.frombuffer(content, "<u2", 4 * accessor["count"], start).reshape(-1, 4)
+    np.testing.assert_array_equal(np.unique(colour, axis=0), [[14146, 0, 65535, 65535]])
 
 
 @pytest.mark.parametrize("name", sorted(BY_NAME))

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from formats import FORMATS, FileWriter, file_of
+from formats import FORMATS, FileWriter, Options, file_of
 from formats import writing as module
 from models.errors import ShapeError
 from models.shape import Shape
@@ -42,11 +42,14 @@ def test_a_large_surface_is_made_by_another_process_and_leaves_this_one_free() -
     assert time.process_time() - start < alone / 2
 
 
-def test_who_stops_waiting_ends_the_process(result: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "options"), [("obj", Options()), ("npz", Options(size=100)), ("report", Options())])
+def test_who_stops_waiting_ends_the_process(
+    name: str, options: Options, result: Shape, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "LARGE", 1)
 
     async def cancel() -> None:
-        task = asyncio.create_task(FileWriter().write(BY_NAME["obj"], result, "1"))
+        task = asyncio.create_task(FileWriter().write(BY_NAME[name], result, "1", options))
         while not children():
             await asyncio.sleep(0.01)
         task.cancel()
