@@ -137,10 +137,30 @@ MODEL = _object(
         "outputs": _TENSORS,
     },
 )
+JOB_ENDED = _object(
+    "JobEnded",
+    "What a webhook says: a job has ended.",
+    {
+        "type": {"enum": ["job.completed", "job.failed", "job.canceled"]},
+        "timestamp": {"type": "string", "format": "date-time", "description": "when the job ended"},
+        "data": _object(
+            "JobEndedData",
+            "The job.",
+            {
+                "id": {"type": "string"},
+                "state": {"enum": ["completed", "failed", "canceled"]},
+                "links": _object(
+                    "JobLinks", "Paths of this service.", {"job": {"type": "string"}, "result": _TEXT_OR_NULL}
+                ),
+            },
+        ),
+    },
+)
 LIVE = _object("Live", "The process is alive.", {"live": {"const": True}})
 READY = _object("Ready", "Every kind of request can be taken.", {"ready": {"const": True}})
 MODEL_READY = _object("ModelReady", "The model is ready.", {"name": {"enum": list(MODELS)}, "ready": {"const": True}})
 ANSWERS = {
     "Generated": GENERATED, "BatchResults": BATCH, "Job": JOB, "Jobs": JOBS, "Event": EVENT, "JobEvent": JOB_EVENT,
+    "JobEnded": JOB_ENDED,
     "Server": SERVER, "Model": MODEL, "Live": LIVE, "Ready": READY, "ModelReady": MODEL_READY,
 }  # fmt: skip

@@ -66,7 +66,28 @@ def document(
         "servers": [{"url": prefix or "."}],
         "security": _SECURITY,
         "paths": paths | _generating() | dict(ours),
+        "webhooks": {"jobEnded": {"post": _job_ended()}},
         "components": {"securitySchemes": _SECURITY_SCHEMES, "schemas": {**schemas["$defs"], **ANSWERS}},
+    }
+
+
+def _job_ended() -> dict[str, Any]:
+    """What the service sends to the field `webhook` of a job, as Standard Webhooks describes it."""
+    names = {"webhook-id": "the same each time", "webhook-timestamp": "Unix seconds", "webhook-signature": "v1,BASE64"}
+    return {
+        "operationId": "job_ended",
+        "summary": "Tells that a job has ended, at least once",
+        "security": [],
+        "parameters": [
+            {"name": name, "in": "header", "required": True, "schema": {"type": "string"}, "description": text}
+            for name, text in names.items()
+        ],
+        "requestBody": {"required": True, "content": as_json("JobEnded")},
+        "responses": {
+            "2XX": {"description": "it has arrived"},
+            "410": {"description": "nobody wants it any more"},
+            "default": {"description": "it is sent again later"},
+        },
     }
 
 

@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import jsonschema
 import pytest
 from standardwebhooks import Webhook
 
+from api.http.answer_schemas import ANSWERS
 from api.jobs import sender as module
 from api.jobs.record import Record
 from api.jobs.sender import PAUSES, Sender, post
@@ -105,6 +107,7 @@ def test_the_end_of_a_job_is_told_once_signed_and_without_its_shape(
     if state == "completed":
         links["result"] = f"/xcube/jobs/{job.id}/result"
     assert told_once["data"] == {"id": job.id, "state": state, "links": links}
+    jsonschema.validate(told_once, ANSWERS["JobEnded"])
     assert outcomes == ["delivered"]
 
 
