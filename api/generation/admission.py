@@ -21,6 +21,8 @@ from api.telemetry import metrics
 
 _SHEDDING = 1.0
 """Seconds between two looks for accepted requests that cannot end in time any more."""
+_LOOKS = 5
+"""Looks, one after the other, that have to find some before one is refused: a machine may be slow for a moment."""
 
 
 class Admission:
@@ -43,6 +45,7 @@ class Admission:
         self._tickets: list[Ticket] = []
         self._shares = Shares()
         self._shed_at = clock()
+        self._late = 0
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -155,15 +158,20 @@ class Admission:
             ticket.come.set_exception(QueueFull(f"{reason}: try again later.", retry_after=wait))
 
     def _shed(self) -> None:
-        """Refuses what has not begun and cannot end in time any more, or keeps others from it, before work is lost."""
+        """Refuses what has not begun and cannot end in time any more, or keeps others from it, before work is lost.
+
+        One at a time: how slow the service is, is known better with each look.
+        """
         now = self._clock()
         if now - self._shed_at < _SHEDDING:
             return
         self._shed_at = now
-        while (place := late(ordered := by_due(self._tickets), self.pace.value, now)) is not None:
-            victim = _surplus(ordered[: place + 1], 0.0)
-            if victim is None:
-                return
+        ordered = by_due(self._tickets)
+        place = late(ordered, self.pace.value, now)
+        self._late = 0 if place is None else self._late + 1
+        if place is None or self._late < _LOOKS:
+            return
+        if (victim := _surplus(ordered[: place + 1], 0.0)) is not None:
             self._push_out(victim, "The service has become slower, so that this request would not end in time")
 
     def _urgent(self) -> list[Ticket]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 WINDOW = 2.0
 """Seconds of one measurement."""
-_WEIGHT = 0.25
+_WEIGHT = 0.1
 _MOST_CHANGE = 3.0
 """A measurement counts as at most so many times the mean: a Sampler that starts again stands still for a while."""
 
