@@ -15,7 +15,7 @@ from formats.blocks import Blocks
 from formats.editing import ascending, halved, mirrored, placed, turned, without_crumbs
 from formats.filling import filled
 from formats.kinds import About, Format, Points, Skin
-from formats.limits import check_cells
+from formats.limits import check_size
 from formats.options import DEFAULT_THICKNESS, LEAST_FACES, Options, Origin, Up
 from formats.paint import Paint, Style, painted
 from formats.report import report, size_of
@@ -130,8 +130,7 @@ class _Work:
             self.facts["Removed"] = str(removed)
         if size is not None:
             if options.fill != "shell" or self._format.kind in ("surface", "report"):
-                sides = np.array(size_of(voxels))
-                check_cells(sides * size // sides.max())
+                check_size(np.array(size_of(voxels)), size)
             voxels = resampled(voxels, size)
         if options.mirror is not None:
             voxels = mirrored(voxels, options.mirror)

@@ -44,12 +44,19 @@ def _finer(voxels: Voxels, size: int) -> Voxels:
     low = made.vertices.min(axis=0).astype(np.float64)
     voxel_size = float((made.vertices.max(axis=0) - low).max()) / size
     corners = ((made.vertices - low) / voxel_size).clip(0.0, size - 1e-3)
+    check_count(_least(corners[made.faces]), "size")
     found = [_first(cell, normal) for cell, normal in _samples(made, corners)]
     cell, normal = (np.concatenate(parts) for parts in zip(*found, strict=True))
     cell, normal = _first(cell, normal)
     check_count(len(cell), "size")
     cell += np.rint(low / voxel_size).astype(np.int64)
     return Voxels(cell.astype(np.int16), normal.astype(np.float32), voxel_size)
+
+
+def _least(triangle: NDArray[np.float64]) -> int:
+    """About as many voxels as triangles [F, 3, 3] pass through, at least: their shadows along the three axes."""
+    across = np.cross(triangle[:, 1] - triangle[:, 0], triangle[:, 2] - triangle[:, 0])
+    return int(np.abs(across).sum() / 2)
 
 
 def _samples(made: Surface, corners: NDArray[np.float64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:

@@ -8,6 +8,7 @@ import pytest
 from formats import limits
 from formats.editing import ascending, halved, mirrored, pieces, placed, turned, without_crumbs
 from formats.filling import filled
+from formats.limits import check_size
 from formats.resampling import resampled
 from models.errors import ShapeError
 from models.shape import Voxels
@@ -139,5 +140,17 @@ def test_too_many_voxels_and_too_large_a_grid_are_refused_in_a_sentence(monkeypa
     with pytest.raises(ShapeError, match=r"fill=solid makes 10,\d+ voxels of this shape, and 1,000 are the most"):
         filled(shell(sphere(0.4), 32), "solid", 1)
     far = voxels((-600, -600, -600), (600, 600, 600), size=1 / 2048)
-    with pytest.raises(ShapeError, match="use size=512 or less"):
+    with pytest.raises(ShapeError, match="takes too much memory: use a smaller size"):
         filled(far, "solid", 1)
+
+
+def test_a_size_that_takes_too_much_is_refused_before_it_is_made_with_one_that_does_not() -> None:
+    sides = np.array([100, 50, 80])
+    with pytest.raises(ShapeError, match=r"with size=1024 takes too much memory: use size=368 or less\.$"):
+        check_size(sides, 1024)
+    check_size(sides, 368)
+    check_size(np.array([512, 512, 512]), 512)
+    with pytest.raises(ShapeError, match="use size=512 or less"):
+        check_size(np.array([512, 512, 512]), 513)
+    with pytest.raises(ShapeError, match=r"^size makes [4-6],\d{3},\d{3} voxels of this shape"):
+        resampled(shell(box((0.45, 0.45, 0.45)), 32), 1024)
