@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import errno
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 _Task = tuple[Callable[[], Any], asyncio.AbstractEventLoop, asyncio.Future[Any]]
+_LAST_SECONDS = 1.0
 
 
 class Threads:
@@ -26,9 +28,13 @@ class Threads:
     def __init__(self, name: str, count: int, most: int) -> None:
         self._most = most
         self._open = 0
-        self._tasks: SimpleQueue[_Task] = SimpleQueue()
-        for number in range(count):
-            threading.Thread(target=self._work, name=f"{name} {number}", daemon=True).start()
+        self._tasks: SimpleQueue[_Task | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"{name} {number}", daemon=True) for number in range(count)
+        ]
+        self._last: Callable[[], object] = lambda: None
+        for thread in self._threads:
+            thread.start()
 
     async def run(self, work: Callable[[], T], patience: float) -> T:
         """What some work gives. Work that nobody waits for any more is not begun.
@@ -49,9 +55,18 @@ class Threads:
         async with asyncio.timeout(patience):
             return await done
 
+    def end(self, last: Callable[[], object] = lambda: None) -> None:
+        """Ends the threads once they have done what was asked for, and does `last` in each; waits for that a little."""
+        self._last = last
+        for _ in self._threads:
+            self._tasks.put(None)
+        until = time.monotonic() + _LAST_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+
     def _work(self) -> None:
-        while True:
-            work, loop, done = self._tasks.get()
+        while (task := self._tasks.get()) is not None:
+            work, loop, done = task
             result: Any = None
             error: BaseException | None = None
             if not done.cancelled():
@@ -61,7 +76,8 @@ class Threads:
                     error = raised
             with contextlib.suppress(RuntimeError):  # the loop has ended, and whoever waited with it
                 loop.call_soon_threadsafe(self._tell, done, result, error)
-            del work, done, result, error  # nothing is kept alive until the next call
+            del task, work, done, result, error  # nothing is kept alive until the next call
+        self._last()
 
     def _tell(self, done: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
         self._open -= 1

@@ -69,7 +69,7 @@ class EmbeddedPlace:
         self.folder = folder
 
     def store(self, arithmetic: Callable[[], str] = cpu, max_bytes: int = 2**30, max_voxels: int = 1000) -> Store:
-        return EmbeddedStore(self.folder, arithmetic, max_bytes, max_voxels)
+        return store_in(self.folder, arithmetic, max_bytes, max_voxels)
 
     def execute(self, statement: str, *values: object) -> None:
         with closing(sqlite3.connect(self.folder / "jobs.sqlite")) as database, database:
@@ -89,10 +89,24 @@ def store_in(
     folder: Path, arithmetic: Callable[[], str] = cpu, max_bytes: int = 2**30, max_voxels: int = 1000
 ) -> EmbeddedStore:
     """The store of one service."""
-    return EmbeddedStore(folder, arithmetic, max_bytes, max_voxels)
+    store = EmbeddedStore(folder, arithmetic, max_bytes, max_voxels)
+    keep(store)
+    return store
+
+
+def keep(store: Store) -> None:
+    """Has a store closed with the others."""
+    _made.append(store)
+
+
+def close_stores() -> None:
+    """Closes all that were made: what they hold is not left to chance."""
+    while _made:
+        now(_made.pop().close())
 
 
 _loop: list[asyncio.Runner] = []
+_made: list[Store] = []
 
 
 def now(call: Coroutine[Any, Any, T]) -> T:

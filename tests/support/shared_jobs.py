@@ -15,7 +15,7 @@ from api.jobs.record import Record
 from api.jobs.shared.objects import Folder, Objects
 from api.jobs.shared.store import SharedStore
 from api.jobs.snapshots import name_of
-from tests.support.job_store import COARSE, cpu, now
+from tests.support.job_store import COARSE, cpu, keep
 from tests.support.postgres import QUOTED, Postgres
 
 _numbers = itertools.count()
@@ -30,19 +30,14 @@ class SharedPlace:
         self.server = server
         self.port = server.port
         self.password = QUOTED
-        self.stores: list[SharedStore] = []
         self.objects: Objects = Folder(folder)
         self._run(f"CREATE SCHEMA {self.schema}")
 
     def store(self, arithmetic: Callable[[], str] = cpu, max_bytes: int = 2**30, max_voxels: int = 1000) -> SharedStore:
         url = f"{self.server.url_at(self.port, self.password)}?search_path={self.schema}"
         store = SharedStore(url, self.objects, arithmetic, max_bytes, max_voxels)
-        self.stores.append(store)
+        keep(store)
         return store
-
-    def close(self) -> None:
-        for store in self.stores:
-            now(store.close())
 
     def execute(self, statement: str, *values: object) -> None:
         numbers = itertools.count(1)

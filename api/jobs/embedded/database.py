@@ -109,6 +109,10 @@ class Database:
 
         return self._run(whole)
 
+    def close(self) -> None:
+        """Closes this thread's connection."""
+        self._close()
+
     def _run(self, work: Work[T]) -> T:
         try:
             try:

@@ -38,6 +38,10 @@ class Records:
     def __init__(self, path: Path) -> None:
         self._database = Database(path)
 
+    def close(self) -> None:
+        """Closes this thread's connection to the database."""
+        self._database.close()
+
     def known(self, key: str) -> Record | None:
         """The job that has an idempotency key."""
         return self._one("SELECT * FROM jobs WHERE idempotency_key = ?", key)

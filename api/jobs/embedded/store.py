@@ -225,7 +225,9 @@ class EmbeddedStore:
         await self._call(self._running, work, PATIENCE_WITH_FILES)
 
     async def close(self) -> None:
-        """Does nothing: connections and threads end with the process."""
+        """Ends the threads, and with them the connections to the database."""
+        for threads in (self._reading, self._writing, self._running):
+            threads.end(self._records.close)
 
     def _result_without_checksums(self, record: Record) -> Shape:
         coarse = Voxels.from_bytes(self._files.read_unsealed(record.id, "coarse"))

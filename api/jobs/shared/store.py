@@ -236,9 +236,11 @@ class SharedStore:
         await self._call(work())
 
     async def close(self) -> None:
-        """Ends the connections to the database."""
+        """Ends the connections to the database, and the threads."""
         for database in self._databases:
             await database.close()
+        for threads in (self._reading, self._running):
+            threads.end()
 
     async def _sweep(self) -> None:
         """Deletes files of jobs that have no record: their process died between the two."""

@@ -26,6 +26,4 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     else:
         from tests.support.shared_jobs import SharedPlace
 
-        shared = SharedPlace(request.getfixturevalue("database"), tmp_path)
-        yield shared
-        shared.close()
+        yield SharedPlace(request.getfixturevalue("database"), tmp_path)

@@ -25,6 +25,7 @@ from tests.support.job_store import (
     SHAPE,
     added,
     claimed,
+    close_stores,
     completed,
     found,
     now,
@@ -38,10 +39,8 @@ from tests.support.shared_jobs import SharedPlace
 
 
 @pytest.fixture
-def shared(database: Postgres, tmp_path: Path) -> Iterator[SharedPlace]:
-    place = SharedPlace(database, tmp_path)
-    yield place
-    place.close()
+def shared(database: Postgres, tmp_path: Path) -> SharedPlace:
+    return SharedPlace(database, tmp_path)
 
 
 @pytest.fixture
@@ -200,7 +199,7 @@ def test_a_database_that_restarts_loses_nothing_and_is_met_again(
         assert same(now(store.result(found(store, done.id))), SHAPE)
         assert claimed(store).id == half.id
         assert now(store.load(half.id)) == HALF
-        place.close()
+        close_stores()
     assert caplog.text.count("jobs cannot be read or stored") <= 2, (
         "the end of a connection, and then that there is none"
     )
@@ -267,7 +266,6 @@ def test_results_of_two_databases_do_not_share_a_place(
     with pytest.raises(JobsUnavailable):
         now(other.store().tend(1e6))
     assert "belongs to jobs of another database" in caplog.text
-    other.close()
 
 
 def test_what_died_processes_left_is_swept_but_nobody_else_s_files(

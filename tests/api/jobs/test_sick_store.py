@@ -227,6 +227,7 @@ def test_a_statement_that_fails_leaves_nothing_of_its_transaction(tmp_path: Path
     with pytest.raises(OSError, match="disk I/O error"):
         database.write(work)
     assert database.read(lambda connection: connection.execute("SELECT count(*) FROM jobs").fetchone()[0]) == 0
+    database.close()
 
 
 def test_calls_to_threads_that_hang_end_and_those_beyond_the_bound_are_refused_at_once() -> None:
