@@ -53,6 +53,7 @@ def test_a_shape_has_arrays_of_the_types_that_are_documented(demo: Pipeline) -> 
         assert np.abs(voxels.xyz).max() < 0.5
         np.testing.assert_allclose(np.linalg.norm(voxels.normal, axis=1), 1, atol=1e-5)
     assert mug.coarse.voxel_size == 4 * mug.finest.voxel_size == 1 / 32
+    assert mug.prompt == "a mug"
 
 
 def test_a_seed_that_was_drawn_gives_the_shape_again(demo: Pipeline) -> None:
