@@ -14,25 +14,10 @@ import trimesh
 
 from formats import FORMATS, OptionError, Options, file_of
 from formats.kinds import About
-from models.shape import Shape, Voxels
+from models.shape import Shape
+from tests.support.solids import flag
 
 BY_NAME = {format_.name: format_ for format_ in FORMATS}
-SIDE = 64
-Bounds = tuple[np.ndarray, np.ndarray]
-
-
-def flag() -> Voxels:
-    """At 64³ and 4 wide in z: the mast from y = -20 to 20, the cloth from x = 0 to 12, the foot from z = 0 to 8."""
-    solid = np.zeros((SIDE, SIDE, SIDE), bool)
-    low = SIDE // 2
-    solid[low - 2 : low + 2, low - 20 : low + 20, low - 2 : low + 2] = True
-    solid[low : low + 12, low + 10 : low + 20, low - 2 : low + 2] = True
-    solid[low - 2 : low + 2, low - 20 : low - 16, low : low + 8] = True
-    ijk = (np.argwhere(solid) - low).astype(np.int16)
-    normal = ijk + 0.5
-    return Voxels(ijk, (normal / np.linalg.norm(normal, axis=1, keepdims=True)).astype(np.float32), 1 / SIDE)
-
-
 FLAG = Shape(flag(), None, seed=1)
 
 

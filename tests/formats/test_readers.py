@@ -1,6 +1,6 @@
 """Readers that are not ours agree on a shape: how many voxels it has, where each of them is, and which way is up.
 
-The shape is the flag of `test_frames`, with its lowest corner at 0 in every file.
+The shape is the flag of `test_frames.py`, with its lowest corner at 0 in every file.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from voxypy.numpy_vox_io.parser import VoxParser
 
 from formats import FORMATS, Options, file_of
 from models.shape import Shape
-from tests.formats.test_frames import FLAG, SIDE
 from tests.support.crossworld import places, read_bcf, read_csm
+from tests.support.solids import FLAG_SIDE as SIDE
+from tests.support.solids import flag
 
+FLAG = Shape(flag(), None, seed=1)
 BY_NAME = {format_.name: format_ for format_ in FORMATS}
 BOX = FLAG.coarse.ijk.max(axis=0).astype(int) - FLAG.coarse.ijk.min(axis=0) + 1
 PLACES = {tuple(row) for row in (FLAG.coarse.ijk - FLAG.coarse.ijk.min(axis=0)).tolist()}

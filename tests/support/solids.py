@@ -9,6 +9,8 @@ import numpy as np
 from models.shape import Voxels
 
 Distance = Callable[[np.ndarray], np.ndarray]
+FLAG_SIDE = 64
+"""Of the grid of `flag`."""
 
 
 def sphere(radius: float) -> Distance:
@@ -37,3 +39,18 @@ def shell(distance: Distance, resolution: int) -> Voxels:
     gradient = np.stack([distance(centre + step * e) - distance(centre - step * e) for e in np.eye(3)], axis=1)
     normal = gradient / np.linalg.norm(gradient, axis=1, keepdims=True).clip(1e-9)
     return Voxels(ijk.astype(np.int16), normal.astype(np.float32), 1 / resolution)
+
+
+def flag() -> Voxels:
+    """A flag, which no turn leaves alike: a mast along +y, a cloth at its top towards +x, a foot towards +z.
+
+    At 64³ and 4 wide in z: the mast from y = -20 to 20, the cloth from x = 0 to 12, the foot from z = 0 to 8.
+    """
+    solid = np.zeros((FLAG_SIDE, FLAG_SIDE, FLAG_SIDE), bool)
+    low = FLAG_SIDE // 2
+    solid[low - 2 : low + 2, low - 20 : low + 20, low - 2 : low + 2] = True
+    solid[low : low + 12, low + 10 : low + 20, low - 2 : low + 2] = True
+    solid[low - 2 : low + 2, low - 20 : low - 16, low : low + 8] = True
+    ijk = (np.argwhere(solid) - low).astype(np.int16)
+    normal = ijk + 0.5
+    return Voxels(ijk, (normal / np.linalg.norm(normal, axis=1, keepdims=True)).astype(np.float32), 1 / FLAG_SIDE)
