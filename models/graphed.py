@@ -110,11 +110,11 @@ class Graphed(ABC, Generic[L]):
         return kernels.exact(torch.empty(0, dtype=self.dtype, device=self.device))
 
     def _advance(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
-        """Advances a batch, in runs that end with the sample that is done first."""
+        """Advances a batch, in runs that end with the sample that is done first, or guided from then on, or no more."""
         results, left = list(states), steps
         while left and (active := [index for index, state in enumerate(results) if not state.done]):
             running = [results[index] for index in active]
-            count = min(left, MOST_STEPS, *(state.steps - state.step for state in running))
+            count = min(left, MOST_STEPS, *(state.steps_alike for state in running))
             for index, state in zip(active, self._run(running, count), strict=True):
                 results[index] = state
             left -= count

@@ -35,7 +35,7 @@ class GraphedCoarse(Graphed[int]):
         return [places[start : start + size] for start in places[::size]]
 
     def _place(self, states: Sequence[DiffusionState]) -> Slot[int]:
-        guided = [index for index, state in enumerate(states) if state.guidance_scale != 1.0]
+        guided = [index for index, state in enumerate(states) if state.guided]
         rows = next(size for size in BUCKETS if size >= len(states) + len(guided))
         source, partner, guidance = torch.zeros(rows, dtype=torch.int64), torch.arange(rows), torch.zeros(rows)
         source[: len(states)] = partner[: len(states)]

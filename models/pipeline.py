@@ -23,7 +23,7 @@ from models.schedulers import SCHEDULERS, timesteps
 from models.shape import Shape, Voxels
 from models.stage import DiffusionStage
 from models.stages import CoarseStage, FineStage
-from models.state import DiffusionState
+from models.state import ALWAYS, DiffusionState
 from models.text import TextEncoder
 
 StepCallback = Callable[[str, int, int], None]
@@ -116,40 +116,53 @@ class Pipeline:
     def generate(
         self, prompt: str, *, steps: int = 100, guidance_scale: float = 7.5, seed: int | None = None,
         use_fine: bool = True, scheduler: str = "ddim", progress: StepCallback | None = None,
+        fine_steps: int | None = None, guidance_interval: tuple[float, float] = ALWAYS,
     ) -> Shape:  # fmt: skip
         """A shape for a prompt.
 
         Args:
             prompt: What to make, in English. Of a long one the first 77 tokens count, and `warnings` says so.
-            steps: Denoising steps of each stage, 1 to 1000. Time grows with it in proportion.
+            steps: Denoising steps of each stage, 1 to 1000. Time grows with them in proportion.
             guidance_scale: s in pred + s * (pred - null), coarse stage only: a conventional weight of 1 + s. Exactly
                 1.0 switches guidance off. The HTTP service takes 1.0 to 20.0.
             seed: Any integer, taken modulo 2 ** 64. None draws one below 2 ** 31, which the result names.
             use_fine: False leaves the fine stage out.
             scheduler: "ddim", which is what the service uses, or "dpm++", which needs fewer steps.
             progress: Called after each step with the stage ("coarse", then "fine"), steps done, and steps in all.
+            fine_steps: Denoising steps of the fine stage, where they are to be others.
+            guidance_interval: The part of the coarse run in which guidance is applied, from 0 at pure noise to 1; a
+                step outside of it takes half the time.
 
         Returns:
             The shape. It may be empty (`len(result.coarse) == 0`) where a model kept no voxel for prompt and seed.
 
         Raises:
-            ValueError: steps is not 1 to 1000, or there is no such scheduler.
+            ValueError: Steps are not 1 to 1000, there is no such scheduler, or the interval is not within 0 to 1.
             NumericError: a latent is no longer finite; another seed helps.
             torch.OutOfMemoryError: the GPU's memory does not suffice; `use_fine=False` needs less.
         """
-        timesteps(steps)
+        fine_steps = steps if fine_steps is None else fine_steps
+        for count in (steps, fine_steps):
+            timesteps(count)
+        low, high = guidance_interval
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"guidance_interval must be two numbers of 0 to 1, ascending, not {guidance_interval}")
         if scheduler not in SCHEDULERS:
             raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, not {scheduler!r}")
         seed = secrets.randbelow(RANDOM_SEEDS) if seed is None else seed
         text = self.text.encode([prompt])[0]
         warnings = [TRUNCATED] if text.truncated else []
-        state = self.coarse.start(text, steps=steps, guidance_scale=guidance_scale, seed=seed, scheduler=scheduler)
+        state = self.coarse.start(
+            text, steps=steps, guidance_scale=guidance_scale, seed=seed, scheduler=scheduler,
+            guidance_interval=guidance_interval,
+        )  # fmt: skip
         coarse = _run(self.coarse, state, progress)
         fine = None
         if use_fine and self.fine is None:
             warnings.append(NO_FINE_MODEL)
         elif use_fine and self.fine is not None and len(coarse):
-            fine = _run(self.fine, self.fine.start(coarse, text, steps=steps, seed=seed, scheduler=scheduler), progress)
+            start = self.fine.start(coarse, text, steps=fine_steps, seed=seed, scheduler=scheduler)
+            fine = _run(self.fine, start, progress)
             if not len(fine):
                 fine = None
                 warnings.append(FINE_EMPTY)

@@ -18,7 +18,7 @@ from models.runtime import REFERENCE, Runtime
 from models.shape import Voxels
 from models.sparse import SparseUNet, with_voxels
 from models.stage import DiffusionStage
-from models.state import DiffusionState
+from models.state import ALWAYS, DiffusionState
 from models.text import TextEmbedding
 from models.threads import share
 from models.vae import Decoder
@@ -43,8 +43,9 @@ class CoarseStage(DiffusionStage):
         super().__init__(config, decoder, scale_factor, runtime)
 
     def start(
-        self, text: TextEmbedding, *, seed: int, steps: int = 100, guidance_scale: float = 7.5, scheduler: str = "ddim"
-    ) -> DiffusionState:
+        self, text: TextEmbedding, *, seed: int, steps: int = 100, guidance_scale: float = 7.5, scheduler: str = "ddim",
+        guidance_interval: tuple[float, float] = ALWAYS,
+    ) -> DiffusionState:  # fmt: skip
         """A state of pure noise.
 
         Args:
@@ -53,9 +54,12 @@ class CoarseStage(DiffusionStage):
             steps: Denoising steps in all, 1 to 1000.
             guidance_scale: s in pred + s * (pred - null); exactly 1.0 switches guidance off.
             scheduler: One of `models.schedulers.SCHEDULERS`.
+            guidance_interval: The part of the run in which guidance is applied, from 0 at pure noise to 1.
         """
         x = noise(seed, self.stage, INITIAL, self.resolution**3, self.channels)
-        return DiffusionState(self.stage, seed, steps, 0, scheduler, guidance_scale, x, text.tokens)
+        return DiffusionState(
+            self.stage, seed, steps, 0, scheduler, guidance_scale, x, text.tokens, guidance_interval=guidance_interval
+        )
 
     def grid(self, state: DiffusionState) -> Grid:
         """The full cube, the same for every state."""
@@ -70,9 +74,9 @@ class CoarseStage(DiffusionStage):
 
     def _predict(self, state: DiffusionState, timestep: int) -> Tensor:
         trunk = self.unet.before_text(cube_of(state.x[None], self.resolution), torch.tensor([timestep]))
-        texts = [state.text] if state.guidance_scale == 1.0 else [state.text, self.null]
+        texts = [state.text, self.null] if state.guided else [state.text]
         predictions = share(lambda text: latents_of(self.unet.after_text(trunk, self._context(text)))[0], texts)
-        if state.guidance_scale == 1.0:
+        if not state.guided:
             return predictions[0]
         conditional, unconditional = predictions
         return conditional + state.guidance_scale * (conditional - unconditional)

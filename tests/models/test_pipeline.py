@@ -64,10 +64,23 @@ def test_a_seed_that_was_drawn_gives_the_shape_again(demo: Pipeline) -> None:
     assert first.finest is first.coarse
 
 
+def test_the_fine_stage_can_take_steps_of_its_own(demo: Pipeline) -> None:
+    taken: list[tuple[str, int, int]] = []
+    shape = demo.generate("a mug", seed=1, steps=3, fine_steps=2, progress=lambda *step: taken.append(step))
+    assert taken == [("coarse", 1, 3), ("coarse", 2, 3), ("coarse", 3, 3), ("fine", 1, 2), ("fine", 2, 2)]
+    same = demo.generate("a mug", seed=1, steps=3)
+    np.testing.assert_array_equal(shape.coarse.ijk, same.coarse.ijk)
+    assert shape.fine is not None
+
+
 def test_what_is_out_of_range_is_refused_before_any_work(demo: Pipeline) -> None:
     for steps in (0, 1001):
-        with pytest.raises(ValueError, match="steps must be 1 to 1000"):
-            demo.generate("a mug", steps=steps)
+        for wrong in ({"steps": steps}, {"fine_steps": steps}):
+            with pytest.raises(ValueError, match="steps must be 1 to 1000"):
+                demo.generate("a mug", **wrong)
+    for interval in ((0.5, 0.2), (-0.1, 1.0), (0.0, 1.01), (float("nan"), 1.0)):
+        with pytest.raises(ValueError, match="guidance_interval must be two numbers of 0 to 1, ascending"):
+            demo.generate("a mug", guidance_interval=interval)
     with pytest.raises(ValueError, match=r"scheduler must be one of ddim, dpm\+\+"):
         demo.generate("a mug", scheduler="euler")
     with pytest.raises(ValueError, match="model_set must be auto, demo or official"):

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from models.errors import StateError
-from models.state import DiffusionState
+from models.state import STATE_VERSION, DiffusionState
 from tests.support.tiny import coarse_stage, fine_stage, shape, text
 
 COARSE = DiffusionState("coarse", -(2**63), 100, 3, "ddim", 7.5, torch.randn(8, 8), torch.randn(5, 16))
 FINE = DiffusionState(
     "fine", 2**64 - 1, 20, 20, "dpm++", 1.0, torch.randn(3, 8), torch.randn(2, 16),
     torch.tensor([[-64, 0, 63], [0, 0, 0], [1, 2, 3]], dtype=torch.int16), torch.randn(3, 3), torch.randn(3, 8),
-    "xcube-fine:1",
+    "xcube-fine:1", (0.25, 0.5),
 )  # fmt: skip
 
 
@@ -26,7 +26,7 @@ FINE = DiffusionState(
 def test_a_state_survives_bytes_bit_for_bit(state: DiffusionState) -> None:
     back = DiffusionState.from_bytes(state.to_bytes())
     assert back.done == state.done
-    for name in ("stage", "seed", "steps", "step", "scheduler", "guidance_scale", "weights"):
+    for name in ("stage", "seed", "steps", "step", "scheduler", "guidance_scale", "weights", "guidance_interval"):
         assert getattr(back, name) == getattr(state, name)
     for name in ("x", "text", "ijk", "normal", "previous"):
         ours, theirs = getattr(back, name), getattr(state, name)
@@ -44,7 +44,8 @@ def test_a_state_of_another_version_is_refused_by_its_number() -> None:
     data = COARSE.to_bytes()
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
-    header["__metadata__"]["state"] = header["__metadata__"]["state"].replace('"version": 3', '"version": 9')
+    version = f'"version": {STATE_VERSION}'
+    header["__metadata__"]["state"] = header["__metadata__"]["state"].replace(version, '"version": 9')
     changed = json.dumps(header).encode()
     with pytest.raises(StateError, match="version 9"):
         DiffusionState.from_bytes(struct.pack("<Q", len(changed)) + changed + data[8 + size :])
@@ -55,7 +56,9 @@ def test_a_state_of_another_version_is_refused_by_its_number() -> None:
     [
         {"steps": 5, "step": 6}, {"step": -1}, {"steps": True}, {"seed": 1.5}, {"stage": "other"},
         {"stage": "coarse", "x": FINE.x[0]},
-        {"guidance_scale": float("nan")}, {"x": FINE.x.half()}, {"x": FINE.x[:0]},
+        {"guidance_scale": float("nan")}, {"guidance_interval": (0.5, 0.2)}, {"guidance_interval": (0.0, 1.1)},
+        {"guidance_interval": (0.0, float("nan"))}, {"guidance_interval": (0.0, 0.5, 1.0)},
+        {"x": FINE.x.half()}, {"x": FINE.x[:0]},
         {"ijk": torch.zeros(2, 3, dtype=torch.int16)}, {"ijk": None},
         {"normal": torch.randn(3, 8)}, {"text": FINE.text[0]}, {"previous": FINE.x[:, :2]},
     ],
