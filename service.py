@@ -75,8 +75,8 @@ class Sampler:
 
     @bentoml.api
     async def decode(self, item: Finished) -> Decoded:
-        """Voxels of a finished state; with `refine`, also the first state of the fine stage."""
-        return await self.threads.run(lambda engine: engine.decode(item.state, item.refine))
+        """Voxels of a finished state; with `fine_steps`, also the first state of the fine stage."""
+        return await self.threads.run(lambda engine: engine.decode(item.state, item.fine_steps))
 
 
 token_gate.guard(Sampler, settings)

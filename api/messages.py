@@ -67,10 +67,10 @@ class Slice(Message):
 
 
 class Finished(Message):
-    """A state to decode; with `refine`, also into the first state of the fine stage."""
+    """A state to decode; with `fine_steps`, also into the first state of the fine stage, which takes so many."""
 
     state: State
-    refine: bool
+    fine_steps: int = 0
 
 
 class Outcome(Message):

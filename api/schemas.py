@@ -16,6 +16,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     TypeAdapter,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
@@ -46,6 +47,17 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= 2**53 else value
 
 
+def _pair(value: object) -> object:
+    """Two numbers as JSON writes them."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _ascending(value: tuple[float, float]) -> tuple[float, float]:
+    if value[0] > value[1]:
+        raise ValueError("should be two numbers in ascending order")
+    return value
+
+
 class _OrNull:
     """Adds null to a field's published schema: the field means its default then."""
 
@@ -56,6 +68,16 @@ class _OrNull:
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), AfterValidator(_not_blank)]
 Steps = Annotated[int, Field(ge=1, le=MAX_STEPS), BeforeValidator(_whole)]
 GuidanceScale = Annotated[float, Field(ge=1.0, le=20.0)]
+SchedulerName = Literal["ddim", "dpm++"]
+_Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Interval = Annotated[
+    tuple[_Share, _Share],
+    BeforeValidator(_pair),
+    AfterValidator(_ascending),
+    WithJsonSchema(
+        {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 2, "maxItems": 2}
+    ),
+]
 Seed = Annotated[int, Field(ge=-(2**63), le=2**64 - 1), BeforeValidator(_whole)]
 
 
@@ -78,6 +100,17 @@ class Parameters(_Strict):
     use_fine: Annotated[bool, _OrNull()] = Field(
         default=True, description="refine the coarse shape with the fine model"
     )
+
+    scheduler: Annotated[SchedulerName, _OrNull()] = Field(
+        default="ddim", description="of both stages; dpm++ is deterministic and needs fewer steps"
+    )
+    fine_steps: Steps | None = Field(
+        default=None, description="denoising steps of the fine stage; null takes as many as the coarse stage"
+    )
+    guidance_interval: Annotated[Interval, _OrNull()] = Field(
+        default=(0.0, 1.0), description="the part of the coarse run in which guidance is applied, 0 at pure noise to 1",
+        json_schema_extra={"default": [0.0, 1.0]},
+    )  # fmt: skip
 
     @model_validator(mode="before")
     @classmethod
@@ -113,6 +146,9 @@ class BatchItem(_Strict):
     guidance_scale: GuidanceScale | None = None
     seed: Seed | None = None
     use_fine: bool | None = None
+    scheduler: SchedulerName | None = None
+    fine_steps: Steps | None = None
+    guidance_interval: Interval | None = None
 
 
 class _Prompts(_Strict):
@@ -168,7 +204,12 @@ class ErrorBody(BaseModel):
 
 def steps_of(request: GenerateRequest) -> int:
     """Denoising steps that a request asks for, of both stages."""
-    return request.ddim_steps * (2 if request.use_fine else 1)
+    return request.ddim_steps + fine_steps_of(request)
+
+
+def fine_steps_of(request: GenerateRequest) -> int:
+    """Denoising steps that a request asks for in the fine stage; 0 where it wants none."""
+    return (request.fine_steps or request.ddim_steps) if request.use_fine else 0
 
 
 def random_seed() -> int:

@@ -127,7 +127,7 @@ class Pipeline:
                 1.0 switches guidance off. The HTTP service takes 1.0 to 20.0.
             seed: Any integer, taken modulo 2 ** 64. None draws one below 2 ** 31, which the result names.
             use_fine: False leaves the fine stage out.
-            scheduler: "ddim", which is what the service uses, or "dpm++", which needs fewer steps.
+            scheduler: "ddim", or "dpm++", which needs fewer steps.
             progress: Called after each step with the stage ("coarse", then "fine"), steps done, and steps in all.
             fine_steps: Denoising steps of the fine stage, where they are to be others.
             guidance_interval: The part of the coarse run in which guidance is applied, from 0 at pure noise to 1; a

@@ -172,7 +172,7 @@ class DPMSolverPP2M:
 
 
 SCHEDULERS: dict[str, Scheduler] = {"ddim": DDIM(), "dpm++": DPMSolverPP2M()}
-"""By the names that `Pipeline.generate` and the stages' `start` take; the HTTP service always starts with ddim."""
+"""By the names that requests, `Pipeline.generate` and the stages' `start` take."""
 
 
 @lru_cache(maxsize=64)

@@ -121,8 +121,9 @@ def test_the_configuration_table_matches_the_settings() -> None:
 
 def test_the_fields_of_a_request_match_the_schema() -> None:
     table = {cells[0].strip("`"): cells[1].strip("`") for cells in rows("field of `POST /generate`")}
+    otherwise = {"seed": "random", "fine_steps": "as `ddim_steps"}
     defaults = {
-        name: "required" if field.is_required() else "random" if field.default is None else json.dumps(field.default)
+        name: "required" if field.is_required() else otherwise.get(name) or json.dumps(field.default)
         for name, field in GenerateRequest.model_fields.items()
     }
     assert table == defaults

@@ -6,19 +6,20 @@ from collections.abc import Mapping
 
 from api.errors import TooSlow
 from api.messages import Progress
-from api.schemas import GenerateRequest
+from api.schemas import GenerateRequest, fine_steps_of
 
 FIXED_SECONDS = 0.5
 """Allowance for text, decoding and writing in an estimate."""
 
 
-def estimate(steps: int, step_seconds: Mapping[str, float], *, fine: bool) -> float:
+def estimate(steps: int, fine_steps: int, step_seconds: Mapping[str, float]) -> float:
     """Seconds that a generation takes when it has the models for itself; 0 as long as nothing was measured."""
-    step = _seconds_of_a_step(step_seconds, fine=fine)
-    return step * steps + FIXED_SECONDS if step else 0.0
+    coarse, fine = step_seconds.get("coarse", 0.0), step_seconds.get("fine", 0.0)
+    work = coarse * steps + fine * fine_steps
+    return work + FIXED_SECONDS if work else 0.0
 
 
-def work_left(progress: Progress, step_seconds: Mapping[str, float], *, fine: bool) -> float:
+def work_left(progress: Progress, step_seconds: Mapping[str, float], fine_steps: int) -> float:
     """Seconds of work that are left of a generation, by measured step times; 0 as long as nothing was measured.
 
     As long as no fine step was measured, one counts as much as a coarse step.
@@ -26,15 +27,15 @@ def work_left(progress: Progress, step_seconds: Mapping[str, float], *, fine: bo
     Args:
         progress: How far it is.
         step_seconds: Seconds of a step by stage.
-        fine: Whether it has a fine stage.
+        fine_steps: Steps of its fine stage; 0 where it has none.
     """
     coarse = step_seconds.get("coarse", 0.0)
     if not coarse:
         return 0.0
     of_stage = {"coarse": coarse, "fine": step_seconds.get("fine", coarse)}
     left = of_stage[progress.stage] * (progress.steps - progress.step)
-    if fine and progress.stage == "coarse":
-        left += of_stage["fine"] * progress.steps
+    if progress.stage == "coarse":
+        left += of_stage["fine"] * fine_steps
     return left + FIXED_SECONDS
 
 
@@ -46,18 +47,18 @@ def check_deadline(
     Raises:
         TooSlow: the text names the number of steps that would fit.
     """
-    fine = request.use_fine and fine_model
-    expected = estimate(request.ddim_steps, step_seconds, fine=fine)
+    steps, fine_steps = request.ddim_steps, fine_steps_of(request) if fine_model else 0
+    expected = estimate(steps, fine_steps, step_seconds)
     if expected <= deadline:
         return
-    step = _seconds_of_a_step(step_seconds, fine=fine)
-    fitting = max(0, int((deadline - FIXED_SECONDS) / step))
-    remedy = f"ask for at most {fitting} steps" if fitting else "set use_fine to false or use a faster server"
+    share = max(0.0, (deadline - FIXED_SECONDS) / (expected - FIXED_SECONDS))
+    fitting, fitting_fine = int(steps * share), int(fine_steps * share)
+    named, of_its_own = request.fine_steps, request.fine_steps is not None and fine_steps > 0
+    remedy = "set use_fine to false or use a faster server"
+    if fitting and (fitting_fine or not of_its_own):
+        remedy = f"ask for at most {fitting} steps" + (f" and {fitting_fine} fine ones" if of_its_own else "")
+    and_fine = f" and {named} fine ones" if of_its_own else ""
     raise TooSlow(
-        f"{request.ddim_steps} steps would take about {expected:.0f} s here, more than the {deadline:.0f} s a request "
+        f"{steps} steps{and_fine} would take about {expected:.0f} s here, more than the {deadline:.0f} s a request "
         f"may take: {remedy}, or send it as a job."
     )
-
-
-def _seconds_of_a_step(step_seconds: Mapping[str, float], *, fine: bool) -> float:
-    return step_seconds.get("coarse", 0.0) + (step_seconds.get("fine", 0.0) if fine else 0.0)

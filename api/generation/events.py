@@ -43,9 +43,9 @@ def ignore(_: Event) -> None:
 class Remaining:
     """Estimates how long a generation still takes, from the time that its own steps took so far."""
 
-    def __init__(self, step_seconds: Mapping[str, float], *, fine: bool) -> None:
+    def __init__(self, step_seconds: Mapping[str, float], fine_steps: int) -> None:
         self._expected = step_seconds
-        self._fine = fine
+        self._fine_steps = fine_steps
         self._stage = ""
         self._first = 0
         self._since = 0.0
@@ -61,7 +61,7 @@ class Remaining:
         if step is None:
             return None
         left = step * (progress.steps - progress.step)
-        if progress.stage == "coarse" and self._fine:
+        if progress.stage == "coarse":
             slowdown = step / expected if expected else 1.0
-            left += progress.steps * self._expected.get("fine", step) * slowdown
+            left += self._fine_steps * self._expected.get("fine", step) * slowdown
         return left

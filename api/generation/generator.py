@@ -22,7 +22,7 @@ from api.generation.sampler_client import SamplerClient
 from api.messages import Decoded, Order, Progress, Status
 from api.process import shared_state
 from api.quotas import Quotas
-from api.schemas import GenerateRequest, random_seed, steps_of
+from api.schemas import GenerateRequest, fine_steps_of, random_seed, steps_of
 from api.settings import Settings
 from api.telemetry import metrics, tracing
 from formats import File, FileWriter, Format, Options
@@ -182,7 +182,7 @@ class Generator:
         self, order: Order, timings: Timings, report: Report, saved: Saved | None = None, place: Place | None = None
     ) -> Shape:
         status = self.monitor.status
-        remaining = Remaining(status.step_seconds, fine=order.use_fine and status.fine_model)
+        remaining = Remaining(status.step_seconds, self._fine_steps(order))
         if saved is None:
             with timings.measure("text"), metrics.part("text"):
                 progress = await self.sampler.begin(order)
@@ -192,20 +192,20 @@ class Generator:
         fine_start: Progress | None = saved.progress
         if coarse is None:
             with timings.measure("coarse"):
-                decoded = await self._finish(saved.progress, run, refine=order.use_fine)
+                decoded = await self._finish(saved.progress, run, fine_steps_of(order))
             coarse, fine_start = decoded.voxels, decoded.fine
             report(CoarseMade(coarse, fine_start))
         shape, fine = Voxels.from_bytes(coarse), None
         metrics.points("coarse", len(shape))
         if fine_start is not None:
             with timings.measure("fine"):
-                decoded = await self._finish(fine_start, run, refine=False)
+                decoded = await self._finish(fine_start, run)
             warnings += decoded.warnings
             fine = Voxels.from_bytes(decoded.voxels) if decoded.voxels else None
             metrics.points("fine", len(fine) if fine else 0)
         return Shape(shape, fine, order.seed, warnings, order.prompt)
 
-    async def _finish(self, progress: Progress, run: _Run, *, refine: bool) -> Decoded:
+    async def _finish(self, progress: Progress, run: _Run, fine_steps: int = 0) -> Decoded:
         with metrics.part(f"{progress.stage}_diffusion"):
             run.report(Stepped(progress, run.remaining.seconds(progress)))
             while not progress.done:
@@ -215,7 +215,7 @@ class Generator:
                     done = self.monitor.status.step_seconds.get(progress.stage, 0.0) * (progress.step - before)
                     await run.place.go_on(done, self._work_left(run.order, progress))
         with metrics.part(f"{progress.stage}_decode"):
-            return await self.sampler.decode(progress.state, refine=refine)
+            return await self.sampler.decode(progress.state, fine_steps)
 
     async def _while_wanted(self, work: Coroutine[Any, Any, T], call: Call) -> T:
         """The result of some work, unless the client leaves, the deadline passes or the service stops first."""
@@ -239,8 +239,11 @@ class Generator:
         )
 
     def _work_left(self, order: Order, progress: Progress) -> float:
-        status = self.monitor.status
-        return work_left(progress, status.step_seconds, fine=order.use_fine and status.fine_model)
+        return work_left(progress, self.monitor.status.step_seconds, self._fine_steps(order))
+
+    def _fine_steps(self, order: Order) -> int:
+        """Steps that the fine stage will take; 0 where there is no such model."""
+        return fine_steps_of(order) if self.monitor.status.fine_model else 0
 
 
 @dataclass(frozen=True)

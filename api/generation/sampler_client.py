@@ -77,9 +77,9 @@ class SamplerClient:
         further.check()
         return further
 
-    async def decode(self, state: bytes, refine: bool) -> Decoded:
+    async def decode(self, state: bytes, fine_steps: int = 0) -> Decoded:
         """Voxels of a finished state. Raises what the Sampler found wrong."""
-        decoded = await _persist(lambda: self._sampler.decode(item=Finished(state=state, refine=refine)))
+        decoded = await _persist(lambda: self._sampler.decode(item=Finished(state=state, fine_steps=fine_steps)))
         decoded.check()
         return decoded
 

@@ -107,9 +107,9 @@ class Engine:
             results.update(zip(members, self._advance(stage, list(members.values()), steps), strict=True))
         return [results[index] for index in range(len(items))]
 
-    def decode(self, state: bytes, refine: bool) -> Decoded:
-        """Voxels of a finished state; with `refine`, also the first state of the fine stage on them."""
-        return self._guarded(Decoded, lambda: self._decode(self._read(state), refine))
+    def decode(self, state: bytes, fine_steps: int = 0) -> Decoded:
+        """Voxels of a finished state; with `fine_steps`, also the first state of the fine stage on them."""
+        return self._guarded(Decoded, lambda: self._decode(self._read(state), fine_steps))
 
     def _begin(self, order: Order) -> Progress:
         if order.weights:
@@ -118,8 +118,9 @@ class Engine:
             raise ModelsUnavailable(self.models.fine_fault)
         text = self._with_room("text", lambda: self.models.embed(order.prompt))
         state = self._with_room("coarse", self.models.coarse).start(
-            text, seed=order.seed, steps=order.ddim_steps, guidance_scale=order.guidance_scale
-        )
+            text, seed=order.seed, steps=order.ddim_steps, guidance_scale=order.guidance_scale,
+            scheduler=order.scheduler, guidance_interval=order.guidance_interval,
+        )  # fmt: skip
         warnings = [TRUNCATED] if text.truncated else []
         if order.use_fine and not self.models.has_fine:
             warnings.append(NO_FINE_MODEL)
@@ -155,7 +156,7 @@ class Engine:
         metrics.steps(stage, len(states), sum(taken))
         return advanced
 
-    def _decode(self, state: DiffusionState, refine: bool) -> Decoded:
+    def _decode(self, state: DiffusionState, fine_steps: int) -> Decoded:
         voxels = self._with_room(state.stage, lambda: self._voxels(state))
         if len(voxels) > self.settings.max_voxels:
             raise TooManyVoxels(
@@ -167,9 +168,9 @@ class Engine:
                 raise EmptyResult("The model made no voxels for this prompt and seed: try another seed or prompt.")
             return Decoded(warnings=(FINE_EMPTY,))
         fine = None
-        if refine and (stage := self._with_room("fine", self.models.fine)) is not None:
+        if fine_steps and (stage := self._with_room("fine", self.models.fine)) is not None:
             text = TextEmbedding(state.text)
-            start = stage.start(voxels, text, seed=state.seed, steps=state.steps, scheduler=state.scheduler)
+            start = stage.start(voxels, text, seed=state.seed, steps=fine_steps, scheduler=state.scheduler)
             fine = self._progress(start)
         return Decoded(voxels=voxels.to_bytes(), fine=fine)
 

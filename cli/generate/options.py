@@ -7,9 +7,10 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import formats
+from api.schemas import SchedulerName
 from cli.connection import address, seconds
 from formats import FORMATS, Format
 from formats.options import RULES
@@ -52,6 +53,9 @@ class Options:
         picture: PNG to write; None writes none.
         steps: Denoising steps in each stage; None takes the service's default, also for the scale and the seed.
         guidance_scale: Scale s in pred + s * (pred - null).
+        scheduler: How the steps go; None takes the service's default, also for the next two.
+        fine_steps: Denoising steps of the fine stage alone.
+        guidance_interval: The part of the coarse run in which guidance is applied.
         seed: Seed of the first shape; each further shape takes the next one.
         fine: Whether to run the fine stage.
         wanted: What else the file is asked for.
@@ -67,6 +71,9 @@ class Options:
     picture: Path | None
     steps: int | None
     guidance_scale: float | None
+    scheduler: str | None
+    fine_steps: int | None
+    guidance_interval: list[float] | None
     seed: int | None
     fine: bool
     wanted: formats.Options
@@ -76,7 +83,10 @@ class Options:
     def request(self, index: int) -> dict[str, Any]:
         """The fields of POST /generate for a shape; fields that the user left out get the service's defaults."""
         seed = None if self.seed is None else self.seed + index
-        given = {"ddim_steps": self.steps, "guidance_scale": self.guidance_scale, "seed": seed}
+        given = {
+            "ddim_steps": self.steps, "guidance_scale": self.guidance_scale, "seed": seed,
+            "scheduler": self.scheduler, "fine_steps": self.fine_steps, "guidance_interval": self.guidance_interval,
+        }  # fmt: skip
         return {
             "prompt": self.prompt,
             **{name: value for name, value in given.items() if value is not None},
@@ -124,6 +134,9 @@ def parse(arguments: list[str] | None = None) -> Options:
         picture=picture,
         steps=given.steps,
         guidance_scale=given.guidance_scale,
+        scheduler=given.scheduler,
+        fine_steps=given.fine_steps,
+        guidance_interval=given.guidance_interval,
         seed=given.seed,
         fine=not given.no_fine,
         wanted=wanted,
@@ -195,6 +208,21 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         metavar="S",
         help="how closely to follow the prompt, a factor from 1.0 to 20.0 (the service's default: 7.5)",
+    )
+    shape.add_argument(
+        "--scheduler",
+        choices=get_args(SchedulerName),
+        help="how the steps go: dpm++ needs fewer of them (the service's default: ddim)",
+    )
+    shape.add_argument(
+        "--fine-steps", type=int, metavar="N", help="denoising steps of the fine stage (default: as many as --steps)"
+    )
+    shape.add_argument(
+        "--guidance-interval",
+        type=float,
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="apply guidance in this part of the coarse run only, from 0 at pure noise to 1 (default: 0 1)",
     )
     shape.add_argument(
         "--seed",

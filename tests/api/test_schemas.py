@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api.errors import InvalidRequest
-from api.schemas import BatchRequest, GenerateRequest, NoParameters, parse, random_seed
+from api.schemas import BatchRequest, GenerateRequest, NoParameters, Parameters, parse, random_seed
 
 
 def faults(body: bytes) -> str:
@@ -41,6 +41,12 @@ def test_other_seeds_are_refused(seed: bytes) -> None:
         ("ddim_steps", [b"0", b"1001", b"true", b'"5"', b"5.5", b"1e4", b"0.0"]),
         ("guidance_scale", [b"0.99", b"20.01", b"true", b'"2"', b"[2]"]),
         ("use_fine", [b"1", b'"true"']),
+        ("scheduler", [b'"euler"', b'"DDIM"', b"1", b'[""]']),
+        ("fine_steps", [b"0", b"1001", b"true", b'"5"']),
+        (
+            "guidance_interval",
+            [b"[0.5, 0.2]", b"[0.1]", b"[0, 0.5, 1]", b"[-0.1, 1]", b"[0, 1.1]", b"0.5", b'["0", 1]'],
+        ),
     ],
 )
 def test_a_value_of_a_wrong_type_or_range_is_refused_by_name(field: str, values: list[bytes]) -> None:
@@ -103,7 +109,7 @@ def test_a_call_without_parameters_takes_an_empty_object_only() -> None:
 
 # What a client may write in several ways
 
-NULLS = b'"ddim_steps": null, "guidance_scale": null, "seed": null, "use_fine": null'
+NULLS = b", ".join(b'"%s": null' % name.encode() for name in Parameters.model_fields)
 
 
 def test_null_means_the_default_in_every_request() -> None:

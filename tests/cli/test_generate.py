@@ -113,11 +113,21 @@ def test_an_error_that_every_seed_would_have_stops_at_once(server: Server, folde
 
 def test_what_the_user_leaves_out_is_the_service_s_to_choose(server: Server) -> None:
     assert run(server, "-o", "chair.ply") == 0
-    options = ["--steps", 20, "--guidance-scale", 3.5, "--seed", -7, "--no-fine"]
+    options = ["--steps", 20, "--guidance-scale", 3.5, "--seed", -7, "--no-fine", "--scheduler", "dpm++"]
+    options += ["--fine-steps", 9, "--guidance-interval", 0.1, 0.9]
     assert run(server, "-o", "chair.ply", *options) == 0
     assert server.requests == [
         {"prompt": "a chair"},
-        {"prompt": "a chair", "ddim_steps": 20, "guidance_scale": 3.5, "seed": -7, "use_fine": False},
+        {
+            "prompt": "a chair",
+            "ddim_steps": 20,
+            "guidance_scale": 3.5,
+            "seed": -7,
+            "use_fine": False,
+            "scheduler": "dpm++",
+            "fine_steps": 9,
+            "guidance_interval": [0.1, 0.9],
+        },
     ]
 
 

@@ -28,7 +28,7 @@ def finish(engine: Engine, progress: Progress) -> Progress:
 
 def generate(engine: Engine, order: Order) -> tuple[Decoded, Decoded]:
     """Coarse and fine shape of an order."""
-    coarse = engine.decode(finish(engine, engine.begin(order)).state, refine=True)
+    coarse = engine.decode(finish(engine, engine.begin(order)).state, fine_steps=order.ddim_steps)
     coarse.check()
     assert coarse.fine is not None
-    return coarse, engine.decode(finish(engine, coarse.fine).state, refine=False)
+    return coarse, engine.decode(finish(engine, coarse.fine).state)

@@ -23,13 +23,27 @@ def test_a_request_that_fits_is_let_through() -> None:
 def test_the_step_count_named_in_too_slow_would_fit(use_fine: bool, fine_model: bool, step: float) -> None:
     seconds = {"coarse": 0.2, "fine": 0.3}
     request = GenerateRequest(prompt="x", ddim_steps=1000, use_fine=use_fine)
-    assert estimate(1000, seconds, fine=use_fine and fine_model) == pytest.approx(1000 * step + 0.5)
+    fine_steps = 1000 if use_fine and fine_model else 0
+    assert estimate(1000, fine_steps, seconds) == pytest.approx(1000 * step + 0.5)
     with pytest.raises(TooSlow) as caught:
         check_deadline(request, seconds, fine_model=fine_model, deadline=50)
     named = re.search(r"at most (\d+) steps", str(caught.value))
     assert named is not None
     fitting = GenerateRequest(prompt="x", ddim_steps=int(named[1]), use_fine=use_fine)
     check_deadline(fitting, seconds, fine_model=fine_model, deadline=50)
+
+
+def test_steps_of_the_fine_stage_s_own_are_named_and_would_fit() -> None:
+    seconds = {"coarse": 0.2, "fine": 0.3}
+    request = GenerateRequest(prompt="x", ddim_steps=1000, fine_steps=500)
+    assert estimate(1000, 500, seconds) == pytest.approx(350.5)
+    with pytest.raises(TooSlow, match="1000 steps and 500 fine ones would take about 350 s") as caught:
+        check_deadline(request, seconds, fine_model=True, deadline=50)
+    named = re.search(r"at most (\d+) steps and (\d+) fine ones", str(caught.value))
+    assert named is not None
+    fitting = GenerateRequest(prompt="x", ddim_steps=int(named[1]), fine_steps=int(named[2]))
+    check_deadline(fitting, seconds, fine_model=True, deadline=50)
+    check_deadline(GenerateRequest(prompt="x", ddim_steps=200, fine_steps=1000), seconds, fine_model=False, deadline=50)
 
 
 def test_without_any_step_count_that_fits_another_remedy_is_named() -> None:

@@ -107,7 +107,7 @@ def test_a_fine_model_that_breaks_later_is_told_from_then_on(own: Path, tiny_mod
     assert engine.status().health.error is None
     coarse = finish(engine, engine.begin(ORDER))
     cut(own.parent / "demo_fine")
-    assert engine.decode(coarse.state, refine=True).code == "models_unavailable"
+    assert engine.decode(coarse.state, fine_steps=ORDER.ddim_steps).code == "models_unavailable"
     assert "demo_fine/model.safetensors" in engine.status().fine_fault
 
 

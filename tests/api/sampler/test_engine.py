@@ -56,7 +56,7 @@ def test_a_batch_may_hold_both_stages(engine: Engine) -> None:
     mixed = engine.denoise([Slice.after(coarse.fine), Slice.after(engine.begin(ORDER))])
     assert [progress.stage for progress in mixed] == ["fine", "coarse"]
     again = finish(engine, mixed[0])
-    assert engine.decode(again.state, refine=False).voxels == fine.voxels
+    assert engine.decode(again.state).voxels == fine.voxels
 
 
 def test_one_bad_item_does_not_fail_the_others(engine: Engine) -> None:
@@ -67,18 +67,18 @@ def test_one_bad_item_does_not_fail_the_others(engine: Engine) -> None:
     outcomes = engine.denoise([Slice(state=state) for state in states])
     assert [outcome.code for outcome in outcomes] == [None, "unreadable_state", "not_finite", "unreadable_state", None]
     assert outcomes[0].state == outcomes[4].state
-    assert engine.decode(misfit.to_bytes(), refine=False).code == "unreadable_state"
+    assert engine.decode(misfit.to_bytes()).code == "unreadable_state"
 
 
 def test_an_empty_shape_is_told_as_such(tmp_path: Path) -> None:
     save_models(tmp_path, keep=-9)
     engine = loaded(tmp_path)
-    assert engine.decode(finish(engine, engine.begin(ORDER)).state, refine=True).code == "empty_result"
+    assert engine.decode(finish(engine, engine.begin(ORDER)).state, fine_steps=ORDER.ddim_steps).code == "empty_result"
 
 
 def test_a_shape_with_too_many_voxels_is_refused(tiny_models: Path) -> None:
     engine = loaded(tiny_models, max_voxels=10)
-    decoded = engine.decode(finish(engine, engine.begin(ORDER)).state, refine=True)
+    decoded = engine.decode(finish(engine, engine.begin(ORDER)).state, fine_steps=ORDER.ddim_steps)
     assert decoded.code == "too_many_voxels"
     assert decoded.fine is None
 
@@ -106,7 +106,7 @@ def test_a_state_names_its_weights_and_means_nothing_to_others(engine: Engine, t
     for outcome in (
         other.begin(named),
         *other.denoise([Slice.after(begun), Slice(state=unnamed)]),
-        other.decode(finish(engine, begun).state, refine=True),
+        other.decode(finish(engine, begun).state, fine_steps=ORDER.ddim_steps),
     ):
         assert outcome.code == "models_changed"
         assert "replaced" in outcome.error
@@ -160,7 +160,7 @@ def test_without_models_the_status_says_what_to_do_and_work_is_refused(tmp_path:
     for outcome in (
         engine.begin(ORDER),
         *engine.denoise([Slice(state=b"")]),
-        engine.decode(b"", refine=False),
+        engine.decode(b""),
     ):
         assert outcome.code == "models_unavailable"
         assert outcome.error == health.error
@@ -174,7 +174,7 @@ def test_a_model_that_cannot_be_read_is_named_in_full_in_the_log_alone(
 
     coarse = finish(engine, engine.begin(ORDER))
     monkeypatch.setattr(engine.models, "fine", unreadable)
-    outcome = engine.decode(coarse.state, refine=True)
+    outcome = engine.decode(coarse.state, fine_steps=ORDER.ddim_steps)
     assert outcome.error == "ab12/model.safetensors: not a readable safetensors file"
     assert "/srv/models/xcube-fine/ab12/model.safetensors" in caplog.text
 
@@ -185,7 +185,7 @@ def test_a_configuration_file_overrides_models_of_the_store(tiny_models: Path, t
     file.write_text("coarse: other/demo_coarse\nfine: null\n")
     engine = loaded(tiny_models, config=file)
     assert engine.begin(ORDER).warnings == (NO_FINE_MODEL,)
-    assert engine.decode(finish(engine, engine.begin(ORDER)).state, refine=True).code == "empty_result"
+    assert engine.decode(finish(engine, engine.begin(ORDER)).state, fine_steps=ORDER.ddim_steps).code == "empty_result"
 
 
 def test_warming_up_measures_the_step_time(engine: Engine) -> None:

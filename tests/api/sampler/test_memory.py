@@ -153,12 +153,12 @@ def test_decoding_gets_more_room_in_the_same_order(engine: Engine, memory: Memor
     done = finish(engine, engine.begin(ORDER))
     memory.events.clear()
     memory.lacks = lambda *_: True
-    assert engine.decode(done.state, refine=True).code == "out_of_memory"
+    assert engine.decode(done.state, fine_steps=ORDER.ddim_steps).code == "out_of_memory"
     assert memory.events == [
         "decode 1 coarse", "empty_caches", "decode 1 coarse", "unload_idle coarse", "decode 1 coarse"
     ]  # fmt: skip
     memory.lacks = lambda *_: False
-    assert engine.decode(done.state, refine=True).code is None
+    assert engine.decode(done.state, fine_steps=ORDER.ddim_steps).code is None
 
 
 def test_so_does_the_text_tower(engine: Engine, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
