@@ -18,6 +18,7 @@ from api.http import job_events
 from api.http.auth import Keys
 from api.http.endpoints import Endpoints
 from api.http.gate import Gate
+from api.http.streaming import event_text
 from api.jobs.store import NewJob, Place
 from api.settings import Settings
 from tests.support.errors import assert_error
@@ -130,22 +131,31 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_quick")
-def test_events_tell_the_way_of_a_job_to_its_end_and_a_client_that_was_cut_off_misses_nothing(tmp_path: Path) -> None:
+def test_events_tell_the_way_of_a_job_to_its_end_and_a_client_that_was_cut_off_misses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+    monkeypatch.setattr(job_events, "event_text", lambda name, *rest: (sent.append(name), event_text(name, *rest))[1])
     jobs = Jobs(tmp_path, None)
     other, job = added(jobs.store), added(jobs.store)
     http = asked(jobs)
     store = store_in(tmp_path)
 
+    async def told_events(count: int) -> None:
+        async with asyncio.timeout(30):
+            while len(sent) < count:
+                await asyncio.sleep(0.01)
+
     def work() -> None:
         async def main() -> None:
-            await asyncio.sleep(0.3)
+            await told_events(1)
             await store.cancel(other.id)
-            await asyncio.sleep(0.3)
+            await told_events(2)
             await store.claim(OWNER, MODELS)
             for step in (1, 2):
-                await asyncio.sleep(0.3)
+                await told_events(2 + step)
                 await store.beat(job.id, OWNER, Place("coarse", step, 4))
-            await asyncio.sleep(0.3)
+            await told_events(5)
             await store.beat(job.id, OWNER, Place("coarse", 2, 4))  # nothing has changed
             await store.finish(job.id, OWNER, SHAPE)
 
