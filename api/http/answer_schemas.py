@@ -59,7 +59,7 @@ JOB = _object(
         "state": {"enum": ["pending", "in_progress", "completed", "failed", "canceled"]},
         "seed": {"type": "integer"},
         "seed_text": _SEED_TEXT,
-        "position": {**_COUNT_OR_NULL, "description": "number of jobs ahead of it, while it is pending"},
+        "position": {**_COUNT_OR_NULL, "description": "its place in the queue, while it is pending; 1 is the next"},
         "waits_for": {
             "enum": ["turn", "models", None],
             "description": "what a pending job waits for: its turn, or a service that has its models",

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from api.settings import Settings
-from tests.deploy.test_manifests import DEPLOY, KUBERNETES, OVERLAYS, of_kind, selects
 from tests.support.kustomize import Resource, build
+from tests.support.manifests import DEPLOY, KUBERNETES, OVERLAYS, of_kind, selects
 
 SECRET = "xcube-jobs"
 

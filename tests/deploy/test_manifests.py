@@ -17,11 +17,9 @@ import yaml
 from api.environment import PREFIX
 from api.settings import Settings
 from tests.support.kustomize import Resource, build, key
+from tests.support.manifests import DEPLOY, KUBERNETES, OVERLAYS, of_kind, selects
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-DEPLOY = ROOT / "deploy"
-OVERLAYS = sorted(path.name for path in (DEPLOY / "overlays").iterdir())
-KUBERNETES = "1.33.0"
 UID = 1034
 CUSTOM = {
     "ScaledObject": "scaledobject.json",
@@ -42,17 +40,9 @@ def overlay(request: pytest.FixtureRequest) -> list[Resource]:
     return build(DEPLOY / "overlays" / request.param)
 
 
-def of_kind(resources: list[Resource], kind: str) -> list[Resource]:
-    return [resource for resource in resources if resource["kind"] == kind]
-
-
 def pods(resources: list[Resource]) -> list[dict[str, Any]]:
     """Pod templates of all Deployments."""
     return [deployment["spec"]["template"] for deployment in of_kind(resources, "Deployment")]
-
-
-def selects(selector: dict[str, str], labels: dict[str, str]) -> bool:
-    return selector.items() <= labels.items()
 
 
 # Schemas
