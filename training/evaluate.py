@@ -1,4 +1,4 @@
-"""Measures the demo models on prompts in wordings that training never used, with the API's defaults.
+"""Measures the demo models on prompts in wordings that training never used, by default with the API's defaults.
 
 Prints category accuracy and attribute agreement as a classifier of real shapes sees them, how well the fine shape
 covers the coarse one, and how much two seeds differ; writes a contact sheet. Ends with status 1 if a target is missed.
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import statistics
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from models.cores import usable_cores
 from models.loading import load_coarse, load_fine, load_text
 from models.pipeline import Pipeline
 from models.runtime import Runtime
+from models.schedulers import SCHEDULERS
 from models.shape import Shape, Voxels
 from training.classifier import CLASSIFIER_FILE, ShapeClassifier, accuracy, judge, load_classifier, train_classifier
 from training.dataset import SHARD, balanced, load_shapes, make_shapes
@@ -64,14 +67,25 @@ def jobs(quick: bool) -> tuple[list[Job], list[Job]]:
     return scored, seconds
 
 
+@dataclass(frozen=True)
+class Controls:
+    """How each shape is generated, as `models.pipeline.Pipeline.generate` takes it."""
+
+    steps: int
+    fine_steps: int
+    guidance_scale: float
+    scheduler: str
+    guidance_interval: tuple[float, float]
+
+
 class Evaluation:
     """The models, the judge, and the folder that keeps what is done."""
 
-    def __init__(
-        self, pipeline: Pipeline, classifier: ShapeClassifier, folder: Path, steps: int, guidance: float
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, classifier: ShapeClassifier, folder: Path, controls: Controls) -> None:
         self.pipeline, self.classifier, self.folder = pipeline, classifier, folder
-        self.steps, self.guidance = steps, guidance
+        self.controls = controls
+        self.seconds: list[float] = []
+        """What each shape took that was generated in this run."""
         (folder / "shapes").mkdir(parents=True, exist_ok=True)
         self.log = folder / "scores.jsonl"
 
@@ -82,7 +96,10 @@ class Evaluation:
         with progress_bar("evaluate", len(todo), len(todo) - len(missing)) as bar:
             for part in balanced(range(len(missing)), batch):
                 chosen = [missing[index] for index in part]
-                for job, result in zip(chosen, self.generate(chosen), strict=True):
+                begun = time.perf_counter()
+                results = self.generate(chosen)
+                self.seconds += [(time.perf_counter() - begun) / len(chosen)] * len(chosen)
+                for job, result in zip(chosen, results, strict=True):
                     scores[job.key] = self.score(job, result)
                     append_score(self.log, scores[job.key])
                 done = len(todo) - len(missing) + part[-1] + 1
@@ -94,16 +111,23 @@ class Evaluation:
         coarse_stage, fine_stage = self.pipeline.coarse, self.pipeline.fine
         assert fine_stage is not None
         texts = self.pipeline.text.encode([job.prompt.prompt for job in chosen])
+        wanted, scheduler = self.controls, self.controls.scheduler
         states = [
-            coarse_stage.start(text, seed=job.seed, steps=self.steps, guidance_scale=self.guidance)
+            coarse_stage.start(
+                text, seed=job.seed, steps=wanted.steps, guidance_scale=wanted.guidance_scale, scheduler=scheduler,
+                guidance_interval=wanted.guidance_interval,
+            )
             for job, text in zip(chosen, texts, strict=True)
-        ]
-        coarse = coarse_stage.decode(coarse_stage.denoise(states, self.steps))
+        ]  # fmt: skip
+        coarse = coarse_stage.decode(coarse_stage.denoise(states, wanted.steps))
         full = [index for index, shape in enumerate(coarse) if len(shape)]
         starts = [
-            fine_stage.start(coarse[index], texts[index], seed=chosen[index].seed, steps=self.steps) for index in full
+            fine_stage.start(
+                coarse[index], texts[index], seed=chosen[index].seed, steps=wanted.fine_steps, scheduler=scheduler
+            )
+            for index in full
         ]
-        fine = dict(zip(full, fine_stage.decode(fine_stage.denoise(starts, self.steps)), strict=True))
+        fine = dict(zip(full, fine_stage.decode(fine_stage.denoise(starts, wanted.fine_steps)), strict=True))
         return [Shape(shape, fine.get(n), chosen[n].seed) for n, shape in enumerate(coarse)]
 
     def score(self, job: Job, result: Shape) -> Score:
@@ -195,12 +219,16 @@ def main(arguments: list[str] | None = None) -> int:
     mark = hashlib.blake2b(digest_size=6)
     for name in ("demo_text", "demo_coarse", "demo_fine"):
         mark.update((root / name / "model.safetensors").read_bytes())
-    mark.update(f"{options.steps} {options.guidance} {to_dict(pipeline.coarse.config)}".encode())
+    low, high = options.guidance_interval
+    controls = Controls(
+        options.steps, options.fine_steps or options.steps, options.guidance, options.scheduler, (low, high)
+    )
+    mark.update(f"{controls} {to_dict(pipeline.coarse.config)}".encode())
     folder = options.run_dir / mark.hexdigest()
     tests = QUICK_TESTS if options.quick else len(DEMO.test_numbers)
     classifier, category, attributes = find_classifier(root, options.run_dir, device, tests)
 
-    evaluation = Evaluation(pipeline, classifier, folder, options.steps, options.guidance)
+    evaluation = Evaluation(pipeline, classifier, folder, controls)
     scored, seconds = jobs(options.quick)
     scores = evaluation.run([*scored, *seconds], options.batch or (1 if device.type == "cpu" else 32))
     summary = summarise([scores[job.key] for job in scored], evaluation.pairs(scored, seconds))
@@ -210,6 +238,8 @@ def main(arguments: list[str] | None = None) -> int:
     for score in wrong:
         print(f"not recognised: {score.prompt!r} looks like {score.recognised or 'nothing'!r}")
     met = report(summary, category, attributes)
+    if evaluation.seconds:
+        print(f"{'seconds a shape, in the median':38s} {statistics.median(evaluation.seconds):7.2f}")
     print(f"contact sheet: {picture}")
     return 0 if met else 1
 
@@ -220,6 +250,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_PROMPTS} prompts, less than all")
     parser.add_argument("--steps", type=int, default=100, help="denoising steps (100, the API's default)")
     parser.add_argument("--guidance", type=float, default=7.5, help="guidance scale (7.5, the API's default)")
+    parser.add_argument("--fine-steps", type=int, help="denoising steps of the fine stage (as many as --steps)")
+    parser.add_argument("--scheduler", choices=SCHEDULERS, default="ddim", help="how the steps go (ddim)")
+    parser.add_argument(
+        "--guidance-interval", type=float, nargs=2, default=[0.0, 1.0], metavar=("LOW", "HIGH"),
+        help="the part of the coarse run that is guided (0 1)",
+    )  # fmt: skip
     parser.add_argument("--device", help="cpu, cuda, … (default: a GPU if there is one)")
     parser.add_argument("--batch", type=int, help="shapes at once (default: 1 on a CPU, 32 on a GPU)")
     parser.add_argument("--run-dir", type=Path, default=Path("runs/evaluate"), help="what is done already")

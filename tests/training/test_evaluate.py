@@ -1,0 +1,31 @@
+"""What the evaluation measures is what a request with the same controls gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from models.loading import load_coarse, load_fine, load_text
+from models.pipeline import Pipeline
+from tests.support.paths import DEMO
+from training.classifier import CLASSIFIER_FILE, load_classifier
+from training.evaluate import Controls, Evaluation, jobs
+
+
+def test_an_evaluated_shape_is_the_one_that_these_controls_give(tmp_path: Path) -> None:
+    text = load_text(DEMO / "demo_text")
+    pipeline = Pipeline(text, load_coarse(DEMO / "demo_coarse", text.null), load_fine(DEMO / "demo_fine"))
+    controls = Controls(4, 2, 5.0, "dpm++", (0.25, 0.75))
+    evaluation = Evaluation(pipeline, load_classifier(DEMO / CLASSIFIER_FILE, "cpu"), tmp_path, controls)
+    job = jobs(quick=True)[0][0]
+    (ours,) = evaluation.generate([job])
+    asked = pipeline.generate(
+        job.prompt.prompt, steps=4, fine_steps=2, guidance_scale=5.0, scheduler="dpm++", guidance_interval=(0.25, 0.75),
+        seed=job.seed,
+    )  # fmt: skip
+    for one, other in ((ours.coarse, asked.coarse), (ours.fine, asked.fine)):
+        assert one is not None
+        assert other is not None
+        np.testing.assert_array_equal(one.ijk, other.ijk)
+        np.testing.assert_array_equal(one.normal, other.normal)
