@@ -63,8 +63,12 @@ def test_sigterm_lets_a_running_request_end_refuses_others_and_exits_with_zero(n
 
 @pytest.fixture(scope="module")
 def wide(start_server: StartServer, tiny_models: Any) -> Server:
-    """Two processes that speak HTTP and two that hold models; at shutdown they have a second to end their work."""
-    server = start_server(tiny_models, XCUBE_WORKERS="2", XCUBE_GPUS="2", XCUBE_DRAIN_SECONDS="1", **ONE_STEP_SLICES)
+    """Two processes that speak HTTP and two that hold models; at shutdown they have a second to end their work.
+
+    Each of the first has places for all requests, however these are divided between them.
+    """
+    settings = {"XCUBE_WORKERS": "2", "XCUBE_GPUS": "2", "XCUBE_MAX_RUNNING": "16", "XCUBE_DRAIN_SECONDS": "1"}
+    server = start_server(tiny_models, **settings, **ONE_STEP_SLICES)
     server.wait_until("ready")
     return server
 
@@ -109,17 +113,19 @@ def test_what_does_not_end_in_the_time_to_drain_is_handed_back(wide: Server) -> 
 def test_who_meets_the_deadline_against_all_estimates_gets_504_and_its_work_stops(
     start_server: StartServer, tiny_models: Any
 ) -> None:
-    hurried = start_server(tiny_models, XCUBE_DEADLINE_SECONDS="3")
+    hurried = start_server(tiny_models, XCUBE_DEADLINE_SECONDS="3", **ONE_STEP_SLICES)
     hurried.wait_until("ready")
     alone = hurried.generate(**LONG)
     fitting = re.search(r"at most (\d+) steps", alone.text)  # on a machine on which LONG takes more than the deadline
     number = int(fitting[1]) // 2 if fitting else LONG["ddim_steps"]
-    with ThreadPoolExecutor(8) as pool:
-        requests = [{"seed": seed, "ddim_steps": number} for seed in range(8)]
-        answers = list(pool.map(lambda request: hurried.generate(**request), requests))
-    assert {answer.status_code for answer in answers} <= {504, 400}
-    late = [answer for answer in answers if answer.status_code == 504]
-    assert late
-    for answer in late:
-        assert_error(answer, 504, "deadline_passed")
+    (sampler,) = hurried.samplers()
+    with ThreadPoolExecutor(1) as pool:
+        late = pool.submit(hurried.generate, ddim_steps=number)
+        wait_for(lambda: running(hurried) == 1)
+        sampler.suspend()
+        try:
+            assert_error(late.result(), 504, "deadline_passed")
+        finally:
+            sampler.resume()
+    hurried.wait_until("ready")
     wait_idle(hurried)
