@@ -96,8 +96,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "no states": ("/denoise", {"items": []}, "items"),
     "a long batch key": ("/denoise", {"items": [{"state": STATE, "batch_key": "x" * 101}]}, "items.0.batch_key"),
     "no base64": ("/denoise", {"items": [{"state": "!", "batch_key": "coarse"}]}, "items.0.state"),
-    "no text": ("/decode", {"item": {"state": 5, "refine": False}}, "item.state"),
-    "half an item": ("/decode", {"item": {"state": STATE}}, "item.refine is missing"),
+    "no text": ("/decode", {"item": {"state": 5, "fine_steps": 0}}, "item.state"),
+    "half an item": ("/decode", {"item": {"fine_steps": 1}}, "item.state is missing"),
     "a list": ("/status", {"a": 1}, "a is not a known field"),
 }
 
