@@ -45,6 +45,12 @@ class Call:
         self.started = time.monotonic()
         self.gone = asyncio.Event()
         """Set when the client has closed its connection."""
+        self.known = ""
+        """What the header If-None-Match says: tags of answers that the client has."""
+        self.anew = False
+        """Whether the client wants no answer that was made before."""
+        self.made_by = ""
+        """`Status.bits` of who made the result, all of it; empty as long as there is none, and if several did."""
         self.headers: dict[str, str] = {}
         """Headers for the answer."""
         self.refused: XCubeError | None = None

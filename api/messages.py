@@ -87,10 +87,11 @@ class Outcome(Message):
 
 
 class Progress(Outcome):
-    """A state after a slice, how far it is, and with whom it goes on (see `Slice`)."""
+    """A state after a slice, how far it is, with whom it goes on (see `Slice`), and `Status.bits` of who made it."""
 
     state: bytes = b""
     batch_key: str = ""
+    made_by: str = ""
     stage: Stage = "coarse"
     step: int = 0
     steps: int = 0
@@ -152,6 +153,11 @@ class Status(Message):
         return weights_of(self.versions)
 
     @property
+    def bits(self) -> str:
+        """What the bytes of a result depend on besides the request; empty while that is not known."""
+        return bits_of(self.arithmetic, self.weights)
+
+    @property
     def fine_model(self) -> bool:
         """Whether there is a fine model, loaded or not."""
         return "fine" in self.models
@@ -165,6 +171,11 @@ class Status(Message):
 def weights_of(versions: Mapping[str, str]) -> str:
     """One name for the weights of several models, from the names of each."""
     return " ".join(versions[name] for name in MODELS if name in versions)
+
+
+def bits_of(arithmetic: str, weights: str) -> str:
+    """What the bytes of a result depend on besides the request: `Status.arithmetic` and `Status.weights` together."""
+    return f"{arithmetic}; {weights}" if weights else ""
 
 
 def failure(error: Exception) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from api.call import Call
 from api.errors import ClientGone, DeadlinePassed, Draining, QueueFull
 from api.generation.admission import Admission, Place
 from api.generation.estimates import check_deadline, work_left
-from api.generation.events import CoarseMade, Queued, Remaining, Report, Stepped, ignore
+from api.generation.events import CoarseMade, Event, Queued, Remaining, Report, Stepped, ignore
 from api.generation.monitor import Monitor
 from api.generation.recent import RecentResults
 from api.generation.sampler_client import SamplerClient
@@ -85,7 +85,7 @@ class Generator:
         self._handed_back = asyncio.Event()
 
     async def run(self, request: GenerateRequest, call: Call, timings: Timings, report: Report = ignore) -> Shape:
-        """Generates one shape for a client that waits.
+        """Generates one shape for a client that waits. `call.made_by` tells then who made it.
 
         Raises:
             Draining, StillLoading, ModelsUnavailable, TooSlow, QuotaExceeded, Forbidden, QueueFull: before any work.
@@ -99,12 +99,22 @@ class Generator:
         order = order_for(request)
         call.headers["X-Seed"] = str(order.seed)
         self.quotas.spend(call.client, steps_of(request))
+        makers: set[str] = set()
+
+        def follow(event: Event) -> None:
+            if isinstance(event, Stepped):
+                makers.add(event.progress.made_by)
+            report(event)
+
         try:
-            result = await self._while_wanted(self._placed(order, call, timings, report), call)
+            result = await self._while_wanted(self._placed(order, call, timings, follow), call)
         except QueueFull:
             self.quotas.give_back(call.client, steps_of(request))
             raise
-        self.recent.put(request, result)
+        if len(makers) == 1:  # Samplers that differ in the last bits may have shared the work
+            call.made_by = makers.pop()
+        if call.made_by:
+            self.recent.put(call.made_by, request, result)
         return result
 
     async def write(self, format_: Format, result: Shape, call: Call, options: Options | None = None) -> File:

@@ -14,12 +14,12 @@ App = object
 METHODS = ("GET", "HEAD", "POST", "DELETE")
 SENT = (
     "Content-Type", "Authorization", "X-API-Key", "X-Request-ID", "Idempotency-Key", "traceparent", "tracestate",
-    "baggage", "Last-Event-ID",
+    "baggage", "Last-Event-ID", "If-None-Match", "Cache-Control",
 )  # fmt: skip
 """Headers of requests that the documentation names, beside those that every page may send."""
 READABLE = (
     "X-Request-ID", "X-Seed", "X-XCube-Warning", "Server-Timing", "Retry-After", "Location", "Content-Disposition",
-    "Allow", "WWW-Authenticate",
+    "Allow", "WWW-Authenticate", "ETag",
     *(f"X-XCube-{fact}" for fact in ("Size", "Voxels", "Faces", "Removed", "Pieces", "Holes", "Watertight")),
 )  # fmt: skip
 

@@ -41,6 +41,22 @@ FORMAT = {
     "schema": {"enum": [format_.name for format_ in FORMATS]},
     "description": "file format; takes precedence over the header Accept",
 }
+KNOWN = {
+    "name": "If-None-Match",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "ETags of answers that the client has; a request with that seed and answer gets 304",
+}
+ANEW = {
+    "name": "Cache-Control",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "no-cache: the shape is made anew, whatever is in memory",
+}
+NOT_MODIFIED = {
+    "description": "the client has this answer already",
+    "headers": {"ETag": {"schema": {"type": "string"}}},
+}
 
 OPTIONS = [
     {"name": name, "in": "query", "schema": rule.schema, "description": rule.meaning} for name, rule in RULES.items()

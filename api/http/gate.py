@@ -18,7 +18,7 @@ from api.http.accept import accept_of
 from api.http.auth import Keys
 from api.http.cors import Origins
 from api.http.forwarded import Forwarded, location, prefix_of
-from api.http.headers import secure
+from api.http.headers import secure, wants_anew
 from api.http.routes import body_of, methods_of, route_of
 from api.keys import key_file
 from api.networks import networks_of
@@ -57,6 +57,8 @@ class Gate:
         headers = Headers(scope=scope)
         query = QueryParams(scope["query_string"])
         call = Call(headers.get("x-request-id"), accept_of(headers), query.get("format"), query)
+        call.known = ", ".join(headers.getlist("if-none-match"))
+        call.anew = wants_anew(headers)
         set_current(call)
         answer = _Answer(send, call, scope)
         watcher: asyncio.Task[None] | None = None

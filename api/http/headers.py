@@ -1,8 +1,8 @@
-"""Headers that every answer carries."""
+"""Headers that every answer carries, and what requests say about caches."""
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 
 
 def secure(headers: MutableHeaders) -> None:
@@ -12,3 +12,9 @@ def secure(headers: MutableHeaders) -> None:
     headers.setdefault("X-Frame-Options", "DENY")
     if headers.get("content-type", "").startswith("application/json"):
         headers.setdefault("Cache-Control", "no-store")
+
+
+def wants_anew(headers: Headers) -> bool:
+    """Whether a client wants no answer that was made before: Cache-Control says no-cache or no-store."""
+    said = ",".join(headers.getlist("cache-control")).lower().split(",")
+    return not {"no-cache", "no-store"}.isdisjoint(directive.strip() for directive in said)

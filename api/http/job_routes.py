@@ -20,10 +20,11 @@ from api.errors import (
     error_of_code,
 )
 from api.http.behind import Behind
-from api.http.describing import BODY, FORMAT, OPTIONS, WORK, as_files, as_json, body_for, operation
+from api.http.describing import BODY, FORMAT, KNOWN, NOT_MODIFIED, OPTIONS, WORK, as_files, as_json, body_for, operation
+from api.http.etags import ANY, etag, has, not_modified
 from api.http.job_answers import describe, find
 from api.http.negotiation import wanted
-from api.http.responses import as_file
+from api.http.responses import as_file, for_caches
 from api.jobs.models import models_of
 from api.jobs.record import ENDED, Record
 from api.jobs.store import RETRY_FULL_SECONDS, NewJob
@@ -63,12 +64,15 @@ class JobRoutes:
         """See `endpoints.Group`."""
         job = {"description": "the job", "content": as_json("Job")}
         gone = {"description": "the finished job was removed"}
-        shape = {"description": "the shape", "content": as_files()}
+        tag = {"ETag": {"schema": {"type": "string"}, "description": "names these bytes, for If-None-Match"}}
+        shape = {"description": "the shape", "headers": tag, "content": as_files()}
         add = operation(
             "add_job", "Start a generation without a deadline", {202: job}, BODY | WORK | {409, 507}, body_for("/jobs")
         )
         common = frozenset({401, 404, 405, 500, 503})
-        result = operation("job_result", "The result of a job", {200: shape}, common | {400, 406, 409, 410, 422})
+        result = operation(
+            "job_result", "The result of a job", {200: shape, 304: NOT_MODIFIED}, common | {400, 406, 409, 410, 422}
+        )
         cancel = operation(
             "cancel_job", "Cancel a job, or remove a finished one", {200: job, 204: gone}, common | {507}
         )
@@ -79,7 +83,7 @@ class JobRoutes:
                 "get": operation("show_job", "The progress of a job", {200: job}, common),
                 "delete": cancel,
             },
-            "/jobs/{id}/result": {"parameters": [_JOB_ID, FORMAT, *OPTIONS], "get": result},
+            "/jobs/{id}/result": {"parameters": [_JOB_ID, FORMAT, KNOWN, *OPTIONS], "get": result},
         }
 
     async def _add(self, request: Request) -> Response:
@@ -141,13 +145,18 @@ class JobRoutes:
                 raise JobNotFinished(f"This job is {record.state}: ask again later.", retry_after=RETRY_SECONDS)
         call = calls.current()
         format_, options = wanted(call)
+        asked = GenerateRequest.model_validate_json(record.request).model_copy(update={"seed": record.seed})
+        # The result of a job never changes, whoever made it.
+        tag = etag(f"{record.id}; {record.models}", asked, format_, options)
+        if tag is not None and (has(call.known, tag) or call.known == ANY) and not call.anew:
+            return not_modified(tag, record.seed, for_caches(format_, options))
         result = await self._behind.jobs.store.result(record)
-        result = replace(result, prompt=GenerateRequest.model_validate_json(record.request).prompt)
+        result = replace(result, prompt=asked.prompt)
         call.headers["X-Seed"] = str(record.seed)
         if record.warnings:
             call.headers["X-XCube-Warning"] = "; ".join(record.warnings)
         file = await self._behind.jobs.writer.write(format_, result, service_version(), options)
-        return as_file(file, format_, options, f"xcube-{record.seed}")
+        return as_file(file, format_, options, f"xcube-{record.seed}", tag)
 
     async def _answer(self, record: Record, status: int = 200, headers: dict[str, str] | None = None) -> Response:
         body = orjson.dumps(await describe(self._behind.jobs, record))

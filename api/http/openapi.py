@@ -10,8 +10,11 @@ from pydantic.json_schema import models_json_schema
 
 from api.http.answer_schemas import ANSWERS
 from api.http.describing import (
+    ANEW,
     BODY,
     FORMAT,
+    KNOWN,
+    NOT_MODIFIED,
     OPTIONS,
     REFERENCE,
     WORK,
@@ -35,6 +38,7 @@ _HEADERS = {
     "X-XCube-Holes": "of a report: places where the shell is open",
     "X-XCube-Watertight": "of a report: yes or no",
     "Server-Timing": "milliseconds in the queue and in each stage",
+    "ETag": "names these bytes, for If-None-Match",
 }
 _SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "the service's API key"},
@@ -101,10 +105,14 @@ def _generating() -> dict[str, Any]:
     batch = {"description": "results in the order of the prompts", "content": as_json("BatchResults")}
     failures = BODY | WORK
     generate = operation(
-        "generate", "Turn a prompt into voxels with normals", {200: shape}, failures | {406}, body_for("/generate")
+        "generate",
+        "Turn a prompt into voxels with normals",
+        {200: shape, 304: NOT_MODIFIED},
+        failures | {406},
+        body_for("/generate"),
     )
     return {
-        "/generate": {"post": {**generate, "parameters": [FORMAT, *OPTIONS]}},
+        "/generate": {"post": {**generate, "parameters": [FORMAT, KNOWN, ANEW, *OPTIONS]}},
         "/generate_stream": {
             "post": {
                 **operation(

@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from api.call import Call
 from api.errors import problem_of
 from api.generation.generator import Generator, Timings
+from api.http.etags import etag, has, not_modified
 from api.http.negotiation import options_for_events, wanted
 from api.http.streaming import EVENTS, HEADERS, EventStream, wants_events
 from api.schemas import GenerateRequest
@@ -74,25 +75,39 @@ async def stream(generator: Generator, request: GenerateRequest, call: Call) -> 
 async def _file(
     generator: Generator, request: GenerateRequest, call: Call, format_: Format, options: Options
 ) -> Response:
-    timings = Timings()
-    # A client that names a format or an option often has the shape on its screen already.
-    named = call.format is not None or options.given()
-    result = generator.recent.get(request) if named else None
+    timings, bits = Timings(), generator.status().bits
+    tag = etag(bits, request, format_, options)
+    if tag is not None and request.seed is not None and has(call.known, tag) and not call.anew:
+        return not_modified(tag, request.seed, for_caches(format_, options))
+    result = None if call.anew else generator.recent.get(bits, request)
     if result is None:
         result = await generator.run(request, call, timings)
+        bits = call.made_by
     call.headers["X-Seed"] = str(result.seed)
     with timings.measure("write"), metrics.part("serialize"):
         file = await generator.write(format_, result, call, options)
     call.headers["Server-Timing"] = timings.header()
     if result.warnings:
         call.headers["X-XCube-Warning"] = "; ".join(result.warnings)
-    return as_file(file, format_, options, f"xcube-{result.seed}")
+    tag = etag(bits, request.model_copy(update={"seed": result.seed}), format_, options)
+    return as_file(file, format_, options, f"xcube-{result.seed}", tag)
 
 
-def as_file(file: File, format_: Format, options: Options, name: str) -> Response:
-    """A response with a result in some format: JSON as it is, anything else under a file's name."""
-    headers = {"Vary": "Accept", **{f"X-XCube-{fact}": text for fact, text in file.facts.items()}}
+def as_file(file: File, format_: Format, options: Options, name: str, tag: str | None) -> Response:
+    """A response with a result in some format: JSON as it is, anything else under a file's name, with its ETag."""
+    headers = for_caches(format_, options) | {f"X-XCube-{fact}": text for fact, text in file.facts.items()}
+    if tag is not None:
+        headers["ETag"] = tag
     suffix, media_type = (".zip", "application/zip") if options.levels > 1 else (format_.suffix, format_.media_type)
-    if format_ is not FORMATS[0] or options.levels > 1:
+    if _is_file(format_, options):
         headers["Content-Disposition"] = f'attachment; filename="{name}{suffix}"'
     return Response(file.content, headers=headers, media_type=media_type)
+
+
+def for_caches(format_: Format, options: Options) -> dict[str, str]:
+    """What an answer tells caches: a file may be kept by the client, which asks whether it is still the one."""
+    return {"Vary": "Accept", "Cache-Control": "private, no-cache" if _is_file(format_, options) else "no-store"}
+
+
+def _is_file(format_: Format, options: Options) -> bool:
+    return format_ is not FORMATS[0] or options.levels > 1

@@ -11,7 +11,6 @@ from api.jobs.sender import Sender
 from api.jobs.store import Store
 from api.jobs.stores import store_for
 from api.keys import key_file
-from api.messages import Status
 from api.settings import Settings
 from api.webhooks import Hosts, Webhooks
 
@@ -23,7 +22,7 @@ class Jobs:
         self.settings = settings
         self.writer = generator.writer
         self.quotas = generator.quotas
-        self.store: Store = store_for(settings, lambda: _bits_of(generator.monitor.status))
+        self.store: Store = store_for(settings, lambda: generator.monitor.status.bits)
         self.runner = Runner(generator, self.store, settings.max_running_jobs, settings.job_retention_seconds)
         self.webhooks = webhooks_of(settings)
         self._stopping = asyncio.Event()
@@ -49,11 +48,6 @@ class Jobs:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
         return self._stopping.is_set()
-
-
-def _bits_of(status: Status) -> str:
-    """What the bytes of a result depend on besides the request: where it differs, nobody goes on with a state."""
-    return f"{status.arithmetic}; {status.weights}"
 
 
 def webhooks_of(settings: Settings) -> Webhooks:

@@ -17,7 +17,7 @@ from typing import TypeVar
 import torch
 
 from api.errors import EmptyResult, ModelsChanged, ModelsUnavailable, OutOfMemory, TooManyVoxels
-from api.messages import Decoded, Order, Outcome, Progress, Slice, Status, failure, for_strangers
+from api.messages import Decoded, Order, Outcome, Progress, Slice, Status, bits_of, failure, for_strangers
 from api.sampler.loaded_models import LoadedModels
 from api.sampler.step_times import StepTimes
 from api.schemas import Health
@@ -265,6 +265,7 @@ class Engine:
         batch_key = self._stage(state.stage).batch_key(state)
         return Progress(
             state=replace(state, weights=self.models.tags).to_bytes(), batch_key=batch_key,
+            made_by=bits_of(self.models.arithmetic, self.models.tags),
             stage=state.stage, step=state.step, steps=state.steps, warnings=tuple(warnings),
         )  # fmt: skip
 

@@ -113,7 +113,9 @@ def _request(steps: int) -> dict[str, Any]:
 
 def _generate(url: str, steps: int) -> float:
     start = time.perf_counter()
-    httpx.post(f"{url}/generate", json=_request(steps), timeout=PATIENCE, trust_env=False).raise_for_status()
+    anew = {"Cache-Control": "no-cache"}
+    url = f"{url}/generate"
+    httpx.post(url, json=_request(steps), headers=anew, timeout=PATIENCE, trust_env=False).raise_for_status()
     return time.perf_counter() - start
 
 

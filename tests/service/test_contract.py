@@ -15,7 +15,7 @@ import pytest
 from formats import FORMATS, Format
 from tests.support.errors import assert_error
 from tests.support.figures import wait_for
-from tests.support.service import Server
+from tests.support.service import ANEW, Server
 
 pytestmark = [pytest.mark.quick, pytest.mark.shared("server")]
 FIELDS = ["coarse_xyz", "coarse_normal", "fine_xyz", "fine_normal"]
@@ -138,9 +138,9 @@ def test_a_shape_does_not_depend_on_what_runs_beside_it(server: Server) -> None:
         {"prompt": "a chair", "seed": 1, "ddim_steps": 7},
         {"prompt": "a tree", "seed": 3, "ddim_steps": 3, "use_fine": False},
     ]
-    alone = [server.post("/generate", json=request).content for request in requests]
+    alone = [server.post("/generate", json=request, headers=ANEW).content for request in requests]
     with ThreadPoolExecutor(len(requests)) as pool:
-        together = list(pool.map(lambda request: server.post("/generate", json=request), requests))
+        together = list(pool.map(lambda request: server.post("/generate", json=request, headers=ANEW), requests))
     assert [answer.status_code for answer in together] == [200] * 4
     assert [answer.content for answer in together] == alone
     assert alone[0] == alone[2]

@@ -16,7 +16,7 @@ from tests.support.errors import assert_error
 from tests.support.figures import running, wait_for, wait_idle, waiting
 from tests.support.leaving import sent
 from tests.support.paths import DEMO
-from tests.support.service import Server, StartServer
+from tests.support.service import ANEW, Server, StartServer
 
 RUNNING, QUEUE = 2, 4
 OTHERS = 4
@@ -40,7 +40,7 @@ def server(start_server: StartServer) -> Server:
 
 def ask(server: Server, address: str, steps: int, seed: int = 1) -> httpx.Response:
     body = {**REQUEST, "ddim_steps": steps, "seed": seed}
-    return server.post("/generate", json=body, headers={"X-Forwarded-For": address})
+    return server.post("/generate", json=body, headers={**ANEW, "X-Forwarded-For": address})
 
 
 @contextmanager

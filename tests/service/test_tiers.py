@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.gpu_tier import TOKEN, Balancer, balancer, sampler
 from tests.support.idling import seconds_kept_alive
-from tests.support.service import Server, StartServer
+from tests.support.service import ANEW, Server, StartServer
 
 pytestmark = [pytest.mark.shared("server"), pytest.mark.timeout(300)]
 REQUEST = {"prompt": "a chair", "ddim_steps": 4, "seed": 11}
@@ -69,7 +69,7 @@ def test_the_http_tier_starts_no_sampler_of_its_own(tiers: Tiers) -> None:
 
 def test_the_result_is_that_of_one_process_with_its_own_sampler(tiers: Tiers, server: Server) -> None:
     before = tiers.balancer.connections.copy()
-    answers = [each.post("/generate", json=REQUEST) for each in (server, tiers.server)]
+    answers = [each.post("/generate", json=REQUEST, headers=ANEW) for each in (server, tiers.server)]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].json()["fine_xyz"]
     assert answers[0].content == answers[1].content
@@ -129,4 +129,4 @@ def test_a_sampler_that_is_taken_away_costs_no_request_and_no_byte(tiers: Tiers)
     assert leaving.process.wait(60) == 0, leaving.log.read_text()
     running.join(120)
     assert [answer.status_code for answer in answers] == [200]
-    assert tiers.server.post("/generate", json=request).content == answers[0].content
+    assert tiers.server.post("/generate", json=request, headers=ANEW).content == answers[0].content

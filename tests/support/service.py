@@ -25,6 +25,8 @@ DRAIN_SECONDS = 30
 AT_ONCE = DRAIN_SECONDS / 2
 """Within this time a service ends that has no work."""
 
+ANEW = {"Cache-Control": "no-cache"}
+
 
 @dataclass
 class Server:
@@ -58,7 +60,9 @@ class Server:
         return self.request("DELETE", path)
 
     def generate(self, **fields: Any) -> httpx.Response:
-        return self.post("/generate", json={"prompt": "a chair", "ddim_steps": 4, "seed": 1, **fields})
+        """A shape that is made anew, whatever the service has in memory."""
+        body = {"prompt": "a chair", "ddim_steps": 4, "seed": 1, **fields}
+        return self.post("/generate", json=body, headers=ANEW)
 
     def processes(self) -> list[psutil.Process]:
         """Those that the service's first process has started."""

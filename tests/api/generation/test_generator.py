@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import itertools
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
 import aiohttp
@@ -35,6 +36,7 @@ class FakeSampler:
         self.faults: list[Exception] = []
         self.slices = 0
         self.pause = 0.0
+        self.makers: Iterator[str] = itertools.repeat("")
         self.decoded = Decoded(voxels=SHAPE)
         self.current = Status(health=READY, models={"fine": ModelStatus(usable=True)})
 
@@ -42,14 +44,16 @@ class FakeSampler:
         return self.current
 
     async def begin(self, order: Order) -> Progress:
-        return Progress(state=b"0", steps=order.ddim_steps)
+        return Progress(state=b"0", made_by=next(self.makers), steps=order.ddim_steps)
 
     async def denoise(self, items: list[Slice]) -> list[Progress]:
         self.slices += 1
         await asyncio.sleep(self.pause)
         if self.faults:
             raise self.faults.pop(0)
-        return [Progress(state=b"%d" % (int(i.state) + 1), step=int(i.state) + 1, steps=10) for i in items]
+        made_by = next(self.makers)
+        after = [int(item.state) + 1 for item in items]
+        return [Progress(state=b"%d" % step, made_by=made_by, step=step, steps=10) for step in after]
 
     async def decode(self, item: Finished) -> Decoded:
         assert item.state == b"10"
@@ -109,6 +113,23 @@ def test_what_the_models_found_wrong_arrives_as_the_same_error() -> None:
     sampler.decoded = Decoded(code="empty_result", error="Nothing there.")
     with pytest.raises(EmptyResult, match=r"Nothing there\."):
         outcome(sampler)
+
+
+@pytest.mark.parametrize(
+    ("makers", "known"),
+    [(itertools.repeat("cpu; a"), "cpu; a"), (itertools.cycle(["cpu; a", "gpu; a"]), ""), (itertools.repeat(""), "")],
+)
+def test_a_result_is_remembered_where_all_that_made_it_agree_to_the_last_bit(makers: Iterator[str], known: str) -> None:
+    sampler, call = FakeSampler(), Call()
+    sampler.makers = makers
+
+    async def remembered(generate: Callable[..., Awaitable[Shape]], generator: Generator) -> list[bool]:
+        made = await generate(call, seed=3)
+        request = GenerateRequest(prompt="x", ddim_steps=10, use_fine=False, seed=3)
+        return [generator.recent.get(bits, request) is made for bits in ("cpu; a", "gpu; a", "")]
+
+    assert serve(sampler, remembered) == [known == "cpu; a", False, False]
+    assert call.made_by == known
 
 
 def test_nothing_starts_while_the_models_load() -> None:
