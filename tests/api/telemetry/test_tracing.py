@@ -45,7 +45,7 @@ class LocalSampler:
         return self.engine.denoise(items)
 
     async def decode(self, item: Finished) -> Decoded:
-        return self.engine.decode(item.state, item.refine)
+        return self.engine.decode(item.state, item.fine_steps)
 
 
 @pytest.fixture
