@@ -16,6 +16,7 @@ import pytest
 import trimesh
 
 from api.schemas import GenerateRequest, Health
+from tests.support.figures import wait_for
 from tests.support.paths import ROOT
 from tests.support.service import Server
 
@@ -177,6 +178,21 @@ def test_the_rust_example_gets_a_shape_and_a_file(
     )
     assert wrong.returncode == 1
     assert re.fullmatch(r"prompt .* \(400\)\n", wrong.stderr)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_rust_example_with_a_folder_asks_twice_and_gets_everything_once(
+    cargo: tuple[list[str | Path], Path], server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XCUBE_CACHE", str(tmp_path / "kept"))
+    program, before, said = built(cargo, "generate"), server.log.read_text().count('"status":304'), []
+    for name in ("first.ply", "again.ply"):
+        said.append(run([program, "a small table", "8", name], server, tmp_path))
+    assert said[0] == said[1]
+    assert (tmp_path / "first.ply").read_bytes() == (tmp_path / "again.ply").read_bytes()
+    assert len(list((tmp_path / "kept").iterdir())) == 2, "the shape and the file"
+    wait_for(lambda: server.log.read_text().count('"status":304') == before + 2)
 
 
 @pytest.mark.slow

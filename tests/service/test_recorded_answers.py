@@ -22,7 +22,7 @@ from tests.support.service import Server, StartServer
 pytestmark = [pytest.mark.shared("server"), pytest.mark.timeout(300)]
 
 FOLDER = ROOT / "clients" / "rust" / "tests" / "answers"
-HEADERS = ("content-type", "content-length", "x-seed", "retry-after", "x-xcube-warning")
+HEADERS = ("content-type", "content-length", "etag", "x-seed", "retry-after", "x-xcube-warning")
 
 
 def compare(name: str, live: httpx.Response, config: pytest.Config) -> None:
@@ -95,6 +95,15 @@ def test_a_recorded_answer_is_what_the_service_says(name: str, server: Server, r
     compare(name, answers[name](), request.config)
 
 
+def test_a_recorded_304_is_one_of_the_service(server: Server, request: pytest.FixtureRequest) -> None:
+    fields = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
+    tag = server.post("/generate", json=fields).headers["etag"]
+    _, body = same_head(
+        "not_modified", server.post("/generate", json=fields, headers={"If-None-Match": tag}), request.config
+    )
+    assert body == b""
+
+
 def test_what_is_recorded_of_loading_is_what_the_service_says(loading: Server, request: pytest.FixtureRequest) -> None:
     compare("loading", loading.generate(), request.config)
 
@@ -156,5 +165,5 @@ def test_what_is_recorded_of_a_deadline_is_what_the_service_says(
 
 def test_every_recorded_answer_is_compared() -> None:
     compared = {"health", "shape", "coarse", "refused", "loading", "health_failed", "unavailable", "empty", "deadline"}
-    compared |= {"events", "octree"}
+    compared |= {"events", "octree", "not_modified"}
     assert {path.stem for path in FOLDER.iterdir()} == compared

@@ -1,6 +1,7 @@
 //! A prompt becomes a shape: `cargo run --example generate -- "a round table" 7 table.ply`
 //!
-//! The seed and the file may be left out. XCUBE_URL is where the service is, XCUBE_API_KEY its key if it asks for one.
+//! The seed and the file may be left out. XCUBE_URL is where the service is, XCUBE_API_KEY its key if it asks for one,
+//! and XCUBE_CACHE a folder for answers, if there is to be one.
 
 use std::env;
 use std::error::Error;
@@ -13,6 +14,9 @@ async fn run(prompt: &str, seed: Option<i64>, file: Option<&Path>) -> Result<(),
     let mut client = Client::new(&url)?;
     if let Ok(key) = env::var("XCUBE_API_KEY") {
         client = client.with_key(key);
+    }
+    if let Ok(folder) = env::var("XCUBE_CACHE") {
+        client = client.with_cache(folder, 256 << 20)?;
     }
     let health = client.health().await?;
     println!("the service is {}, on a GPU: {}", health.status, health.gpu_available);

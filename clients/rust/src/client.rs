@@ -1,11 +1,13 @@
 //! Requests, and which of them are worth repeating.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Events, GenerateRequest, Generated, Health, Octree, Shape};
+use crate::cache::{key_of, Cache, Head, Kept};
+use crate::{Error, Events, GenerateRequest, Generated, Health, Octree};
 
 const STILL_LOADING: &str = "still loading";
 
@@ -35,6 +37,7 @@ pub struct Client {
     url: String,
     key: Option<String>,
     settings: Settings,
+    cache: Option<Cache>,
 }
 
 #[derive(Deserialize)]
@@ -59,13 +62,22 @@ impl Client {
         let builder = reqwest::Client::builder();
         // Proxies that the environment names are for other machines than this one.
         let http = if is_here(&address) { builder.no_proxy() } else { builder }.build()?;
-        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), key: None, settings })
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), key: None, settings, cache: None })
     }
 
     /// The same client with the key that the service asks for; blanks around it, as a file leaves them, do not count.
     pub fn with_key(self, key: impl Into<String>) -> Self {
         let key: String = key.into();
         Self { key: Some(key.trim().to_owned()), ..self }
+    }
+
+    /// The same client with a folder in which it keeps shapes and files that have a seed, at most so many bytes of them.
+    ///
+    /// The service is asked each time, but sends nothing that it would make again as it is kept. The oldest files make
+    /// room; several clients may share a folder. With one that fails later, the client works as without.
+    pub fn with_cache(self, folder: impl Into<PathBuf>, max_bytes: u64) -> Result<Self, Error> {
+        let cache = Cache::new(folder.into(), max_bytes).map_err(Error::Folder)?;
+        Ok(Self { cache: Some(cache), ..self })
     }
 
     /// What the service is doing. It answers while its models load, so nothing is repeated.
@@ -80,17 +92,14 @@ impl Client {
 
     /// One shape. "Still loading" and failures of the service other than 503 are tried three times more.
     pub async fn generate<S: Serialize>(&self, request: &GenerateRequest<S>) -> Result<Generated, Error> {
-        let answer = self.post("/generate", &[], request).await?;
-        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let seed = header("X-Seed").and_then(|text| text.parse().ok());
-        let warning = header("X-XCube-Warning");
-        let shape: Shape = read(&answer.bytes().await?)?;
-        Ok(Generated { shape, seed, warning })
+        let Kept { head, body } = self.made(&[], request).await?;
+        let seed = head.seed.and_then(|text| text.parse().ok());
+        Ok(Generated { shape: read(&body)?, seed, warning: head.warning })
     }
 
     /// The shape of a request as a file: `format` is one of those in the service's documentation, such as ply or bcf.
     pub async fn file<S: Serialize>(&self, request: &GenerateRequest<S>, format: &str) -> Result<Vec<u8>, Error> {
-        Ok(self.post("/generate", &[("format", format)], request).await?.bytes().await?.to_vec())
+        Ok(self.made(&[("format", format)], request).await?.body)
     }
 
     /// The finest shape of a request as an octree of materials.
@@ -100,14 +109,39 @@ impl Client {
 
     /// A shape as it is made: progress, the coarse shape as soon as there is one, and the whole one.
     pub async fn stream<S: Serialize>(&self, request: &GenerateRequest<S>) -> Result<Events, Error> {
-        Ok(Events::new(self.post("/generate_stream", &[], request).await?))
+        Ok(Events::new(self.post("/generate_stream", &[], &text_of(request)?, None).await?))
     }
 
-    async fn post<S: Serialize>(
+    /// The answer of `POST /generate`: the service's, or the one in the folder if the service says that it is the same.
+    async fn made<S: Serialize>(&self, query: &[(&str, &str)], request: &GenerateRequest<S>) -> Result<Kept, Error> {
+        let text = text_of(request)?;
+        let key = |seed| key_of(&self.url, query, &text, seed);
+        let kept = match (self.cache.clone(), key(None)) {
+            (Some(cache), Some(key)) => beside(move || cache.get(&key)).await.flatten(),
+            _ => None,
+        };
+        let answer = self.post("/generate", query, &text, kept.as_ref().map(|kept| kept.head.etag.as_str())).await?;
+        if let (StatusCode::NOT_MODIFIED, Some(kept)) = (answer.status(), kept) {
+            return Ok(kept);
+        }
+        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (seed, warning, etag) = (header("X-Seed"), header("X-XCube-Warning"), header("ETag").unwrap_or_default());
+        let key = key(seed.as_deref()).unwrap_or_default();
+        let made = Kept { head: Head { key, etag, seed, warning }, body: answer.bytes().await?.to_vec() };
+        if let (Some(cache), false, false) = (self.cache.clone(), made.head.etag.is_empty(), made.head.key.is_empty()) {
+            let copy = made.clone();
+            // A folder that takes no more leaves the shape as good as it is.
+            let _ = beside(move || cache.put(&copy)).await;
+        }
+        Ok(made)
+    }
+
+    async fn post(
         &self,
         path: &str,
         query: &[(&str, &str)],
-        request: &GenerateRequest<S>,
+        body: &str,
+        known: Option<&str>,
     ) -> Result<Response, Error> {
         let mut pauses = self.settings.back_off.iter();
         loop {
@@ -115,10 +149,15 @@ impl Client {
                 .http
                 .post(format!("{}{path}", self.url))
                 .query(query)
-                .json(request)
+                .header("Content-Type", "application/json")
+                .body(body.to_owned())
                 .timeout(self.settings.generate_timeout);
+            let post = match known {
+                Some(tag) => post.header("If-None-Match", tag),
+                None => post,
+            };
             let answer = self.authorized(post).send().await?;
-            if answer.status().is_success() {
+            if answer.status().is_success() || (known.is_some() && answer.status() == StatusCode::NOT_MODIFIED) {
                 return Ok(answer);
             }
             let error = error_of(answer).await;
@@ -161,6 +200,16 @@ async fn error_of(answer: Response) -> Error {
         _ if status.is_server_error() => Error::Failed { status: status.as_u16(), text },
         _ => Error::Refused { status: status.as_u16(), code, text },
     }
+}
+
+/// A request as JSON.
+fn text_of<S: Serialize>(request: &GenerateRequest<S>) -> Result<String, Error> {
+    serde_json::to_string(request).map_err(|error| Error::Unsendable(error.to_string()))
+}
+
+/// Work with files, beside what else the program does; None if it panicked.
+async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(work).await.ok()
 }
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {

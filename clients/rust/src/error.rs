@@ -7,6 +7,10 @@ use std::fmt;
 pub enum Error {
     /// What was given is no address such as `http://localhost:8000`.
     Address(String),
+    /// The folder of the cache cannot be made.
+    Folder(std::io::Error),
+    /// The request is no JSON, for example because its seed is none.
+    Unsendable(String),
     /// Nothing answers at the address, or the connection broke.
     Unreachable(reqwest::Error),
     /// The answer took too long. The service stops the work when the connection is closed.
@@ -31,6 +35,8 @@ impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Address(url) => write!(out, "{url} is no address: write it like http://localhost:8000"),
+            Error::Folder(error) => write!(out, "the folder of the cache cannot be made: {error}"),
+            Error::Unsendable(why) => write!(out, "the request cannot be written as JSON: {why}"),
             Error::Unreachable(error) => write!(out, "the service does not answer: {error}"),
             Error::TimedOut(_) => write!(out, "the service took too long"),
             Error::StillLoading(text) | Error::Unavailable(text) => write!(out, "{text}"),
@@ -45,6 +51,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
+            Error::Folder(error) => Some(error),
             Error::Unreachable(error) | Error::TimedOut(error) => Some(error),
             _ => None,
         }

@@ -14,6 +14,7 @@
 //! Positions are the centres of voxels in a right-handed frame with y up; they lie within ±0.5 along each axis. An
 //! [`Octree`] is the same cube.
 
+mod cache;
 mod client;
 mod error;
 mod octree;
