@@ -27,7 +27,18 @@ impl Health {
     }
 }
 
-/// The body of `POST /generate`. Seeds are any integers of 64 bits, with or without a sign: `S` is `i32`, `u64` and so on.
+/// How both stages denoise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Scheduler {
+    #[serde(rename = "ddim")]
+    Ddim,
+    /// Needs fewer steps.
+    #[serde(rename = "dpm++")]
+    DpmPlusPlus,
+}
+
+/// The body of `POST /generate`. What is None is left to the service.
+/// Seeds are any integers of 64 bits, with or without a sign: `S` is `i32`, `u64` and so on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GenerateRequest<S = i32> {
     pub prompt: String,
@@ -40,12 +51,30 @@ pub struct GenerateRequest<S = i32> {
     pub seed: Option<S>,
     /// Whether the fine stage runs after the coarse one.
     pub use_fine: bool,
+    /// DDIM if it is None.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<Scheduler>,
+    /// Denoising steps of the fine stage; as many as the coarse one has if it is None.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fine_steps: Option<u32>,
+    /// The part of the coarse run in which guidance is applied, from 0 at pure noise to 1; all of it if it is None.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guidance_interval: Option<[f32; 2]>,
 }
 
 impl GenerateRequest {
     /// A request with the service's defaults and a random seed.
     pub fn new(prompt: impl Into<String>) -> Self {
-        Self { prompt: prompt.into(), ddim_steps: 100, guidance_scale: 7.5, seed: None, use_fine: true }
+        Self {
+            prompt: prompt.into(),
+            ddim_steps: 100,
+            guidance_scale: 7.5,
+            seed: None,
+            use_fine: true,
+            scheduler: None,
+            fine_steps: None,
+            guidance_interval: None,
+        }
     }
 }
 
@@ -58,6 +87,9 @@ impl<S> GenerateRequest<S> {
             guidance_scale: self.guidance_scale,
             seed: Some(seed),
             use_fine: self.use_fine,
+            scheduler: self.scheduler,
+            fine_steps: self.fine_steps,
+            guidance_interval: self.guidance_interval,
         }
     }
 }

@@ -5,7 +5,7 @@ mod replay;
 use std::time::{Duration, Instant};
 
 use replay::{Replay, Step};
-use xcube_client::{Client, Error, GenerateRequest, Settings};
+use xcube_client::{Client, Error, GenerateRequest, Scheduler, Settings};
 
 fn quick() -> Settings {
     Settings { back_off: [1, 2, 4].map(Duration::from_millis), ..Settings::default() }
@@ -86,6 +86,22 @@ async fn seeds_of_every_width_go_out_as_numbers_and_none_is_left_out() {
     assert_eq!(bodies[2]["seed"], i64::MIN);
     assert_eq!(bodies[3]["seed"], u64::MAX);
     assert_eq!(bodies[4]["seed"], u64::MAX);
+}
+
+#[tokio::test]
+async fn what_is_chosen_beside_the_defaults_goes_out_in_the_service_s_words() {
+    let server = Replay::of(&[Step::Answer("coarse")]);
+    let request = GenerateRequest {
+        scheduler: Some(Scheduler::DpmPlusPlus),
+        fine_steps: Some(20),
+        guidance_interval: Some([0.2, 0.9]),
+        ..chair()
+    };
+    client(&server).generate(&request).await.unwrap();
+    let body: serde_json::Value = serde_json::from_str(server.requests()[0].split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!(body["scheduler"], "dpm++");
+    assert_eq!(body["fine_steps"], 20);
+    assert_eq!(body["guidance_interval"], serde_json::json!([0.2, 0.9]));
 }
 
 #[tokio::test]
