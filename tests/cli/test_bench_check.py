@@ -105,7 +105,9 @@ def test_a_run_is_checked_against_its_own_file_and_a_faster_past_fails(
         assert main(["--device", "cpu", "--check", str(path)]) == status
         for row in measured["rows"]:
             row["seconds"] /= factor
-    assert "5 of 5 ratios lost more than 15%." in capsys.readouterr().out
+    formats = len(measured["rows"])  # each is compared with bare JSON
+    assert formats > 5
+    assert f"{formats} of {formats} ratios lost more than 15%." in capsys.readouterr().out
 
 
 def test_a_trace_has_the_names_of_stages_and_blocks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
