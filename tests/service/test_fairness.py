@@ -81,10 +81,11 @@ def test_what_could_not_end_in_time_beside_another_is_refused_at_once_and_not_at
     sentence = assert_error(ask(server, "203.0.113.1", 1000), 400, "too_slow")
     fitting = re.search(r"at most (\d+) steps", sentence)
     assert fitting, sentence
-    steps = int(fitting[1]) // 2
-    with sent(server, body={**REQUEST, "ddim_steps": steps}):
+    all_steps = int(fitting[1])
+    # Beside a third of the time two thirds never fit, and a step does unless this machine slows down to less than half.
+    with sent(server, body={**REQUEST, "ddim_steps": all_steps // 3}):
         wait_for(lambda: running(server) == 1)
-        refused = ask(server, "203.0.113.2", steps)
+        refused = ask(server, "203.0.113.2", all_steps * 2 // 3)
         assert "in time" in assert_error(refused, 429, "queue_full")
         assert refused.elapsed.total_seconds() < 5
         assert 1 <= int(refused.headers["retry-after"]) <= 60
