@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from models import kernels
 from models.grids.ordering import find_rows, keys_to_voxels, voxel_keys
-from models.grids.unwaiting import CENTRE, STEPS, TAPS, neighbour_taps
+from models.grids.unwaiting import TAPS, neighbour_taps
 from models.threads import block_size, share
 
 GATHER_BYTES = 2 << 30
@@ -82,17 +82,7 @@ class TorchGrid:
     @cached_property
     def neighbours(self) -> Tensor:
         """Rows of the 27 neighbours, int64 [N, 27], taps along x, y, z with z fastest; N where there is none."""
-        if self.keys.is_cuda:
-            return self.taps.T.long().contiguous()
-        count = len(self)
-        # One row too many, where voxels without a neighbour write.
-        table = torch.full((count + 1, TAPS), count, dtype=torch.int64)
-        rows = torch.arange(count)
-        table[:count, CENTRE] = rows
-        for tap, step in enumerate(STEPS):  # the other half is the same pairs seen from the other side
-            table[:count, tap] = found = find_rows(self.keys, self.keys + step)
-            table[found, TAPS - 1 - tap] = rows
-        return table[:count]
+        return neighbour_taps(self.keys).T.long().contiguous()
 
     @cached_property
     def taps(self) -> Tensor:
