@@ -7,7 +7,6 @@ the same bits every time. It needs the fused kernels, which compute no row that 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 
 import torch
@@ -17,13 +16,14 @@ from models import kernels
 from models.cache import LRUCache
 from models.graphs import Graph, Graphs
 from models.grids import TorchGrid
+from models.grids.fixed import convolve_in_room
 from models.grids.ordering import keys_to_voxels
 from models.grids.unwaiting import NONE, TAPS, children, chosen, neighbour_taps
+from models.kernels.tiles import size_class
 from models.runtime import Runtime
 from models.tracing import named
 from models.vae import Decoder, unit_normals
 
-log = logging.getLogger("xcube.graphs")
 SMALLEST = 256
 RECORDED = 1 << 18
 """Room up to which a level is recorded. More voxels keep a GPU busy while the CPU starts one kernel after the other."""
@@ -35,7 +35,7 @@ MOST_NUMBERS = 2**31
 
 def room_for(count: int) -> int:
     """Room for so many voxels: one of few sizes where it is to be recorded."""
-    room = max(SMALLEST, 1 << (count - 1).bit_length())
+    room = max(SMALLEST, size_class(count))
     return room if room <= RECORDED else -(-count // UNIT) * UNIT
 
 
@@ -44,15 +44,13 @@ class _FixedVoxels:
 
     def __init__(self, keys: Tensor, real: Tensor) -> None:
         self.keys, self.real = keys, real
+        self.present = keys < NONE
         self.counts = (len(keys),)
         self.taps = neighbour_taps(keys)
 
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """See `UNetGrid.conv3`."""
-        from models.kernels.convolution import gather_gemm
-
-        packed = weight.permute(2, 3, 4, 1, 0).reshape(TAPS, features.shape[1], -1)
-        return gather_gemm(features, self.taps, packed, bias, self.real)
+        return convolve_in_room(features, self.taps, weight, bias, self.real)
 
 
 class _Piece:
@@ -84,6 +82,11 @@ class _Piece:
         else:
             torch.index_select(features, 0, rows, out=place)
 
+    def grid(self) -> _FixedVoxels:
+        """The voxels that are there."""
+        present = torch.arange(len(self.keys), device=self.keys.device) < self.count
+        return _FixedVoxels(torch.where(present, self.keys, NONE), self.count)
+
     def run(self, graphs: Graphs | None) -> Sequence[Tensor]:
         """The results for what was loaded last, as a graph if there are graphs; they last until the next run."""
         if graphs is None or not graphs.work:
@@ -92,13 +95,7 @@ class _Piece:
             self._graph()
             return self.results
         self.results = [result.clone() for result in self._work(self)]
-        try:
-            self._graph = Graph(self._fill, self.results, graphs)
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError as error:
-            log.warning("decoding is slower without CUDA graphs: %s", str(error).partition("\n")[0])
-            graphs.work = False
+        self._graph = graphs.record(self._fill, self.results, "decoding is slower")
         return self.results
 
     def _fill(self) -> None:
@@ -183,32 +180,30 @@ class FixedDecoder:
         return _Piece(room // 8 if between else room, channels, self._device, work)
 
     def _first_level(self, piece: _Piece) -> Sequence[Tensor]:
-        present = torch.arange(len(piece.keys), device=self._device) < piece.count
-        keys = torch.where(present, piece.keys, NONE)
-        grid, x = _FixedVoxels(keys, piece.count), piece.features
+        grid, x = piece.grid(), piece.features
         for block in self._decoder.bottleneck:
             x = block(x, grid)
-        return self._kept(0, x, grid, present)
+        return self._kept(0, x, grid)
 
     def _next_level(self, level: int) -> Callable[[_Piece], Sequence[Tensor]]:
         def work(piece: _Piece) -> Sequence[Tensor]:
             keys, parents = children(piece.keys, piece.count)
             grid = _FixedVoxels(keys, 8 * piece.count)
             x = self._decoder.up[level](piece.features.index_select(0, parents), grid)
-            return self._kept(level + 1, x, grid, keys < NONE)
+            return self._kept(level + 1, x, grid)
 
         return work
 
-    def _kept(self, level: int, x: Tensor, grid: _FixedVoxels, present: Tensor) -> Sequence[Tensor]:
+    def _kept(self, level: int, x: Tensor, grid: _FixedVoxels) -> Sequence[Tensor]:
         """Features of a level, and the keys, rows and number of the voxels that go on."""
         logits = self._decoder.structure[level](x, grid).float()
-        rows, count = chosen(present & (logits[:, 0] > logits[:, 1]))
+        rows, count = chosen(grid.present & (logits[:, 0] > logits[:, 1]))
         keys = torch.cat((grid.keys, grid.keys.new_full((1,), NONE))).index_select(0, rows)
-        return torch.where(present[:, None], x, 0.0), keys, rows, count
+        return torch.where(grid.present[:, None], x, 0.0), keys, rows, count
 
     def _normals(self, piece: _Piece) -> Sequence[Tensor]:
-        present = torch.arange(len(piece.keys), device=self._device) < piece.count
-        grid = _FixedVoxels(torch.where(present, piece.keys, NONE), piece.count)
+        grid = piece.grid()
+        present = grid.present[:, None]
         raw = self._decoder.normal(piece.features, grid).float()
         ijk, _ = keys_to_voxels(piece.keys)
-        return torch.where(present[:, None], ijk, 0).short(), torch.where(present[:, None], unit_normals(raw), 0.0)
+        return torch.where(present, ijk, 0).short(), torch.where(present, unit_normals(raw), 0.0)

@@ -172,12 +172,15 @@ class Graphed(ABC, Generic[L]):
         """The slot of a layout, made now if it is not kept, with these texts in it."""
         name = tuple(self._digests.of(text) for text in texts)
 
-        def build() -> Slot[L]:
-            return Slot(layout(), TextContext(*self._tokens(texts)), name, shape, self.device, forward)
-
-        slot = self.slots.get(key, build)
+        slot = self.slots.get(key, lambda: self._new_slot(name, texts, shape, layout(), forward))
         slot.read(name, lambda: self._tokens(texts))
         return slot
+
+    def _new_slot(
+        self, name: Hashable, texts: Sequence[Tensor], shape: tuple[int, int, int], layout: L,
+        forward: Callable[[Slot[L], Tensor, Tensor], Tensor],
+    ) -> Slot[L]:  # fmt: skip
+        return Slot(layout, TextContext(*self._tokens(texts)), name, shape, self.device, forward)
 
     def _tokens(self, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens and additive mask of a fixed length, and how many tokens are real, on the device."""

@@ -11,7 +11,6 @@ from torch import Tensor
 from models.config import SparseUNetConfig, StageConfig
 from models.graphed import Graphed, Lane
 from models.grids import SMALL, FixedGrid, Grid, Rooms, TorchGrid, UNetGrid, all_rooms, counts_of, rooms_for
-from models.layers import TextContext
 from models.runtime import Runtime
 from models.slots import Slot
 from models.sparse import SparseUNet, with_voxels
@@ -77,10 +76,13 @@ class GraphedFine(Graphed[_Voxels]):
         tokens = torch.zeros(1, self._unet.config.context_dim)
         for rooms in all_rooms(min(most, MOST_PREPARED), self._levels):
             for places in (1, FINE_TOGETHER) if rooms[0] <= SMALL else (1,):
-                layout = _Voxels(FixedGrid(rooms, places, self.device))
-                context = TextContext(*self._tokens([tokens] * places))
-                slot = Slot(layout, context, None, (places, rooms[0], self.channels), self.device, self._forward)
-                slot.predict(torch.zeros(places, dtype=torch.int64, device=self.device))  # without a voxel
+                slot = self.empty_slot(rooms, places, [tokens] * places)
+                slot.predict(torch.zeros(places, dtype=torch.int64, device=self.device))
+
+    def empty_slot(self, rooms: Rooms, places: int, texts: Sequence[Tensor]) -> Slot[_Voxels]:
+        """Fixed memory for some samples without a voxel yet, of which nobody keeps track."""
+        layout, shape = _Voxels(FixedGrid(rooms, places, self.device)), (places, rooms[0], self.channels)
+        return self._new_slot(None, texts, shape, layout, self._forward)
 
     @torch.inference_mode()
     def _rooms(self, state: DiffusionState) -> Rooms | None:

@@ -7,6 +7,7 @@ graph starts them all at once; its price is that sizes and addresses are fixed, 
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from models.tracing import named
 if TYPE_CHECKING:
     from torch.cuda import _POOL_HANDLE
 
+log = logging.getLogger("xcube.graphs")
 LARGEST_ERROR = 0.02
 _recording = threading.Lock()
 """A GPU takes one record at a time."""
@@ -39,6 +41,26 @@ class Graphs:
         if self._pool is None or not self._alive:
             self._pool = torch.cuda.graph_pool_handle()
         return self._pool
+
+    def record(self, function: Callable[[], None], changed: Sequence[Tensor], slower: str) -> Graph | None:
+        """A graph of a function, which has run once then; None, and no more graphs, where recording does not work here.
+
+        Args:
+            function: See `Graph`.
+            changed: See `Graph`.
+            slower: What the log says of work without graphs, such as "steps are slower".
+
+        Raises:
+            torch.OutOfMemoryError: Memory does not suffice.
+        """
+        try:
+            return Graph(function, changed, self)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            log.warning("%s without CUDA graphs: %s", slower, str(error).partition("\n")[0])
+            self.work = False
+            return None
 
     def keep(self, graph: Graph) -> None:
         """Takes a graph in that was recorded in `pool`; it stays as long as somebody else has it."""

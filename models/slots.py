@@ -6,7 +6,6 @@ noise, and one recorded graph serves every step of every sample that fits the me
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
@@ -18,7 +17,6 @@ from models.layers import TextContext
 from models.noise import steps_at_once
 from models.schedulers import COEFFICIENTS
 
-log = logging.getLogger("xcube.graphs")
 Layout = TypeVar("Layout")
 MOST_STEPS = 64
 """Steps of a plan at most; longer runs take several."""
@@ -103,13 +101,9 @@ class Slot(Generic[Layout]):
         elif self._graph is not None:
             self._graph()
         else:
-            try:
-                self._graph = Graph(self._advance, (self.x, self.previous, self._step, self._drawn), graphs)
-            except torch.OutOfMemoryError:
-                raise
-            except RuntimeError as error:
-                log.warning("steps are slower without CUDA graphs: %s", str(error).partition("\n")[0])
-                graphs.work = False
+            changed = (self.x, self.previous, self._step, self._drawn)
+            self._graph = graphs.record(self._advance, changed, "steps are slower")
+            if self._graph is None:
                 self._advance()
 
     def _advance(self) -> None:

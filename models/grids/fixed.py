@@ -116,10 +116,7 @@ class FixedGrid:
 
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """See `UNetGrid.conv3`."""
-        from models.kernels.convolution import gather_gemm
-
-        packed = weight.permute(2, 3, 4, 1, 0).reshape(TAPS, features.shape[1], -1)
-        return gather_gemm(features, self.taps, packed, bias, self.real)
+        return convolve_in_room(features, self.taps, weight, bias, self.real)
 
     def coarse(self) -> FixedGrid:
         """The grid of parents, in its own fixed memory."""
@@ -135,6 +132,14 @@ class FixedGrid:
     def upsample(self, features: Tensor) -> Tensor:
         """See `UNetGrid.upsample`."""
         return features.index_select(0, self._parents)
+
+
+def convolve_in_room(features: Tensor, taps: Tensor, weight: Tensor, bias: Tensor | None, real: Tensor) -> Tensor:
+    """`UNetGrid.conv3` where `real`, int32 [samples], tells how many rows of each sample count."""
+    from models.kernels.convolution import gather_gemm
+
+    packed = weight.permute(2, 3, 4, 1, 0).reshape(TAPS, features.shape[1], -1)
+    return gather_gemm(features, taps, packed, bias, real)
 
 
 def counts_of(grid: TorchGrid, levels: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from models import graphs, slots
+from models import graphs
 from models.cache import LRUCache
 from models.graphed_coarse import BUCKETS
 from models.graphed_fine import GraphedFine
@@ -116,7 +116,7 @@ def test_where_recording_fails_steps_run_without_it_and_it_is_told_once(
     def fail(*_: object) -> None:
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
-    monkeypatch.setattr(slots, "Graph", fail)
+    monkeypatch.setattr(graphs, "Graph", fail)
     stage = batched_coarse()
     stage.graphed[0].graphs = graphs.Graphs()
     with caplog.at_level(logging.WARNING):

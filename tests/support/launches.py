@@ -15,10 +15,8 @@ from triton.runtime.jit import JITFunction
 
 from models import kernels
 from models.decoding import FixedDecoder, room_for
-from models.graphed_fine import FINE_TOGETHER, SMALL, GraphedFine, _Voxels
-from models.grids import FixedGrid, rooms_for
-from models.layers import TextContext
-from models.slots import Slot
+from models.graphed_fine import FINE_TOGETHER, SMALL, GraphedFine
+from models.grids import rooms_for
 from models.stages import CoarseStage, FineStage
 from tests.support.tiny import coarse_stage, fine_stage
 
@@ -49,13 +47,8 @@ def sizes(most: int) -> Iterator[int]:
 def step(lane: GraphedFine, count: int, places: int, share: float) -> None:
     """A step of samples of so many voxels, of which each coarser level has a share."""
     counts = tuple(max(1, int(count * share**level)) for level in range(lane._levels))
-    rooms = rooms_for(counts)
-    layout = _Voxels(FixedGrid(rooms, places, lane.device))
     tokens = torch.zeros(1, lane._unet.config.context_dim)
-    slot = Slot(
-        layout, TextContext(*lane._tokens([tokens] * places)), None, (places, rooms[0], lane.channels), lane.device,
-        lane._forward,
-    )  # fmt: skip
+    slot = lane.empty_slot(rooms_for(counts), places, [tokens] * places)
     slot.predict(torch.zeros(places, dtype=torch.int64))
 
 
