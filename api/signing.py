@@ -10,6 +10,9 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import AfterValidator, SecretStr
 
 _PREFIX = "whsec_"
 _SECRET_BYTES = range(24, 65)
@@ -28,6 +31,15 @@ def check_secret(secret: str) -> bytes:
     if len(found) not in _SECRET_BYTES:
         raise ValueError(f"should be {_PREFIX} and 24 to 64 random bytes in Base64")
     return found
+
+
+def _checked(value: SecretStr) -> SecretStr:
+    check_secret(value.get_secret_value())
+    return value
+
+
+WebhookSecret = Annotated[SecretStr, AfterValidator(_checked)]
+"""A secret in settings and files, as `check_secret` wants it."""
 
 
 def signed(id_: str, seconds: int, body: bytes, secret: str) -> Mapping[str, str]:
