@@ -53,12 +53,12 @@ def check_deadline(
         return
     share = max(0.0, (deadline - FIXED_SECONDS) / (expected - FIXED_SECONDS))
     fitting, fitting_fine = int(steps * share), int(fine_steps * share)
-    named, of_its_own = request.fine_steps, request.fine_steps is not None and fine_steps > 0
-    remedy = "set use_fine to false or use a faster server"
-    if fitting and (fitting_fine or not of_its_own):
-        remedy = f"ask for at most {fitting} steps" + (f" and {fitting_fine} fine ones" if of_its_own else "")
-    and_fine = f" and {named} fine ones" if of_its_own else ""
+    named = and_fine = ""
+    if fine_steps and request.fine_steps is not None:  # not as many as the coarse stage has, but its own
+        named, and_fine = f" and {fine_steps} fine ones", f" and {fitting_fine} fine ones"
+        fitting = fitting if fitting_fine else 0
+    remedy = f"ask for at most {fitting} steps{and_fine}" if fitting else "set use_fine to false or use a faster server"
     raise TooSlow(
-        f"{steps} steps{and_fine} would take about {expected:.0f} s here, more than the {deadline:.0f} s a request "
+        f"{steps} steps{named} would take about {expected:.0f} s here, more than the {deadline:.0f} s a request "
         f"may take: {remedy}, or send it as a job."
     )
