@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from safetensors import SafetensorError
-
-from api.errors import JobsUnavailable, ResultGone, StorageFull
 from api.generation.generator import Saved
 from api.jobs import snapshots
 from api.jobs.embedded.files import Files
 from api.jobs.embedded.records import Records
 from api.jobs.embedded.room import Room
-from api.jobs.envelope import DamagedError
-from api.jobs.faults import Faults
+from api.jobs.faults import FULL, GONE, Faults, result_gone
 from api.jobs.record import Record, State
+from api.jobs.results import packed, unpacked
 from api.jobs.store import NewJob, Place, Survey
 from api.jobs.threads import Threads
 from api.jobs.watch import Watch
@@ -28,14 +24,11 @@ from models.shape import Shape, Voxels
 
 T = TypeVar("T")
 log = logging.getLogger("xcube.jobs")
-RETRY_SECONDS = 5.0
 PATIENCE = 6.0
 """Seconds for a call about records. A client that reads a result, and whoever keeps one, has more."""
 PATIENCE_WITH_FILES = 60.0
 _UNKNOWN = 3600.0
 """Seconds for which files are kept that no job is known for: somebody may put the database back."""
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_GONE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, DamagedError, SafetensorError, KeyError, ValueError)
 
 
 class EmbeddedStore:
@@ -58,7 +51,7 @@ class EmbeddedStore:
         # Who reads does not wait for who writes, and jobs that run do not wait for clients.
         self._reading, self._writing = Threads("jobs reading", 2, 64), Threads("jobs writing", 2, 64)
         self._running = Threads("jobs running", 4, 1024)
-        self._faults = Faults()
+        self._faults = Faults("the folder XCUBE_JOBS_DIR; the log says what is wrong with it.")
 
     async def add(self, job: NewJob, most_waiting: int) -> Record | None:
         """A new job, or the one that has this idempotency key already."""
@@ -132,11 +125,11 @@ class EmbeddedStore:
         def work() -> Saved | None:
             try:
                 state = self._files.read(id_, "state")
-            except _GONE:
+            except GONE:
                 return None
             try:
                 coarse = self._files.read(id_, "coarse")
-            except _GONE:
+            except GONE:
                 coarse = None
             return snapshots.unpack(state, self._arithmetic(), coarse)
 
@@ -146,9 +139,7 @@ class EmbeddedStore:
         """Ends an owner's job with its shapes."""
 
         def work() -> bool:
-            shapes = {"coarse": result.coarse.to_bytes()}
-            if result.fine is not None:
-                shapes["fine"] = result.fine.to_bytes()
+            shapes = packed(result)
             self._room.make(sum(map(len, shapes.values())))
             for kind, data in shapes.items():
                 self._files.write(id_, kind, data)
@@ -189,18 +180,12 @@ class EmbeddedStore:
         """The shapes of a completed job."""
 
         def work() -> Shape:
-            id_, kinds = record.id, record.kinds
             try:
-                if kinds is None:
+                if record.kinds is None:
                     return self._result_without_checksums(record)
-                shapes = {kind: Voxels.from_bytes(self._files.read(id_, kind)) for kind in kinds}
-                return Shape(shapes["coarse"], shapes.get("fine"), record.seed, record.warnings)
-            except _GONE as error:
-                log.warning("the result of job %s cannot be read: %s", id_, error)
-                raise ResultGone(
-                    "The result of this job is gone, to make room or because its file was damaged: send the request "
-                    "again as a new job."
-                ) from None
+                return unpacked(record, lambda kind: self._files.read(record.id, kind))
+            except GONE as error:
+                raise result_gone(record, error) from None
 
         return await self._call(self._reading, work, PATIENCE_WITH_FILES)
 
@@ -242,7 +227,7 @@ class EmbeddedStore:
         try:
             return work()
         except OSError as error:
-            if error.errno not in _FULL or not self._files.release():
+            if error.errno not in FULL or not self._files.release():
                 raise
         return work()
 
@@ -250,14 +235,4 @@ class EmbeddedStore:
         try:
             return await threads.run(work, patience)
         except OSError as error:
-            self._faults.tell(error)
-            if error.errno in _FULL and threads is not self._reading:
-                raise StorageFull(
-                    "The disk of the jobs is full: delete jobs that have ended, or try again later.",
-                    retry_after=RETRY_SECONDS,
-                ) from error
-            raise JobsUnavailable(
-                "Jobs cannot be read or stored now: try again later. If it lasts, somebody has to see to the folder "
-                "XCUBE_JOBS_DIR; the log says what is wrong with it.",
-                retry_after=RETRY_SECONDS,
-            ) from error
+            raise self._faults.refusal(error, room_needed=threads is not self._reading) from error

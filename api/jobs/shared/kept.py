@@ -14,8 +14,9 @@ from api.generation.generator import Saved
 from api.jobs import snapshots
 from api.jobs.envelope import seal, unseal
 from api.jobs.record import Record
+from api.jobs.results import unpacked
 from api.jobs.shared.objects import Objects
-from models.shape import Shape, Voxels
+from models.shape import Shape
 
 _MARK = "xcube/belongs-to"
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -97,11 +98,9 @@ class Kept:
             FileNotFoundError, IsADirectoryError, NotADirectoryError: A part is gone.
             DamagedError: A part is not what was kept.
         """
-        shapes = {
-            kind: Voxels.from_bytes(unseal(record.id, kind, self._objects.read(f"{record.id}/{record.keeper}.{kind}")))
-            for kind in record.kinds or ()
-        }
-        return Shape(shapes["coarse"], shapes.get("fine"), record.seed, record.warnings)
+        return unpacked(
+            record, lambda kind: unseal(record.id, kind, self._objects.read(f"{record.id}/{record.keeper}.{kind}"))
+        )
 
     def remove(self, id_: str, but_the_result_of: str | None = None) -> None:
         """Deletes what a job has kept, or all but one owner's result."""

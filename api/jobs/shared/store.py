@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from safetensors import SafetensorError
-
-from api.errors import JobsUnavailable, ResultGone, StorageFull
 from api.generation.generator import Saved
-from api.jobs.envelope import DamagedError
-from api.jobs.faults import Faults
+from api.jobs.faults import GONE, Faults, result_gone
 from api.jobs.record import Record, State
+from api.jobs.results import packed
 from api.jobs.shared.database import Database
 from api.jobs.shared.kept import Kept
 from api.jobs.shared.objects import Objects
@@ -28,11 +24,8 @@ from models.shape import Shape
 
 T = TypeVar("T")
 log = logging.getLogger("xcube.jobs")
-RETRY_SECONDS = 5.0
 PATIENCE_WITH_FILES = 60.0
 _SWEEPING = 3600.0
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_GONE = (FileNotFoundError, IsADirectoryError, NotADirectoryError, DamagedError, SafetensorError, KeyError, ValueError)
 
 
 class SharedStore:
@@ -56,7 +49,7 @@ class SharedStore:
         self._room = Room(self._records, max_bytes, max_voxels)
         self._watch = Watch()
         self._dead: dict[str, tuple[str, int]] = {}
-        self._faults = Faults()
+        self._faults = Faults("the database of XCUBE_JOBS_URL and to XCUBE_RESULTS_URL; the log says what is wrong.")
         self._known = False
         self._swept = time.monotonic() - _SWEEPING
         # Jobs that run do not wait for clients.
@@ -146,7 +139,7 @@ class SharedStore:
             keeper = record.keeper
             try:
                 return await self._in_threads(lambda: self._kept.load(id_, keeper))
-            except _GONE:
+            except GONE:
                 await self._check_place(again=True)
                 return None
 
@@ -157,7 +150,7 @@ class SharedStore:
 
         async def work() -> bool:
             await self._check_place()
-            shapes = await self._in_threads(lambda: _packed(result))
+            shapes = await self._in_threads(lambda: packed(result))
             size = sum(map(len, shapes.values()))
             await self._make_room(size)
             await self._in_threads(lambda: self._kept.keep(id_, owner, shapes))
@@ -202,13 +195,9 @@ class SharedStore:
             await self._check_place()
             try:
                 return await self._reading.run(lambda: self._kept.result(record), PATIENCE_WITH_FILES)
-            except _GONE as error:
+            except GONE as error:
                 await self._check_place(again=True)
-                log.warning("the result of job %s cannot be read: %s", record.id, error)
-                raise ResultGone(
-                    "The result of this job is gone, to make room or because its file was damaged: send the request "
-                    "again as a new job."
-                ) from None
+                raise result_gone(record, error) from None
 
         return await self._call(work())
 
@@ -271,21 +260,4 @@ class SharedStore:
         try:
             return await call
         except OSError as error:
-            self._faults.tell(error)
-            if error.errno in _FULL:
-                raise StorageFull(
-                    "The disk of the jobs is full: delete jobs that have ended, or try again later.",
-                    retry_after=RETRY_SECONDS,
-                ) from error
-            raise JobsUnavailable(
-                "Jobs cannot be read or stored now: try again later. If it lasts, somebody has to see to the database "
-                "of XCUBE_JOBS_URL and to XCUBE_RESULTS_URL; the log says what is wrong.",
-                retry_after=RETRY_SECONDS,
-            ) from error
-
-
-def _packed(shape: Shape) -> dict[str, bytes]:
-    shapes = {"coarse": shape.coarse.to_bytes()}
-    if shape.fine is not None:
-        shapes["fine"] = shape.fine.to_bytes()
-    return shapes
+            raise self._faults.refusal(error) from error

@@ -13,7 +13,7 @@ def test_faults_that_take_turns_are_told_once_each_and_their_end_once(
 ) -> None:
     clock = [1000.0]
     monkeypatch.setattr(faults.time, "monotonic", lambda: clock[0])
-    told = Faults()
+    told = Faults("the disk.")
     for _ in range(20):
         for text in ("refused", "reset"):
             told.tell(OSError(text))

@@ -1,0 +1,22 @@
+"""The shapes of a job as a store keeps them: one piece of bytes for each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from api.jobs.record import Record
+from models.shape import Shape, Voxels
+
+
+def packed(shape: Shape) -> dict[str, bytes]:
+    """A result by kind: coarse, and fine if there is one."""
+    shapes = {"coarse": shape.coarse.to_bytes()}
+    if shape.fine is not None:
+        shapes["fine"] = shape.fine.to_bytes()
+    return shapes
+
+
+def unpacked(record: Record, read: Callable[[str], bytes]) -> Shape:
+    """The inverse of `packed`; `read` gives what was kept of a kind, and whatever it raises is raised."""
+    shapes = {kind: Voxels.from_bytes(read(kind)) for kind in record.kinds or ()}
+    return Shape(shapes["coarse"], shapes.get("fine"), record.seed, record.warnings)
