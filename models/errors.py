@@ -6,6 +6,7 @@ XCubeError
 ├── BackendError       a library for sparse grids cannot be used
 ├── StateError         a saved generation state cannot be read
 ├── NumericError       a model produced NaN or infinity
+├── MeshError          a mesh of others cannot be read or used
 └── ShapeError         a shape cannot become the file that was asked for
 """
 
@@ -34,6 +35,10 @@ class StateError(XCubeError):
 
 class NumericError(XCubeError):
     """A model produced NaN or infinity; the text names stage and step."""
+
+
+class MeshError(XCubeError):
+    """A mesh of others cannot be read, or has no surface that could be used; the text says what to do about it."""
 
 
 class ShapeError(XCubeError):

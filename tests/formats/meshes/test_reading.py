@@ -1,0 +1,123 @@
+"""Files of meshes and voxels, written by libraries that are not ours, are read as the same mesh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lib3mf
+import numpy as np
+import pytest
+import trimesh
+
+from formats.meshes import SUFFIXES, read_mesh
+from models.errors import MeshError
+from models.shape import Shape, Voxels
+
+
+def wedge() -> trimesh.Trimesh:
+    """Lopsided along every axis, so that a turn or a reflection shows."""
+    mesh = trimesh.creation.box((1, 2, 3))
+    mesh.vertices[mesh.vertices[:, 2] > 0] *= (0.5, 0.25, 1)
+    return mesh
+
+
+def volume(vertices: np.ndarray, faces: np.ndarray) -> float:
+    return float(np.linalg.det(vertices[faces]).sum() / 6)
+
+
+@pytest.mark.parametrize("suffix", ["glb", "gltf", "obj", "off", "ply", "stl"])
+def test_a_mesh_is_read_from_every_format(suffix: str, tmp_path: Path) -> None:
+    wanted = wedge()
+    wanted.export(tmp_path / f"mesh.{suffix}") if suffix != "gltf" else trimesh.exchange.export.export_scene(
+        wanted.scene(), tmp_path / "mesh.gltf", file_type="gltf"
+    )
+    got = read_mesh(tmp_path / f"mesh.{suffix}", up="y")
+    assert np.allclose(got.corners.min((0, 1)), wanted.bounds[0], atol=1e-5)
+    assert np.allclose(got.corners.max((0, 1)), wanted.bounds[1], atol=1e-5)
+    assert volume(got.vertices, got.faces) == pytest.approx(wanted.volume, rel=1e-4)
+
+
+def test_3mf_is_read_with_the_places_of_its_items(tmp_path: Path) -> None:
+    wrapper = lib3mf.get_wrapper()
+    model = wrapper.CreateModel()
+    body = model.AddMeshObject()
+    wanted = wedge()
+    points, triangles = [], []
+    for vertex in wanted.vertices:
+        point = lib3mf.Position()
+        point.Coordinates = tuple(float(value) for value in vertex)
+        points.append(point)
+    for face in wanted.faces:
+        triangle = lib3mf.Triangle()
+        triangle.Indices = tuple(int(value) for value in face)
+        triangles.append(triangle)
+    body.SetGeometry(points, triangles)
+    for offset in (0.0, 10.0):
+        transform = wrapper.GetTranslationTransform(offset, 0.0, 0.0)
+        model.AddBuildItem(body, transform)
+    model.QueryWriter("3mf").WriteToFile(str(tmp_path / "two.3mf"))
+    got = read_mesh(tmp_path / "two.3mf", up="y")
+    assert len(got) == 2 * len(wanted.faces)
+    assert np.ptp(got.vertices[:, 0]) == pytest.approx(11)
+    assert volume(got.vertices, got.faces) == pytest.approx(2 * wanted.volume, rel=1e-4)
+
+
+@pytest.mark.parametrize("suffix", ["vox", "npz"])
+def test_voxels_that_we_wrote_come_back_the_same_way_up(suffix: str, tmp_path: Path) -> None:
+    from formats import save
+
+    cells = [[0, 0, 0], [0, 1, 0], [0, 2, 0], [1, 0, 0], [0, 0, 1], [0, 0, 2], [0, 0, 3]]
+    ijk = np.array(sorted(cells), np.int16)
+    voxels = Voxels(ijk, np.tile(np.array([0, 1, 0], np.float32), (len(ijk), 1)), 1 / 32)
+    save(Shape(voxels, None, 0), tmp_path / f"shape.{suffix}")
+    got = read_mesh(tmp_path / f"shape.{suffix}")
+    assert np.ptp(got.vertices, axis=0).tolist() == [2, 3, 4]
+    assert volume(got.vertices, got.faces) == pytest.approx(len(cells))
+    corner = got.vertices[got.faces].mean(1)
+    assert corner[:, 1].argmax() != corner[:, 2].argmax()
+    low = got.vertices.min(0)
+    tallest = corner[corner[:, 1] > low[1] + 2]
+    assert tallest[:, 0].max() < low[0] + 1.01
+    assert tallest[:, 2].max() < low[2] + 1.01
+
+
+def test_z_is_up_where_a_format_says_so_and_may_be_told_otherwise(tmp_path: Path) -> None:
+    tall = trimesh.creation.box((1, 1, 4))
+    tall.export(tmp_path / "tall.stl")
+    tall.export(tmp_path / "tall.obj")
+    assert np.ptp(read_mesh(tmp_path / "tall.stl").vertices, axis=0).tolist() == [1, 4, 1]
+    assert np.ptp(read_mesh(tmp_path / "tall.obj").vertices, axis=0).tolist() == [1, 1, 4]
+    assert np.ptp(read_mesh(tmp_path / "tall.obj", up="z").vertices, axis=0).tolist() == [1, 4, 1]
+
+
+@pytest.mark.parametrize("up", ["y", "z", "x", "-y", "-z", "-x"])
+def test_a_mesh_is_turned_upright_and_never_reflected(up: str, tmp_path: Path) -> None:
+    wanted = wedge()
+    wanted.export(tmp_path / "mesh.obj")
+    got = read_mesh(tmp_path / "mesh.obj", up=up)
+    axis, sign = "xyz".index(up[-1]), -1 if up[0] == "-" else 1
+    assert volume(got.vertices, got.faces) == pytest.approx(wanted.volume, rel=1e-4)
+    assert got.vertices[:, 1].max() == pytest.approx((sign * wanted.vertices[:, axis]).max())
+
+
+def damaged(path: Path) -> None:
+    path.write_bytes(b"\x07 not what it should be")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_damaged_file_of_any_format_is_refused_in_a_sentence(suffix: str, tmp_path: Path) -> None:
+    damaged(tmp_path / f"mesh{suffix}")
+    with pytest.raises(MeshError, match=r"^(cannot be read|holds|is no VOX)"):
+        read_mesh(tmp_path / f"mesh{suffix}")
+
+
+def test_points_without_faces_are_refused_and_told_apart(tmp_path: Path) -> None:
+    trimesh.PointCloud(np.random.default_rng(0).random((50, 3))).export(tmp_path / "cloud.ply")
+    with pytest.raises(MeshError, match="has points or lines and no faces: make a surface of it first"):
+        read_mesh(tmp_path / "cloud.ply")
+
+
+def test_a_file_of_another_kind_is_refused_with_the_kinds_there_are(tmp_path: Path) -> None:
+    (tmp_path / "scene.blend").write_bytes(b"BLENDER")
+    with pytest.raises(MeshError, match="use 3mf, glb, gltf, npz, obj, off, ply, stl, vox"):
+        read_mesh(tmp_path / "scene.blend")
