@@ -39,7 +39,7 @@ def _not_blank(value: str) -> str:
     return value
 
 
-def _whole(value: object) -> object:
+def whole(value: object) -> object:
     """An integer that is written with a fraction or an exponent, as JSON and JSON Schema allow: ``5.0``, ``1e2``.
 
     Beyond 2**53 such a number may be another one than the client wrote, and is left as it is.
@@ -66,7 +66,7 @@ class _OrNull:
 
 
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), AfterValidator(_not_blank)]
-Steps = Annotated[int, Field(ge=1, le=MAX_STEPS), BeforeValidator(_whole)]
+Steps = Annotated[int, Field(ge=1, le=MAX_STEPS), BeforeValidator(whole)]
 GuidanceScale = Annotated[float, Field(ge=1.0, le=20.0)]
 SchedulerName = Literal["ddim", "dpm++"]
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -78,7 +78,7 @@ Interval = Annotated[
         {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 2, "maxItems": 2}
     ),
 ]
-Seed = Annotated[int, Field(ge=-(2**63), le=2**64 - 1), BeforeValidator(_whole)]
+Seed = Annotated[int, Field(ge=-(2**63), le=2**64 - 1), BeforeValidator(whole)]
 
 
 class _Strict(BaseModel):

@@ -156,6 +156,87 @@ JOB_ENDED = _object(
         ),
     },
 )
+MESH = _object(
+    "Mesh",
+    "A mesh that is being made or has been made, in the words that OpenAI's API has for videos.",
+    {
+        "id": {"type": "string"},
+        "object": {"const": "mesh"},
+        "model": {"type": "string"},
+        "status": {"enum": ["queued", "in_progress", "completed", "failed", "deleted"]},
+        "progress": {"type": "integer", "minimum": 0, "maximum": 100},
+        "created_at": {"type": "integer"},
+        "completed_at": _COUNT_OR_NULL,
+        "expires_at": _COUNT_OR_NULL,
+        "format": {"type": "string"},
+        "size": _COUNT_OR_NULL,
+        "seed": {"type": "integer"},
+        "seed_text": _SEED_TEXT,
+        "url": {**_TEXT_OR_NULL, "description": "where the file is, once it is completed"},
+        "error": {
+            "anyOf": [
+                _object("MeshError", "Why it failed.", {"code": {"type": "string"}, "message": {"type": "string"}}),
+                {"type": "null"},
+            ]
+        },
+    },
+)
+MESHES = _object(
+    "Meshes",
+    "Files, in the words that OpenAI's API has for images.",
+    {
+        "created": {"type": "integer"},
+        "model": {"type": "string"},
+        "output_format": {"type": "string"},
+        "data": {
+            "type": "array",
+            "items": _object(
+                "MeshFile",
+                "One file.",
+                {
+                    "b64_json": {"type": "string", "contentEncoding": "base64"},
+                    "seed": {"type": "integer"},
+                    "seed_text": _SEED_TEXT,
+                    "warnings": {"type": "array", "items": {"type": "string"}},
+                },
+            ),
+        },
+    },
+)
+OPENAI_MODEL = _object(
+    "OpenAIModel",
+    "The models that are served, as one, as OpenAI's API describes a model.",
+    {
+        "id": {"type": "string"},
+        "object": {"const": "model"},
+        "created": {"type": "integer"},
+        "owned_by": {"type": "string"},
+    },
+)
+OPENAI_MODELS = _object(
+    "OpenAIModels",
+    "The list of models, as OpenAI's API has it.",
+    {
+        "object": {"const": "list"},
+        "data": {"type": "array", "items": {"$ref": "#/components/schemas/OpenAIModel"}},
+    },
+)
+OPENAI_ERROR = _object(
+    "OpenAIError",
+    "The body of errors below /v1, as OpenAI's API has it.",
+    {
+        "error": _object(
+            "OpenAIErrorDetail",
+            "What is wrong.",
+            {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": "null"},
+                "code": {"type": "string"},
+            },
+        )
+    },
+)
 LIVE = _object("Live", "The process is alive.", {"live": {"const": True}})
 READY = _object("Ready", "Every kind of request can be taken.", {"ready": {"const": True}})
 MODEL_READY = _object("ModelReady", "The model is ready.", {"name": {"enum": list(MODELS)}, "ready": {"const": True}})
@@ -163,4 +244,6 @@ ANSWERS = {
     "Generated": GENERATED, "BatchResults": BATCH, "Job": JOB, "Jobs": JOBS, "Event": EVENT, "JobEvent": JOB_EVENT,
     "JobEnded": JOB_ENDED,
     "Server": SERVER, "Model": MODEL, "Live": LIVE, "Ready": READY, "ModelReady": MODEL_READY,
+    "Mesh": MESH, "Meshes": MESHES, "OpenAIModel": OPENAI_MODEL, "OpenAIModels": OPENAI_MODELS,
+    "OpenAIError": OPENAI_ERROR,
 }  # fmt: skip

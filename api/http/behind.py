@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from api.generation.generator import Generator
 from api.jobs.service import Jobs
 from api.messages import Status
 
@@ -29,8 +30,10 @@ class Behind:
 
     Attributes:
         readiness: Says what can be served now.
+        generator: Makes shapes.
         jobs: The jobs of this process.
     """
 
     readiness: Readiness
+    generator: Generator
     jobs: Jobs

@@ -65,7 +65,12 @@ OPTIONS = [
 
 
 def operation(
-    name: str, summary: str, answers: Mapping[int, Any], failures: Iterable[int], body: dict[str, Any] | None = None
+    name: str,
+    summary: str,
+    answers: Mapping[int, Any],
+    failures: Iterable[int],
+    body: dict[str, Any] | None = None,
+    error: str = "ErrorBody",
 ) -> dict[str, Any]:
     """One operation.
 
@@ -75,10 +80,10 @@ def operation(
         answers: By status, where it succeeds.
         failures: Statuses of the errors that it can have.
         body: The content of a request, if it has a body.
+        error: The schema of its errors.
     """
     errors = {
-        str(status): {"description": _STATUS_TEXT[status], "content": as_json("ErrorBody")}
-        for status in sorted(failures)
+        str(status): {"description": _STATUS_TEXT[status], "content": as_json(error)} for status in sorted(failures)
     }
     described = {
         "operationId": name,

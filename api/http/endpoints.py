@@ -11,12 +11,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from api.errors import problem_of
+from api.generation.generator import Generator
 from api.http import openapi
-from api.http.behind import Behind, Readiness
+from api.http.behind import Behind
 from api.http.forwarded import prefix_of
 from api.http.job_events import JobEventRoutes
 from api.http.job_list import JobListRoutes
 from api.http.job_routes import JobRoutes
+from api.http.mesh_routes import MeshRoutes
 from api.http.model_routes import ModelRoutes
 from api.http.pages import PageRoutes
 from api.jobs.service import Jobs
@@ -39,7 +41,7 @@ class Group(Protocol):
         """Their paths for the OpenAPI document."""
 
 
-GROUPS: tuple[type[Group], ...] = (JobRoutes, JobListRoutes, JobEventRoutes, PageRoutes, ModelRoutes)
+GROUPS: tuple[type[Group], ...] = (JobRoutes, JobListRoutes, JobEventRoutes, PageRoutes, ModelRoutes, MeshRoutes)
 
 
 class Endpoints:
@@ -52,15 +54,16 @@ class Endpoints:
         routes += [Route("/metrics", metrics_page.show), Route("/openapi.json", self._openapi)]
         self.app = Starlette(routes=routes, exception_handlers={XCubeError: _error})
 
-    def connect(self, readiness: Readiness, jobs: Jobs, infrastructure: Callable[[], dict[str, Any]]) -> None:
+    def connect(self, generator: Generator, jobs: Jobs, infrastructure: Callable[[], dict[str, Any]]) -> None:
         """Tells the routes what they are about, before the first request.
 
         Args:
-            readiness: Says what can be served now.
+            generator: Makes shapes, and says what can be served now.
             jobs: The jobs of this process.
             infrastructure: Gives the paths that BentoML documents by itself.
         """
-        self._behind.readiness, self._behind.jobs, self._infrastructure = readiness, jobs, infrastructure
+        self._behind.readiness = self._behind.generator = generator
+        self._behind.jobs, self._infrastructure = jobs, infrastructure
 
     async def _openapi(self, request: Request) -> Response:
         return JSONResponse(document(service_version(), self._infrastructure(), prefix_of(request.scope)))

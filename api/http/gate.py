@@ -14,6 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders, QueryParams
 from api.call import Call, Message, Receive, current, read_json, replay, set_current, watch_connection
 from api.errors import ClientGone, Problem, problem_of
 from api.framework_errors import FrameworkError
+from api.http import openai_errors
 from api.http.accept import accept_of
 from api.http.auth import Keys
 from api.http.cors import Origins
@@ -141,9 +142,10 @@ class _Answer:
         await self._write(self._error.status, self._error.headers, body)
 
     async def _write(self, status: int, headers: MutableHeaders, body: bytes) -> None:
+        self.started, self.code = True, orjson.loads(body)["code"]
+        body = openai_errors.in_form_of(self._scope["path"], status, body)
         headers["Content-Type"] = "application/json"
         headers["Content-Length"] = str(len(body))
-        self.started, self.code = True, orjson.loads(body)["code"]
         await self._forward({"type": "http.response.start", "status": status, "headers": headers.raw})
         await self._forward({"type": "http.response.body", "body": body})
 

@@ -24,6 +24,7 @@ from api.http.describing import (
     body_for,
     operation,
 )
+from api.http.mesh_schemas import MeshRequest
 from api.schemas import BatchRequest, ErrorBody, GenerateRequest, Health, JobRequest
 
 _HEADERS = {
@@ -59,7 +60,7 @@ def document(
         ours: Paths that files with routes describe.
         prefix: Under which a proxy serves the service. Where none is known, the paths begin where the document lies.
     """
-    kinds: list[type[BaseModel]] = [GenerateRequest, JobRequest, BatchRequest, Health, ErrorBody]
+    kinds: list[type[BaseModel]] = [GenerateRequest, JobRequest, BatchRequest, MeshRequest, Health, ErrorBody]
     _, schemas = models_json_schema(
         [(kind, "validation") for kind in kinds], ref_template=REFERENCE.format(name="{model}")
     )

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from api.http.mesh_schemas import MeshRequest
 from api.process.probes import INFERENCE, PROBES
 from api.schemas import BatchRequest, GenerateRequest, JobRequest, NoParameters
 
@@ -21,7 +22,8 @@ class Route:
     """One path, and the paths below it.
 
     Attributes:
-        path: How it begins, up to the second slash; the label of metrics for all that lies below it.
+        path: How it begins, up to the second slash, or the third in what is built for others' clients; the label of
+            metrics for all that lies below it.
         body: The JSON that a POST to the path itself carries; the gate reads, checks and rewrites it. None: the code
             behind the gate reads the body, if there is one.
         access: `key` asks for the API key wherever one is set, `open` only with XCUBE_API_KEY_EVERYWHERE. `page` lets
@@ -58,6 +60,8 @@ ROUTES = (
     Route("/generate_stream", GenerateRequest, methods=("POST",)),
     Route("/batch_generate", BatchRequest, methods=("POST",)),
     Route("/jobs", JobRequest, methods=(*READ, "POST"), item_methods=(*READ, "DELETE")),
+    Route("/v1/models"),
+    Route("/v1/meshes", MeshRequest, methods=("POST",), item_methods=(*READ, "DELETE")),
     Route("/health", NoParameters, access="open", methods=(*READ, "POST"), quiet=True),
     *(Route(path, access="open", quiet=True) for path in PROBES),
     Route(INFERENCE, access="open", below=True, quiet=True),
@@ -70,8 +74,10 @@ _UNKNOWN = Route(OTHER)
 
 def route_of(path: str) -> Route:
     """The route that a path belongs to; one with the path `OTHER`, closed and without a body, if there is none."""
-    first = "/" + path.split("/", 2)[1] if path.startswith("/") else path
-    return _BY_PATH.get(first, _UNKNOWN)
+    if not path.startswith("/"):
+        return _UNKNOWN
+    parts = path.split("/", 3)
+    return _BY_PATH.get("/".join(parts[:3])) or _BY_PATH.get("/".join(parts[:2]), _UNKNOWN)
 
 
 def body_of(method: str, path: str) -> type[BaseModel] | None:
@@ -85,4 +91,4 @@ def methods_of(path: str) -> tuple[str, ...]:
     route = route_of(path)
     if path == route.path:
         return route.methods
-    return route.item_methods if path.count("/") == 2 else READ
+    return route.item_methods if path.count("/") == route.path.count("/") + 1 else READ
