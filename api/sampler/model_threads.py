@@ -14,6 +14,7 @@ from api.errors import ModelsUnavailable
 from api.messages import Progress, Slice, Status
 from api.schemas import LOADING
 from api.settings import Settings
+from models.waking import wake_gpu
 
 if TYPE_CHECKING:
     from api.sampler.engine import Engine
@@ -79,6 +80,7 @@ class ModelThreads:
     def _start(self, settings: Settings, number: int) -> None:
         log.info("loading PyTorch")
         try:
+            wake_gpu(settings.device, number)
             from api.sampler.engine import Engine
 
             self._engine = Engine(settings, number)

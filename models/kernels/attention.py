@@ -77,12 +77,12 @@ def _attention(
         else:
             left = tl.load(k + key[:, None] * k_stride + lane[None, :], mask=found, other=0.0)
             values = tl.load(v + key[:, None] * v_stride + lane[None, :], mask=found, other=0.0)
-        logits = tl.dot(query, tl.trans(left), input_precision="ieee") * scale
+        logits = tl.dot(query, tl.trans(left), input_precision="ieee")
         if not EVEN:
             logits = tl.where((key < length)[None, :], logits, float("-inf"))
-        top = tl.maximum(highest, tl.max(logits, axis=1))
+        top = tl.maximum(highest, tl.max(logits, axis=1) * scale)
         shrink = tl.exp2(highest - top)
-        share = tl.exp2(logits - top[:, None])
+        share = tl.exp2(logits * scale - top[:, None])  # one instruction a logit where scaling them first takes two
         weights = weights * shrink + tl.sum(share, axis=1)
         total = tl.dot(share.to(values.dtype), values, total * shrink[:, None], input_precision="ieee")
         highest = top

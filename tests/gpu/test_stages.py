@@ -209,7 +209,7 @@ def test_a_recording_that_fails_leaves_the_process_whole() -> None:
 
 def test_shapes_of_about_a_size_share_a_recorded_step_and_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     recorded = []
-    monkeypatch.setattr("models.slots.Graph", lambda *parts: recorded.append(1) or Graph(*parts))
+    monkeypatch.setattr("models.graphs.Graph", lambda *parts: recorded.append(1) or Graph(*parts))
     stage = fine_on_gpu(BF16)
     states = [
         stage.start(shape(size), text(size, 2 + size % 7), seed=size, steps=4) for size in (3000, 2950, 2900, 2990)
