@@ -17,6 +17,8 @@ FACTOR = 4
 LONGEST = 0.9
 """Longest side of a shape in the cube of side 1, about that of the demo models' shapes."""
 RESOLUTIONS = (32, 64, 128, 256, 512)
+MOSTLY_SEEN = 0.98
+"""Share of voxels from which on those that nobody sees are not worth a word."""
 FEWEST = 8
 """Voxels of a shape that is one."""
 
@@ -56,9 +58,9 @@ def prepare(mesh: Mesh, resolution: int = 128, *, hidden: bool = False) -> Prepa
     fine = voxelise(Triangles(turned.corners), resolution)
     if not hidden:
         seen = air.touches(fine)
-        if not seen.all():
+        if seen.mean() < MOSTLY_SEEN:
             notes.append(f"{int((~seen).sum()):,} voxels inside left out, which nobody can see")
-            fine = Voxels(fine.ijk[seen], fine.normal[seen], fine.voxel_size)
+        fine = Voxels(fine.ijk[seen], fine.normal[seen], fine.voxel_size)
     if len(fine) < FEWEST:
         raise MeshError("has too little surface to be seen: export it with its surface")
     return Prepared(coarsened(fine, FACTOR), fine, tuple(notes))

@@ -1,0 +1,90 @@
+"""Makes a training set from a folder of meshes: voxels with normals at two resolutions, captions, a report, a picture.
+
+Stopped at any moment, the same command goes on where it was. The report names what cannot be used, with the reason.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from formats.meshes import SUFFIXES
+from formats.meshes.mesh import AXES
+from formats.meshes.preparing import RESOLUTIONS
+from models.cores import usable_cores
+from models.errors import ConfigError
+from training.meshes.building import Settings, build
+from training.meshes.captions import TABLES
+from training.meshes.reporting import write_picture, write_report
+
+MOST_LINES = 40
+"""Of the report on the terminal; the file holds all."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line. Returns 0, or 1 after a sentence on stderr."""
+    options = _parser().parse_args(arguments)
+    folder: Path = options.folder
+    name = options.name or folder.resolve().name
+    out: Path = options.out or Path("runs/data") / name
+    settings = Settings(
+        options.resolution, options.up, options.captions, options.keep_hidden, options.heldout, options.workers
+    )
+    try:
+        made, report = build(folder, out, settings, name)
+        text = write_report(made, report).splitlines()
+        picture = write_picture(made)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(
+            f"{out} cannot be written ({error.strerror or error}): make room there or use --out, then run the command "
+            "again; it goes on where it was.",
+            file=sys.stderr,
+        )
+        return 1
+    print("\n".join(text[:MOST_LINES]))
+    if len(text) > MOST_LINES:
+        print(f"… and {len(text) - MOST_LINES} more lines in {out / 'report.txt'}")
+    print(f"The set is in {out}, a picture of it in {picture}.")
+    print(f"Train on it: scripts/train --data {out}")
+    return 0
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1:
+        raise argparse.ArgumentTypeError("must be at least 0 and below 1")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="scripts/dataset", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help=f"meshes: {', '.join(s[1:] for s in SUFFIXES)}")
+    parser.add_argument("--out", type=Path, metavar="SET", help="where the set goes (default: runs/data/NAME)")
+    parser.add_argument("--name", help="the set's name (default: the folder's)")
+    parser.add_argument(
+        "--captions", default="auto", metavar="HOW",
+        help=f"a CSV or JSON file with files and captions, or names, folders, or auto: {' or '.join(TABLES)} in the "
+        "folder if there is one, then the files' names, then the folders' (default: auto)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--resolution",
+        type=int,
+        choices=RESOLUTIONS,
+        default=128,
+        help="fine voxels a side (default: 128, as the demo)",
+    )
+    parser.add_argument("--up", choices=AXES, help="the axis that is up (default: z in stl, 3mf and vox, else y)")
+    parser.add_argument("--keep-hidden", action="store_true", help="keep surfaces that cannot be seen from outside")
+    parser.add_argument("--heldout", type=_share, default=0.15, help="share kept for measuring, by hash (0.15)")
+    parser.add_argument(
+        "--workers", type=int, default=usable_cores(), help="processes that make voxels (default: %(default)s)"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

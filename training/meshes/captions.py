@@ -1,0 +1,168 @@
+"""What a mesh shows, in words: from a table beside the meshes, from file names or from folders' names."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models.errors import ConfigError
+
+TABLES = ("captions.csv", "captions.json", "metadata.csv", "metadata.json")
+"""Files that hold captions without being told."""
+LONGEST = 300
+_FILE = ("file", "path", "filename", "file_name", "mesh", "model", "uid", "id")
+_TEXT = ("caption", "captions", "text", "texts", "prompt", "description")
+_KIND = ("kind", "category", "class", "label")
+_CREDIT = ("credit", "attribution", "author", "creator", "license", "licence")
+_ARTICLES = ("a ", "an ", "the ", "some ", "two ", "three ")
+
+
+@dataclass(frozen=True)
+class Words:
+    """captions: at least one; kind: the noun; credit: whom to name and the licence, "" where nobody says."""
+
+    captions: tuple[str, ...]
+    kind: str
+    credit: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a table of captions by the file's name as it stands there."""
+
+    rows: dict[str, Words] = field(default_factory=dict)
+
+    def of(self, file: str) -> str | None:
+        """The name under which the table knows a file (a path inside the folder): as path, as name, or without end."""
+        path = Path(file)
+        for name in (file, path.name, str(path.with_suffix("")), path.stem):
+            if name in self.rows:
+                return name
+        return None
+
+
+def read_table(path: Path) -> Table:
+    """A table of captions.
+
+    CSV needs a column for the file and one for the caption; JSON is {file: caption or captions}, or a list of objects
+    with those keys. A column for the kind, and columns that say whom to credit, are optional.
+
+    Raises:
+        ConfigError: it cannot be read, or has no such columns.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        rows = list(_of_json(json.loads(text)) if path.suffix.lower() == ".json" else _of_csv(text))
+    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
+        raise ConfigError(
+            f"{path}: cannot be read as a table of captions ({error}); correct it or use --captions names"
+        ) from error
+    found: dict[str, list[str]] = {}
+    others: dict[str, tuple[str, str]] = {}
+    for row in rows:
+        name, texts = _value(row, _FILE), _texts(row)
+        if name is None:
+            columns = ", ".join(map(str, row)) or "it is empty"
+            raise ConfigError(f"{path}: a row has no file ({columns}); name the columns file and caption")
+        found.setdefault(name.removeprefix("./"), []).extend(texts)
+        credit = ", ".join(dict.fromkeys(str(row[key]) for key in row if key in _CREDIT and row[key]))
+        others[name.removeprefix("./")] = (_value(row, _KIND) or "", credit)
+    return Table(
+        {
+            name: Words(tuple(dict.fromkeys(texts)), others[name][0] or noun(texts[0]), others[name][1])
+            for name, texts in found.items()
+            if texts
+        }
+    )
+
+
+def _of_csv(text: str) -> Iterator[dict[str, Any]]:
+    sample = text.split("\n", 1)[0]
+    delimiter = max(",;\t", key=sample.count)
+    for row in csv.DictReader(text.splitlines(), delimiter=delimiter, skipinitialspace=True):
+        yield {str(key).strip().lower(): value for key, value in row.items() if key is not None}
+
+
+def _of_json(values: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(values, dict):
+        values = [
+            {**value, "file": key} if isinstance(value, dict) else {"file": key, "caption": value}
+            for key, value in values.items()
+        ]
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        raise ValueError("it is neither an object by file nor a list of objects")
+    for value in values:
+        yield {str(key).strip().lower(): entry for key, entry in value.items()}
+
+
+def _value(row: dict[str, Any], names: tuple[str, ...]) -> str | None:
+    return next((str(row[name]).strip() for name in names if row.get(name)), None)
+
+
+def _texts(row: dict[str, Any]) -> list[str]:
+    for name in _TEXT:
+        value = row.get(name)
+        if value:
+            return [text for part in (value if isinstance(value, list) else [value]) if (text := tidy(str(part)))]
+    return []
+
+
+def tidy(text: str) -> str:
+    """Text on one line, at most LONGEST characters."""
+    return " ".join(text.split())[:LONGEST].rstrip(" .")
+
+
+def from_name(name: str) -> str:
+    """The words in a file's or folder's name, without numbers and keys: `Office_Chair-03` -> `office chair`."""
+    apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    words = re.split(r"[\W\d_]+", apart)
+    return " ".join(word for word in words if len(word) > 1 or word == "a").lower()
+
+
+def noun(caption: str) -> str:
+    """The kind that a caption names, the last word before `with` and the like. `a tall chair with arms`: chair."""
+    head = re.split(r"\s+(?:with|without|of|for|in|on|and|that|which|made|from|having|by)\s+|,", caption.lower())[0]
+    words = [word for word in re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", head) if word not in {"a", "an", "the"}]
+    return words[-1] if words else caption.lower()
+
+
+def words_of(file: str, table: Table, way: str) -> Words | None:
+    """What a mesh (a path inside the folder) shows; None where nothing says so.
+
+    Args:
+        file: The path inside the folder.
+        table: What a table says; it comes first.
+        way: `names`, `folders`, or `auto` for the first that holds a word.
+    """
+    if (row := table.of(file)) is not None:
+        return table.rows[row]
+    path = Path(file)
+    folder = from_name(path.parent.name)
+    by_name = from_name(path.stem)
+    if way == "folders" or (way == "auto" and not _speaks(by_name)):
+        return Words((folder,), folder) if folder else None
+    if not by_name:
+        return None
+    # A folder of its own for every mesh names no kind.
+    return Words((by_name,), folder if folder and folder != by_name else noun(by_name))
+
+
+def _speaks(words: str) -> bool:
+    """Whether a name holds words: a key of hexadecimal digits, and `mesh` or `model`, say nothing."""
+    left = [word for word in words.split() if word not in {"mesh", "model", "object", "untitled", "scene", "final"}]
+    return any(len(word) > 2 and re.search("[aeiouy]|[^a-z]", word) and re.search("[^a-f]", word) for word in left)
+
+
+def spoken(words: Words) -> tuple[str, ...]:
+    """The captions as prompts are written: with and without an article, and the kind alone."""
+    found: list[str] = []
+    for caption in (*words.captions, words.kind):
+        found.append(caption)
+        if not caption.lower().startswith(_ARTICLES):
+            found.append(f"{'an' if caption[:1].lower() in 'aeiou' else 'a'} {caption}")
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,72 @@
+"""What was read, as a picture, a text and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+
+from formats.preview import contact_sheet, render, save_png
+from training.meshes.building import Report
+from training.meshes.store import Item, TrainingSet, write_text
+
+MOST_PICTURES = 240
+PICTURE = 160
+
+
+def write_report(made: TrainingSet, report: Report) -> str:
+    """Writes `report.json` and `report.txt` into the set, and returns the latter."""
+    kinds = Counter(item.kind for item in made.items)
+    train, heldout = len(made.split("train")), len(made.split("heldout"))
+    values = {
+        "name": made.name, "resolution": made.resolution, "train": train, "heldout": heldout,
+        "kinds": dict(kinds.most_common()), "refused": report.refused, "repaired": report.repaired,
+        "captions_without_file": report.without,
+    }  # fmt: skip
+    write_text(made.folder / "report.json", json.dumps(values, indent=1, ensure_ascii=False))
+    lines = [
+        f"{made.name}: {len(made.items)} shapes at {made.resolution}³ and {made.resolution // 4}³, "
+        f"{train} to train on and {heldout} held out",
+        "kinds: " + ", ".join(f"{kind} {count}" for kind, count in kinds.most_common()),
+    ]
+    for title, sentences in (
+        ("refused", [f"{file} {why}" for file, why in sorted(report.refused.items())]),
+        ("repaired", [f"{file}: {'; '.join(notes)}" for file, notes in sorted(report.repaired.items())]),
+        ("captions for files that are not there", report.without),
+    ):
+        if sentences:
+            lines += ["", f"{title} ({len(sentences)}):", *(f"  {sentence}" for sentence in sentences)]
+    text = "\n".join(lines) + "\n"
+    write_text(made.folder / "report.txt", text)
+    credits = sorted({item.credit for item in made.items if item.credit})
+    if credits:
+        rows = [f"{item.file}: {item.credit}" for item in made.items if item.credit]
+        write_text(made.folder / "ATTRIBUTION.txt", "\n".join(rows) + "\n")
+    return text
+
+
+def write_picture(made: TrainingSet) -> Path:
+    """Draws the shapes of a set, evenly chosen where there are very many, as `sheet.png`."""
+    rows = np.unique(np.linspace(0, len(made.items) - 1, MOST_PICTURES).round().astype(int))
+    chosen = [made.items[row] for row in rows]
+    images = [_picture(made, item) for item in chosen]
+    labels = [item.captions[0] for item in chosen]
+    path = made.folder / "sheet.png"
+    save_png(contact_sheet(images, labels, columns=min(12, len(chosen))), path)
+    return path
+
+
+def _picture(made: TrainingSet, item: Item) -> np.ndarray:
+    # Coarse enough to be drawn fast, fine enough to be known.
+    level = "fine" if made.resolution <= 128 else "coarse"
+    resolution = made.resolution if level == "fine" else made.resolution // 4
+    with safe_open(made.folder / f"{item.shard}.safetensors", "numpy") as file:
+        offset = file.get_tensor(f"{level}_offset")
+        low, high = int(offset[item.row]), int(offset[item.row + 1])
+        ijk = file.get_slice(f"{level}_ijk")[low:high].astype(np.int16)
+        normal = file.get_slice(f"{level}_normal")[low:high].astype(np.float32)
+    length = np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+    return render(ijk, normal / length, resolution=resolution, size=PICTURE)
