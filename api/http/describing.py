@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from api.errors import TABLE
+from api.http import stream_options
 from api.http.routes import body_of
 from api.http.streaming import EVENTS
 from formats import FORMATS
@@ -62,6 +63,11 @@ OPTIONS = [
     {"name": name, "in": "query", "schema": rule.schema, "description": rule.meaning} for name, rule in RULES.items()
 ]
 """What a file may be asked for; an option that its format does not take is an error."""
+STREAM_OPTIONS = [
+    {"name": name, "in": "query", "schema": rule.schema, "description": f"event streams: {rule.meaning}"}
+    for name, rule in stream_options.RULES.items()
+]
+"""What an event stream may be asked for; they mean nothing for a file."""
 
 
 def operation(

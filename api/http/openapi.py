@@ -17,6 +17,7 @@ from api.http.describing import (
     NOT_MODIFIED,
     OPTIONS,
     REFERENCE,
+    STREAM_OPTIONS,
     WORK,
     as_events,
     as_files,
@@ -113,14 +114,14 @@ def _generating() -> dict[str, Any]:
         body_for("/generate"),
     )
     return {
-        "/generate": {"post": {**generate, "parameters": [FORMAT, KNOWN, ANEW, *OPTIONS]}},
+        "/generate": {"post": {**generate, "parameters": [FORMAT, KNOWN, ANEW, *OPTIONS, *STREAM_OPTIONS]}},
         "/generate_stream": {
             "post": {
                 **operation(
                     "generate_stream", "The same, as server-sent events", {200: stream}, failures,
                     body_for("/generate_stream"),
                 ),
-                "parameters": OPTIONS,
+                "parameters": [*OPTIONS, *STREAM_OPTIONS],
             }
         },
         "/batch_generate": {

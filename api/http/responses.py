@@ -16,6 +16,7 @@ from api.errors import problem_of
 from api.generation.generator import Generator, Timings
 from api.http.etags import etag, has, not_modified
 from api.http.negotiation import options_for_events, wanted
+from api.http.stream_options import StreamOptions
 from api.http.streaming import EVENTS, HEADERS, EventStream, wants_events
 from api.schemas import GenerateRequest
 from api.telemetry import metrics
@@ -52,7 +53,7 @@ async def answer(generator: Generator, request: GenerateRequest, call: Call) -> 
 
 
 async def _events(generator: Generator, request: GenerateRequest, call: Call) -> Response:
-    stream = EventStream(generator, request, call, options_for_events(call))
+    stream = EventStream(generator, request, call, options_for_events(call), StreamOptions.of(call.query))
     if error := await stream.refusal():
         raise error
     call.headers |= HEADERS
@@ -62,7 +63,7 @@ async def _events(generator: Generator, request: GenerateRequest, call: Call) ->
 async def stream(generator: Generator, request: GenerateRequest, call: Call) -> AsyncGenerator[str, None]:
     """The answer to POST /generate_stream. BentoML has begun its answer by then: the gate tells what was refused."""
     try:
-        events = EventStream(generator, request, call, options_for_events(call))
+        events = EventStream(generator, request, call, options_for_events(call), StreamOptions.of(call.query))
         call.refused = await events.refusal()
     except XCubeError as error:
         call.refused = error
@@ -79,7 +80,7 @@ async def _file(
     tag = etag(bits, request, format_, options)
     if tag is not None and request.seed is not None and has(call.known, tag) and not call.anew:
         return not_modified(tag, request.seed, for_caches(format_, options))
-    result = None if call.anew else generator.recent.get(bits, request)
+    result = generator.known(request, call)
     if result is None:
         result = await generator.run(request, call, timings)
         bits = call.made_by

@@ -18,6 +18,7 @@ from api.errors import problem_of
 from api.generation.events import CoarseMade, Event, Queued, Stepped
 from api.generation.generator import Generator, Timings
 from api.http.accept import prefers
+from api.http.stream_options import StreamOptions
 from api.schemas import GenerateRequest
 from api.telemetry import metrics
 from formats import FORMATS, Options, file_of
@@ -41,14 +42,22 @@ class EventStream:
     """Runs one generation and tells what happens in it; leaving the iteration stops the work."""
 
     def __init__(
-        self, generator: Generator, request: GenerateRequest, call: Call, options: Options | None = None
+        self,
+        generator: Generator,
+        request: GenerateRequest,
+        call: Call,
+        options: Options | None = None,
+        wanted: StreamOptions | None = None,
     ) -> None:
         self._call = call
         self._generator = generator
         self._options = options or Options()
         self._events: deque[Event] = deque()
         self._news = asyncio.Event()
-        self._work = asyncio.create_task(generator.run(request, call, Timings(), self._report))
+        self._wanted = wanted or StreamOptions()
+        known = generator.known(request, call) if self._wanted.recent else None
+        work = generator.run(request, call, Timings(), self._report) if known is None else self._again(known)
+        self._work = asyncio.create_task(work)
         self._work.add_done_callback(lambda _: self._news.set())
 
     async def refusal(self) -> XCubeError | None:
@@ -76,6 +85,11 @@ class EventStream:
         finally:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
+
+    async def _again(self, known: Shape) -> Shape:
+        self._call.headers["X-Seed"] = str(known.seed)
+        self._report(CoarseMade(known.coarse.to_bytes(), None))
+        return known
 
     def _report(self, event: Event) -> None:
         # For a client that reads slowly only the latest of its kind is kept.

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from api.environment import PREFIX
 from api.errors import TABLE
+from api.http import stream_options
 from api.settings import Settings
 from formats import FORMATS, Format
 from formats.materials import MATERIALS
@@ -118,6 +119,11 @@ def _options_table() -> str:
     return table(["option", "values", "what it does", "formats"], rows)
 
 
+def _streams_table() -> str:
+    rows = [[f"`{name}=`", rule.words, rule.meaning] for name, rule in stream_options.RULES.items()]
+    return table(["option", "values", "what it does"], rows)
+
+
 def _materials_table() -> str:
     rows = [
         [
@@ -141,6 +147,7 @@ def table(head: list[str], rows: Iterable[list[str]]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "settings": _settings_table, "errors": _errors_table, "formats": _formats_table,
     "frames": _frames_table, "options": _options_table, "materials": _materials_table,
+    "streams": _streams_table,
 }  # fmt: skip
 
 

@@ -77,6 +77,19 @@ def test_without_fine_the_coarse_shape_is_the_last_event_before_the_end(server: 
     assert events[-1][1]["fine_xyz"] is None
 
 
+@pytest.mark.parametrize("path", ["/generate", "/generate_stream"])
+def test_a_recent_shape_comes_at_once_where_the_client_asks_for_it(server: Server, path: str) -> None:
+    body = {"prompt": "a chair", "ddim_steps": 4, "seed": 12}
+    plain = server.generate(seed=12).json()
+    for query, told in (("?recent=true", ["coarse", "completed"]), ("", ["queued", "progress", "coarse", "progress"])):
+        answer = server.post(f"{path}{query}", json=body, headers=ACCEPT)
+        assert answer.headers["x-seed"] == "12"
+        events = parse(answer.text)
+        assert names(events)[: len(told)] == told
+        assert dict(events)["completed"] == plain
+    assert_error(server.post(f"{path}?recent=perhaps", json=body, headers=ACCEPT), 400, "invalid_request")
+
+
 def test_bentomls_client_streams_the_same_events(server: Server) -> None:
     with bentoml.SyncHTTPClient(server.url, timeout=60) as client:
         chunks: Iterable[str] = client.generate_stream(prompt="a chair", ddim_steps=4, seed=1)

@@ -71,7 +71,7 @@ def test_a_person_makes_a_shape_turns_it_and_takes_it_away(page: Page, server: S
 def test_a_request_that_the_service_refuses_is_told(page: Page, server: Server) -> None:
     page.goto(f"{server.url}/ui/#prompt=a+chair&steps=5")
     finished(page)
-    page.route("**/generate", lambda route: route.continue_(post_data='{"prompt": ""}'))
+    page.route("**/generate?*", lambda route: route.continue_(post_data='{"prompt": ""}'))
     page.get_by_role("button", name="Generate").click()
     expect(page.locator("#problem-title")).to_have_text("That can't be done")
     expect(page.locator("#problem-text")).to_contain_text("prompt")

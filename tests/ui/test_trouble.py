@@ -124,7 +124,7 @@ def test_models_that_fail_to_load_are_told_with_the_reason(page: Page, site: Sit
 
 def test_an_event_that_says_failed_is_told(page: Page, site: Site) -> None:
     page.route(
-        "**/generate",
+        "**/generate?*",
         lambda route: route.fulfill(
             content_type="text/event-stream",
             body='event: queued\r\ndata: {"position": 0}\r\n\r\n: a comment\n\n'
@@ -138,14 +138,14 @@ def test_an_event_that_says_failed_is_told(page: Page, site: Site) -> None:
 
 def test_a_stream_that_breaks_off_is_told(page: Page, site: Site) -> None:
     body = 'event: progress\ndata: {"stage": "coarse", "step": 1, "steps": 2, "seconds_left": 1}\n\n'
-    page.route("**/generate", lambda route: route.fulfill(content_type="text/event-stream", body=body))
+    page.route("**/generate?*", lambda route: route.fulfill(content_type="text/event-stream", body=body))
     ask(page, site)
     expect(page.locator("#problem-text")).to_contain_text("The connection broke")
 
 
 def test_no_connection_is_told_and_the_last_shape_stays(page: Page, site: Site) -> None:
     make(page, site)
-    page.route("**/generate", lambda route: route.abort())
+    page.route("**/generate?*", lambda route: route.abort())
     page.get_by_role("button", name="Generate").click()
     expect(page.locator("#problem-title")).to_have_text("No connection")
     expect(page.locator("#stage")).to_have_attribute("data-state", "shown")
@@ -184,6 +184,37 @@ def test_cancel_closes_the_connection_so_that_the_service_stops(page: Page, site
             break
         page.wait_for_timeout(100)
     assert site.replay.cancelled.is_set()
+
+
+def test_escape_cancels_and_the_focus_is_never_lost(page: Page, site: Site) -> None:
+    make(page, site)
+    go = page.locator("#go")
+    site.replay.held = True
+    for way in ("Escape", "Cancel"):
+        page.get_by_role("button", name="Again").press("Enter")
+        expect(page.locator("#stage")).to_have_attribute("data-state", "coarse")
+        expect(go).to_be_focused()
+        if way == "Cancel":
+            page.get_by_role("button", name="Cancel").press("Enter")
+        else:
+            page.keyboard.press("Escape")
+        expect(page.locator("#live")).to_have_text("Cancelled")
+        expect(go).to_be_focused()
+        expect(page.locator("#caption")).to_be_visible()
+    page.route("**/generate?*", lambda route: route.abort())
+    page.get_by_role("button", name="Generate").press("Enter")
+    page.get_by_role("button", name="Close").press("Enter")
+    expect(page.locator("#problem")).to_be_hidden()
+    expect(go).to_be_focused()
+
+
+def test_a_service_that_goes_away_and_comes_back_is_seen_without_a_click(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    expect(page.locator("#health")).to_have_text("Ready")
+    page.route("**/health", lambda route: route.abort())
+    expect(page.locator("#health")).to_have_text("Not reachable")
+    page.unroute("**/health")
+    expect(page.locator("#health")).to_have_text("Ready")
 
 
 def test_an_empty_prompt_is_told_where_it_is_missing(page: Page, site: Site) -> None:

@@ -1,10 +1,12 @@
 // The page: ties form, service, viewer, history and downloads together.
 import * as download from "./download.js";
+import { keepFocus } from "./focus.js";
 import * as form from "./form.js";
 import * as history from "./history.js";
-import { fromHash, toHash } from "./request.js";
+import * as kept from "./kept.js";
+import { fromHash, key, toHash } from "./request.js";
 import { run } from "./run.js";
-import { announce, noProblem, noProgress, problem, watchHealth } from "./status.js";
+import { announce, askHealth, noProblem, noProgress, problem, watchHealth } from "./status.js";
 
 const element = (id) => document.getElementById(id);
 const stage = element("stage");
@@ -15,28 +17,29 @@ let viewer = null;
 const viewerTried = makeViewer();
 /** What is on the screen: {request, shapes: {coarse, fine|null}, warning, seconds}. */
 let shown = null;
+/** What is being made: {request, control}. */
 let running = null;
 
-form.prepare(start);
-history.prepare((request, made) => {
-  form.write(request);
-  if (made && !running) show(made);
-  else start();
-});
+form.prepare(() => start(form.read()), () => shown?.request.seed ?? "");
+history.prepare(open);
 download.prepare(() => shown.request, () => viewer.picture(), problem);
-element("cancel").addEventListener("click", () => running?.abort());
+element("cancel").addEventListener("click", cancel);
 element("reset").addEventListener("click", () => viewer?.reset());
+element("again").addEventListener("click", () => start({ ...shown.request, seed: form.lockedSeed() }));
 element("keep").addEventListener("click", () => {
-  form.setSeed(shown.request.seed);
-  announce(`Seed ${shown.request.seed} is kept for the next shape.`);
+  form.keep(shown.request);
+  announce(`Seed ${shown.request.seed} is locked for the next shape.`);
 });
 for (const input of document.querySelectorAll("[name=mode]"))
   input.addEventListener("change", () => viewer?.setMode(input.value));
 for (const input of document.querySelectorAll("[name=level]"))
   input.addEventListener("change", () => shown && viewer?.show(shown.shapes[input.value], { keep: true }));
-addEventListener("hashchange", openLink);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !event.defaultPrevented && !event.isComposing) cancel();
+});
+addEventListener("hashchange", () => openLink());
 watchHealth();
-openLink();
+openLink({ draft: form.isDraftOf(location.hash) });
 
 async function makeViewer() {
   try {
@@ -48,57 +51,88 @@ async function makeViewer() {
   }
 }
 
-/** Makes the shape that the page's address names, unless it is on the screen. */
-function openLink() {
+/** Shows the shape that the page's address names, unless it is on the screen or being made. */
+function openLink({ draft = false } = {}) {
   const request = fromHash(location.hash);
-  if (!request || (shown && toHash(shown.request) === toHash(request))) return;
-  form.write(request);
-  start();
+  if (request && toHash(request) !== address()) open(request, { draft });
 }
 
-async function start() {
-  const request = form.read();
+/** Shows what a request gave or gives. A `draft` in the form stays; otherwise the form takes over the prompt alone. */
+async function open(request, { draft = false } = {}) {
+  if (!draft) form.setPrompt(request.prompt);
+  const made = await kept.get(request);
+  if (made) {
+    await viewerTried;
+    show(made);
+  } else if (running) problem(new Error("This shape has to be made again: wait for the other one, or cancel it."));
+  else start(request);
+}
+
+async function start(request) {
   if (!request || running) return;
-  running = new AbortController();
+  const control = new AbortController();
+  running = { request, control };
   setBusy(true);
   noProblem();
   uncover();
+  setAddress();
   try {
-    const { shapes, seed, warning, seconds } = await run(request, running.signal, { coarse: showCoarse });
+    const made = await run(request, control.signal, { coarse: showCoarse, seed: nameSeed });
     await viewerTried;
-    const result = { request: { ...request, seed }, shapes, warning, seconds };
-    show(result);
-    history.add(result.request, viewer?.thumbnail() ?? "", result);
+    show(made);
+    kept.put(made);
+    history.add(made.request, viewer?.thumbnail() ?? "");
     announce(`Done: ${element("facts-text").textContent}`);
-    if (element("health").dataset.state !== "ready") watchHealth();
+    if (element("health").dataset.state !== "ready") askHealth();
   } catch (error) {
-    if (running.signal.aborted) announce("Cancelled");
+    if (control.signal.aborted) announce("Cancelled");
     else {
       announce("");
-      problem(error, ...remedy(error));
+      problem(error, ...remedy(error, request));
+      if (error.status === 0) askHealth();
     }
     if (stage.dataset.state === "coarse") shown ? show(shown) : empty();
   } finally {
+    running = null;
     noProgress();
     setBusy(false);
-    running = null;
+    setAddress();
   }
+}
+
+function cancel() {
+  running?.control.abort();
+}
+
+/** From now on a reload asks for the very shape that is being made. */
+function nameSeed(seed) {
+  running.request = { ...running.request, seed };
+  setAddress();
+}
+
+/** The link to what is being made, or else to what is on the screen. */
+function address() {
+  const request = running?.request ?? shown?.request;
+  return request ? toHash(request) : "";
+}
+
+function setAddress() {
+  window.history.replaceState(null, "", address() || location.pathname + location.search);
 }
 
 /** On a phone the form and the keyboard that it brings up lie over the shape. */
 function uncover() {
-  if (matchMedia("(pointer: coarse)").matches) document.activeElement.blur();
+  if (matchMedia("(pointer: coarse)").matches) element("go").focus({ preventScroll: true });
   if (stage.getBoundingClientRect().top < 0) stage.scrollIntoView();
 }
 
 /** What helps against an error, and its name; nothing where the same request would fail again. */
-function remedy({ status, code, message }) {
-  const after = (change) => () => (change(), start());
+function remedy({ status, code, message }, request) {
   // The same seed would come to nothing again.
-  if (code === "empty_result") return [after(() => form.setSeed("")), "Try another seed"];
-  const steps = code === "too_slow" && /at most ([0-9]+) steps/.exec(message)?.[1];
-  if (steps) return [after(() => form.setSteps(Number(steps))), `Take ${steps} steps`];
-  return status === 400 || status === 413 ? [] : [start];
+  if (code === "empty_result") return [() => (form.setSeed(""), start({ ...request, seed: "" })), "Try another seed"];
+  const steps = Number(code === "too_slow" && /at most ([0-9]+) steps/.exec(message)?.[1]);
+  if (steps) return [() => (form.setSteps(steps), start({ ...request, steps })), `Take ${steps} steps`];
+  return status === 400 || status === 413 ? [] : [() => start(request)];
 }
 
 function showCoarse(shape) {
@@ -108,24 +142,25 @@ function showCoarse(shape) {
   announce("The coarse shape is there.");
 }
 
-function show(result) {
-  const keep = stage.dataset.state === "coarse";
-  shown = result;
-  const { request, shapes, seconds, warning } = result;
+function show(made) {
+  const keep = stage.dataset.state === "coarse" && running !== null && key(running.request) === key(made.request);
+  shown = made;
+  const { request, shapes, seconds, warning } = made;
   const finest = shapes.fine ?? shapes.coarse;
   stage.dataset.state = "shown";
   element("levels").hidden = !shapes.fine;
   document.querySelector("[name=level][value=fine]").checked = true;
   element("caption").textContent = request.prompt;
   element("facts-text").textContent =
-    `${finest.count.toLocaleString("en")} voxels · seed ${request.seed} · ${seconds.toFixed(1)} s`;
+    `${finest.count.toLocaleString("en")} voxels · seed ${request.seed} · ${request.steps} steps · ${seconds.toFixed(1)} s`;
   element("warning").textContent = warning ?? "";
   element("warning").hidden = !warning;
   canvas.setAttribute("aria-label", `${request.prompt}, ${finest.count} voxels`);
   document.title = `${request.prompt} · xcube`;
-  window.history.replaceState(null, "", toHash(request));
+  setAddress();
   viewer?.show(finest, { keep });
   history.show(request);
+  keepFocus();
 }
 
 function empty() {
@@ -135,8 +170,9 @@ function empty() {
 
 function setBusy(busy) {
   // Not `disabled`, which would take the focus away.
-  element("go").setAttribute("aria-disabled", String(busy));
+  for (const id of ["go", "again"]) element(id).setAttribute("aria-disabled", String(busy));
   element("go").textContent = busy ? "Generating…" : "Generate";
   element("cancel").hidden = !busy;
   stage.setAttribute("aria-busy", String(busy));
+  keepFocus();
 }

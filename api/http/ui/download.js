@@ -29,6 +29,7 @@ export function prepare(current, picture, failed) {
   });
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !menu.open) return;
+    event.preventDefault();
     menu.open = false;
     menu.querySelector("summary").focus();
   });

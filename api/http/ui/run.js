@@ -1,13 +1,14 @@
 // One generation, from the click to the shape: waits for models and for a free place by itself.
 import { generate, ServiceError } from "./service.js";
 import { shapesOf } from "./shapes.js";
-import { elapsed, pause, progress, watchHealth } from "./status.js";
+import { elapsed, pause, progress, untilSettled } from "./status.js";
 
 const LONGEST_WAIT_S = 60;
 const STAGES = { coarse: "Coarse shape", fine: "Fine detail" };
 
 /**
- * Generates; calls on.coarse(shape) when that is there, and returns {shapes, seed, warning, seconds}. Throws ServiceError, and AbortError when the signal says so.
+ * Generates; calls on.seed(seed) and on.coarse(shape) when they are there, and returns what was made: {request with its
+ * seed, shapes, warning, seconds}. Throws ServiceError, and AbortError when the signal says so.
  */
 export async function run(request, signal, on) {
   for (let tries = 0; ; tries++) {
@@ -17,7 +18,7 @@ export async function run(request, signal, on) {
       if (!(error instanceof ServiceError) || signal.aborted) throw error;
       if (error.code === "loading") {
         progress("The models are loading");
-        const state = await watchHealth(signal);
+        const state = await untilSettled(signal);
         if (state?.status === "error") throw new ServiceError(state.error, { status: 503 });
         continue;
       }
@@ -39,7 +40,7 @@ async function once(request, signal, on) {
   try {
     for await (const event of generate(request, signal)) {
       told ||= event.type !== "seed";
-      if (event.type === "seed") seed = event.seed ?? seed;
+      if (event.type === "seed") on.seed((seed = String(event.seed)));
       if (event.type === "queued") progress(event.position > 0 ? `Waiting, place ${event.position} in the queue` : "Starting");
       if (event.type === "progress") showSteps(event, request);
       if (event.type === "coarse") {
@@ -51,7 +52,7 @@ async function once(request, signal, on) {
         progress("Drawing", 1);
         const shapes = await shapesOf(event.text);
         signal.throwIfAborted();
-        return { shapes, warning: event.warning, seed: String(seed), seconds: took };
+        return { request: { ...request, seed }, shapes, warning: event.warning, seconds: took };
       }
     }
   } finally {

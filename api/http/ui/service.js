@@ -46,7 +46,9 @@ export function setKey(key) {
  * shapesOf. A service that does not stream gives seed and completed alone. Throws ServiceError.
  */
 export async function* generate(request, signal) {
-  const answer = await post(GENERATE, request, "text/event-stream, application/json;q=0.9", signal);
+  const url = new URL(GENERATE);
+  url.searchParams.set("recent", "true");
+  const answer = await post(url, request, "text/event-stream, application/json;q=0.9", signal);
   let warning = answer.headers.get("X-XCube-Warning");
   yield { type: "seed", seed: answer.headers.get("X-Seed") ?? request.seed };
   if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream")) {

@@ -1,7 +1,10 @@
 // What the page says about the service and the work: health, progress, problems.
+import { keepFocus } from "./focus.js";
 import { health, modelSet, setKey } from "./service.js";
 
-const LOADING_MS = 2000;
+const SETTLED = ["ready", "error", "locked"];
+const SETTLED_MS = 8000;
+const WAITING_MS = 2000;
 const element = (id) => document.getElementById(id);
 const HEALTH_TEXT = {
   ready: "Ready",
@@ -16,20 +19,36 @@ export function announce(text) {
   element("live").textContent = text;
 }
 
-/** Asks for the service's health until waiting changes nothing any more; returns the last one. */
-export async function watchHealth(signal) {
+/** Asks for the service's health now, shows it and returns it; null where nothing answers. */
+export async function askHealth() {
+  const now = await health();
+  const state = now?.status ?? "offline";
+  const pill = element("health");
+  if (pill.dataset.state !== state) {
+    pill.dataset.state = state;
+    pill.textContent = HEALTH_TEXT[state] ?? state;
+    pill.title = now?.error ?? now?.gpu_name ?? "";
+    if (state === "ready") element("demo").hidden = (await modelSet()) !== "demo";
+  }
+  return now;
+}
+
+/** Asks for as long as the page is there; while nobody sees it, not at all. */
+export async function watchHealth() {
+  for (const event of ["online", "offline"]) addEventListener(event, askHealth);
+  document.addEventListener("visibilitychange", () => document.hidden || askHealth());
   for (;;) {
-    const now = await health();
-    const state = now?.status ?? "offline";
-    const pill = element("health");
-    if (pill.dataset.state !== state) {
-      pill.dataset.state = state;
-      pill.textContent = HEALTH_TEXT[state] ?? state;
-      pill.title = now?.error ?? now?.gpu_name ?? "";
-      if (state === "ready") element("demo").hidden = (await modelSet()) !== "demo";
-    }
-    if (["ready", "error", "locked"].includes(state) || signal?.aborted) return now;
-    await pause(LOADING_MS, signal);
+    const state = document.hidden ? "" : (await askHealth())?.status;
+    await pause(SETTLED.includes(state) ? SETTLED_MS : WAITING_MS);
+  }
+}
+
+/** Waits until the models are loaded or failed to; returns the last health. */
+export async function untilSettled(signal) {
+  for (;;) {
+    const now = await askHealth();
+    if (SETTLED.includes(now?.status) || signal.aborted) return now;
+    await pause(WAITING_MS, signal);
   }
 }
 
@@ -83,11 +102,14 @@ export function problem(error, again, name = "Try again") {
 
 export function noProblem() {
   element("problem").hidden = true;
+  keepFocus();
 }
 
 element("close").addEventListener("click", noProblem);
 document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape") noProblem();
+  if (event.key !== "Escape" || element("problem").hidden) return;
+  event.preventDefault();
+  noProblem();
 });
 
 function titleOf({ status, code }) {

@@ -1,0 +1,56 @@
+"""What an event stream may be asked for beside its JSON's options: how it tells of a shape, and what it may skip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+from api.errors import InvalidRequest
+
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_SHOWN = 40
+
+
+class Rule(NamedTuple):
+    """One option: what it may be, in words and as a JSON schema, what it does, and how it is read; None is no value."""
+
+    words: str
+    schema: dict[str, Any]
+    meaning: str
+    read: Callable[[str], Any]
+
+
+RULES = {
+    "recent": Rule(
+        "true or false",
+        {"type": "boolean", "default": False},
+        "a shape that was made a moment ago, for the same request with the same seed, comes at once: `coarse` and "
+        "`completed` alone",
+        lambda text: _FLAGS.get(text.lower()),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """What a stream was asked for; see `RULES`."""
+
+    recent: bool = False
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> Self:
+        """The options in the query of a URL; names that are no options mean nothing here.
+
+        Raises:
+            InvalidRequest: a value means nothing; the text names every such option.
+        """
+        given = {name: RULES[name].read(text) for name, text in query.items() if name in RULES}
+        faults = [
+            f"{name} should be {RULES[name].words}, not {query[name][:_SHOWN]!a}"
+            for name, value in given.items()
+            if value is None
+        ]
+        if faults:
+            raise InvalidRequest(f"{'; '.join(faults)}: change or leave out these options of the URL.")
+        return cls(**given)
