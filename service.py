@@ -24,7 +24,7 @@ from api.http.endpoints import Endpoints
 from api.http.responses import GeneratedArrays, answer, stream
 from api.http.streaming import EVENTS
 from api.jobs.service import Jobs
-from api.messages import Decoded, Finished, Order, Progress, Slice, Status
+from api.messages import Decoded, Finished, Order, Progress, Recognised, Slice, Status
 from api.process import deployment
 from api.process.drain import before_end, end_when_idle
 from api.sampler import order_gate, token_gate
@@ -61,6 +61,11 @@ class Sampler:
     async def status(self) -> Status:
         """Health and measured step times."""
         return self.threads.status()
+
+    @bentoml.api
+    async def recognise(self, prompt: str) -> Recognised:
+        """What is known of a prompt."""
+        return await self.threads.run(lambda engine: engine.recognise(prompt))
 
     @bentoml.api
     async def begin(self, order: Order) -> Progress:

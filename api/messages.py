@@ -109,6 +109,14 @@ class Decoded(Outcome):
     fine: Progress | None = None
 
 
+class Recognised(Outcome):
+    """What is known of a prompt, as `models.kinds.Recognition` has it; its warnings are what the prompt deserves."""
+
+    known: bool | None = None
+    kinds: tuple[str, ...] = ()
+    nearest: tuple[str, ...] = ()
+
+
 class ModelStatus(Message):
     """One model.
 
@@ -133,6 +141,7 @@ class Status(Message):
         step_seconds: Stage to seconds of one denoising step of one sample.
         arithmetic: What changes the last bits of results besides the weights.
         lanes: Calls of `denoise` that each Sampler process works on at a time.
+        kinds: The kinds of shapes that the models know, with other names of each; empty where nobody can list them.
     """
 
     health: Health
@@ -141,6 +150,7 @@ class Status(Message):
     step_seconds: dict[str, float] = {}
     arithmetic: str = ""
     lanes: int = 1
+    kinds: dict[str, tuple[str, ...]] = {}
 
     @property
     def versions(self) -> dict[str, str]:

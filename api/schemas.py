@@ -126,6 +126,10 @@ class _OnePrompt(_Strict):
     prompt: Prompt = Field(description="what to make", examples=["a tall chair"])
 
 
+class PromptRequest(_OnePrompt):
+    """A prompt to look at before anything is generated."""
+
+
 class GenerateRequest(Parameters, _OnePrompt):  # pydantic puts the fields of the last base first
     """One shape to generate. Types are strict: ``"5"``, ``5.5`` and ``true`` are no integers."""
 

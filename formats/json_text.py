@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from models.kinds import nearest_in
 from models.shape import Shape, Voxels
 
 # orjson holds the interpreter while it writes: in pieces of this many points (about 3 ms) others get their turn.
@@ -19,7 +20,8 @@ def write_json(shape: Shape, *, with_seed: bool = False) -> bytes:
 
     Args:
         shape: What is written.
-        with_seed: Whether ``seed``, ``seed_text`` and ``warnings`` follow, where there are no headers for them.
+        with_seed: Whether ``seed``, ``seed_text``, ``warnings`` and ``nearest_kinds`` follow,
+            where there are no headers for them.
     """
     fine = shape.fine
     parts: list[bytes] = [b'{"coarse_xyz":', *_points(shape.coarse.xyz)]
@@ -28,6 +30,7 @@ def write_json(shape: Shape, *, with_seed: bool = False) -> bytes:
     parts += [b',"fine_normal":', *(_points(fine.normal) if fine else (b"null",))]
     if with_seed:
         parts.append(_seed(shape.seed) + b',"warnings":' + orjson.dumps(shape.warnings))
+        parts.append(b',"nearest_kinds":' + orjson.dumps(nearest_in(shape.warnings)))
     parts.append(b"}")
     return b"".join(parts)
 

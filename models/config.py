@@ -6,6 +6,7 @@ Modeling using Sparse Voxel Hierarchies", CVPR 2024); the demo models differ in 
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from reprlib import repr as short
@@ -25,18 +26,27 @@ _LIMITS = {
     "num_train_timesteps": 100_000,
 }  # fmt: skip
 _MOST_LEVELS = 16
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 '-]{0,63}")
+"""Of a kind: it stands in headers, in lists with commas."""
+_MOST_KINDS, _MOST_NAMES = 10_000, 100
+Kinds = dict[str, tuple[str, ...]]
+"""Kinds of shapes by name, with the other names that captions call them."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextConfig:
-    """The CLIP text tower. `layers` counts the whole tower; its last block is never run and not stored."""
+    """The CLIP text tower. `layers` counts the whole tower; its last block is never run and not stored.
+
+    kinds: all that the models were trained on; empty where nobody can list it.
+    """
 
     width: int
     heads: int
     layers: int
     context_length: int = 77
     vocab_size: int = 49408
+    kinds: Kinds = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.width % self.heads:
@@ -186,6 +196,8 @@ def _check(source: str, name: str, value: Any, kind: str) -> Any:
         return float(value)
     if kind == "bool" and isinstance(value, bool):
         return value
+    if kind == "Kinds" and _are_kinds(value):
+        return {name: tuple(others) for name, others in value.items()}
     listed = kind.startswith("tuple") and isinstance(value, list | tuple) and len(value) <= _MOST_LEVELS
     if listed and all(_whole(item, limit) for item in value):
         return tuple(value)
@@ -193,8 +205,20 @@ def _check(source: str, name: str, value: Any, kind: str) -> Any:
         "int": f"a whole number from 1 to {limit}",
         "float": f"a number above 0 and below {_WIDEST}",
         "bool": "true or false",
+        "Kinds": "a mapping of names to lists of other names, in letters, digits and blanks",
     }.get(kind, f"a list of at most {_MOST_LEVELS} whole numbers from 1 to {limit}")
     raise ConfigError(f"{source}: {name} is {short(value)} but must be {wanted}; correct or replace this file")
+
+
+def _are_kinds(value: Any) -> bool:
+    def are_names(names: Any, most: int) -> bool:
+        return len(names) <= most and all(isinstance(name, str) and _NAME.fullmatch(name) for name in names)
+
+    return (
+        isinstance(value, dict)
+        and are_names(value, _MOST_KINDS)
+        and all(isinstance(others, list | tuple) and are_names(others, _MOST_NAMES) for others in value.values())
+    )
 
 
 def _whole(value: Any, limit: int) -> bool:
@@ -216,7 +240,7 @@ def _build(cls: type[T], values: Any, source: str) -> T:
     for name, item in known.items():
         if name not in values and item.default is MISSING and item.default_factory is MISSING:
             raise ConfigError(f"{source}: {name} is missing; correct or replace this file")
-    simple = ("int", "float", "bool", "tuple[int, ...]")
+    simple = ("int", "float", "bool", "tuple[int, ...]", "Kinds")
     checked = {
         name: _check(source, name, value, kind) if (kind := str(known[name].type)) in simple else value
         for name, value in values.items()

@@ -18,6 +18,7 @@ import torch
 
 from models.errors import CheckpointError
 from models.loading import check_pair, load_coarse, load_fine, load_text
+from models.recognition import Recogniser
 from models.runtime import Runtime
 from models.schedulers import SCHEDULERS, timesteps
 from models.shape import Shape, Voxels
@@ -47,6 +48,7 @@ class Pipeline:
 
     def __init__(self, text: TextEncoder, coarse: CoarseStage, fine: FineStage | None = None) -> None:
         self.text, self.coarse, self.fine = text, coarse, fine
+        self.recogniser = Recogniser(text)
 
     @classmethod
     def from_dirs(
@@ -152,6 +154,7 @@ class Pipeline:
         seed = secrets.randbelow(RANDOM_SEEDS) if seed is None else seed
         text = self.text.encode([prompt])[0]
         warnings = [TRUNCATED] if text.truncated else []
+        warnings += self.recogniser.recognise(prompt).warnings
         state = self.coarse.start(
             text, steps=steps, guidance_scale=guidance_scale, seed=seed, scheduler=scheduler,
             guidance_interval=guidance_interval,

@@ -216,9 +216,10 @@ def loading(start_shared: StartServer, tmp_path_factory: pytest.TempPathFactory)
 def fast_demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """`scripts/serve` as a reader calls it, but the demo's place is taken by models as fast as they are random."""
     from tests.support.saved_models import save_models
+    from training.shapes import names_of_kinds
 
     folder = tmp_path_factory.mktemp("demo")
-    save_models(folder / "checkpoints", keep_fine=1)
+    save_models(folder / "checkpoints", keep_fine=1, kinds=names_of_kinds())
     settings = {"XCUBE_CHECKPOINT_DIR": str(folder / "checkpoints"), "XCUBE_JOBS_DIR": str(folder / "jobs")}
     with serve(ROOT, folder, **settings) as running:
         yield running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,12 +14,17 @@ from models.dense import DenseUNet
 from models.sparse import SparseUNet
 from models.stages import CoarseStage, FineStage
 from models.text import TextEncoder
+from training.shapes import names_of_kinds
 
 
 def export_text(encoder: TextEncoder, config: TextConfig, folder: Path) -> None:
-    """Writes the text tower."""
+    """Writes the text tower, with the kinds of shapes that it was trained on."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_own(folder, config, {name: _half(value) for name, value in encoder.state_dict().items()})
+    write_own(
+        folder,
+        replace(config, kinds=names_of_kinds()),
+        {name: _half(value) for name, value in encoder.state_dict().items()},
+    )
 
 
 def export_stage(stage: CoarseStage | FineStage, folder: Path) -> None:

@@ -19,7 +19,7 @@ from api.generation.events import CoarseMade, Event, Queued, Remaining, Report, 
 from api.generation.monitor import Monitor
 from api.generation.recent import RecentResults
 from api.generation.sampler_client import SamplerClient
-from api.messages import Decoded, Order, Progress, Status
+from api.messages import Decoded, Order, Progress, Recognised, Status
 from api.process import shared_state
 from api.quotas import Quotas
 from api.schemas import GenerateRequest, fine_steps_of, random_seed, steps_of
@@ -120,6 +120,16 @@ class Generator:
     def known(self, request: GenerateRequest, call: Call) -> Shape | None:
         """The result of an equal request with the same seed, if it was made a moment ago and the client takes it."""
         return None if call.anew else self.recent.get(self.monitor.status.bits, request)
+
+    async def recognise(self, prompt: str, call: Call) -> Recognised:
+        """What is known of a prompt, for a client that waits.
+
+        Raises:
+            Draining, StillLoading, ModelsUnavailable, OutOfMemory, WorkerLost: Nobody can tell now.
+            DeadlinePassed, ClientGone: It took too long.
+        """
+        self.check_open()
+        return await self._while_wanted(self.sampler.recognise(prompt), call)
 
     async def write(self, format_: Format, result: Shape, call: Call, options: Options | None = None) -> File:
         """A result as a file for a client that waits.

@@ -14,7 +14,7 @@ from bentoml.exceptions import BentoMLException, ServiceUnavailable
 
 from api.batching import Batcher
 from api.errors import WorkerLost
-from api.messages import Decoded, Finished, Order, Progress, Slice, Status
+from api.messages import Decoded, Finished, Order, Progress, Recognised, Slice, Status
 
 T = TypeVar("T")
 FIRST_PAUSE = 0.05
@@ -28,6 +28,9 @@ class SamplerService(Protocol):
 
     async def status(self) -> Status:
         """Health and measured step times."""
+
+    async def recognise(self, prompt: str) -> Recognised:
+        """What is known of a prompt."""
 
     async def begin(self, order: Order) -> Progress:
         """The first state of a generation."""
@@ -64,6 +67,12 @@ class SamplerClient:
         self._lanes = status.lanes
         self._divide()
         return status
+
+    async def recognise(self, prompt: str) -> Recognised:
+        """What is known of a prompt. Raises what the Sampler found wrong."""
+        recognised = await _persist(lambda: self._sampler.recognise(prompt=prompt))
+        recognised.check()
+        return recognised
 
     async def begin(self, order: Order) -> Progress:
         """The first state of a generation. Raises what the Sampler found wrong."""

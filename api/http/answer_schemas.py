@@ -34,6 +34,12 @@ def _object(title: str, description: str, properties: dict[str, Any]) -> dict[st
 
 
 _SEED_TEXT = {"type": "string", "description": "the seed as text, since JavaScript rounds numbers beyond 2^53"}
+_WARNINGS = {"type": "array", "items": {"type": "string"}, "description": "notes on the result, mostly none"}
+_NEAREST = {
+    "type": "array",
+    "items": {"type": "string"},
+    "description": "where the prompt names no kind that the models know, the kinds nearest to it",
+}
 _ERROR = {"$ref": "#/components/schemas/ErrorBody"}
 GENERATED = _object("Generated", "Points sorted by voxel index. fine_* are null without a fine result.", _SHAPE)
 _ITEM = _object(
@@ -43,7 +49,8 @@ _ITEM = _object(
         **_SHAPE,
         "seed": {"type": "integer"},
         "seed_text": _SEED_TEXT,
-        "warnings": {"type": "array", "items": {"type": "string"}},
+        "warnings": _WARNINGS,
+        "nearest_kinds": _NEAREST,
     },
 )
 BATCH = _object(
@@ -76,7 +83,8 @@ JOB = _object(
         "started": _TIME_OR_NULL,
         "ended": _TIME_OR_NULL,
         "expires": _TIME_OR_NULL,
-        "warnings": {"type": "array", "items": {"type": "string"}},
+        "warnings": _WARNINGS,
+        "nearest_kinds": _NEAREST,
         "error": {"anyOf": [_ERROR, {"type": "null"}]},
     },
 )
@@ -237,12 +245,40 @@ OPENAI_ERROR = _object(
         )
     },
 )
+KINDS = _object(
+    "Kinds",
+    "What the models know.",
+    {
+        "kinds": {
+            "type": "array",
+            "description": "the kinds of shapes; empty where nobody can list them, as with the official models",
+            "items": _object(
+                "Kind",
+                "A kind of shape.",
+                {
+                    "name": {"type": "string"},
+                    "names": {"type": "array", "items": {"type": "string"}, "description": "all that it is called"},
+                },
+            ),
+        },
+    },
+)
+RECOGNITION = _object(
+    "Recognition",
+    "What the models know of a prompt.",
+    {
+        "known": {"type": ["boolean", "null"], "description": "null where nobody can tell"},
+        "kinds": {"type": "array", "items": {"type": "string"}, "description": "those that the prompt names"},
+        "nearest_kinds": _NEAREST,
+        "warnings": {**_WARNINGS, "description": "what every result of this prompt would say of it"},
+    },
+)
 LIVE = _object("Live", "The process is alive.", {"live": {"const": True}})
 READY = _object("Ready", "Every kind of request can be taken.", {"ready": {"const": True}})
 MODEL_READY = _object("ModelReady", "The model is ready.", {"name": {"enum": list(MODELS)}, "ready": {"const": True}})
 ANSWERS = {
     "Generated": GENERATED, "BatchResults": BATCH, "Job": JOB, "Jobs": JOBS, "Event": EVENT, "JobEvent": JOB_EVENT,
-    "JobEnded": JOB_ENDED,
+    "JobEnded": JOB_ENDED, "Kinds": KINDS, "Recognition": RECOGNITION,
     "Server": SERVER, "Model": MODEL, "Live": LIVE, "Ready": READY, "ModelReady": MODEL_READY,
     "Mesh": MESH, "Meshes": MESHES, "OpenAIModel": OPENAI_MODEL, "OpenAIModels": OPENAI_MODELS,
     "OpenAIError": OPENAI_ERROR,

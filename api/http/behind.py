@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from api.call import Call
 from api.generation.generator import Generator
 from api.jobs.service import Jobs
-from api.messages import Status
+from api.messages import Recognised, Status
 
 
 class Readiness(Protocol):
@@ -20,6 +21,12 @@ class Readiness(Protocol):
 
     def status(self) -> Status:
         """The Sampler's status as it is known now."""
+
+    async def recognise(self, prompt: str, call: Call) -> Recognised:
+        """What is known of a prompt."""
+
+    def check_open(self) -> None:
+        """Lets pass what needs the models."""
 
     def check_known(self, model: str) -> None:
         """Lets pass the name of a model that there is."""

@@ -18,6 +18,7 @@ from api.http.forwarded import prefix_of
 from api.http.job_events import JobEventRoutes
 from api.http.job_list import JobListRoutes
 from api.http.job_routes import JobRoutes
+from api.http.kind_routes import KindRoutes
 from api.http.mesh_routes import MeshRoutes
 from api.http.model_routes import ModelRoutes
 from api.http.pages import PageRoutes
@@ -41,7 +42,15 @@ class Group(Protocol):
         """Their paths for the OpenAPI document."""
 
 
-GROUPS: tuple[type[Group], ...] = (JobRoutes, JobListRoutes, JobEventRoutes, PageRoutes, ModelRoutes, MeshRoutes)
+GROUPS: tuple[type[Group], ...] = (
+    JobRoutes,
+    JobListRoutes,
+    JobEventRoutes,
+    KindRoutes,
+    PageRoutes,
+    ModelRoutes,
+    MeshRoutes,
+)
 
 
 class Endpoints:

@@ -11,6 +11,7 @@ from api.errors import JobsUnavailable, NotFound, error_of_code, rule_of
 from api.jobs.models import named
 from api.jobs.record import Record
 from api.jobs.service import Jobs
+from models.kinds import nearest_in
 
 
 async def find(jobs: Jobs, id_: str) -> Record:
@@ -55,6 +56,7 @@ async def describe(jobs: Jobs, record: Record) -> dict[str, Any]:
         "ended": _moment(record.ended),
         "expires": _moment(record.ended and record.ended + jobs.settings.job_retention_seconds),
         "warnings": record.warnings,
+        "nearest_kinds": nearest_in(record.warnings),
         "error": error,
     }
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api import call as calls
 from api.errors import JobCanceled, JobNotFinished, error_of_code
 from api.http.etags import ANY, etag, has, not_modified
-from api.http.responses import as_file, for_caches
+from api.http.responses import as_file, for_caches, notes
 from api.jobs.record import Record
 from api.jobs.service import Jobs
 from api.schemas import GenerateRequest
@@ -46,7 +46,6 @@ async def as_result(jobs: Jobs, record: Record, format_: Format, options: Option
     result = await jobs.store.result(record)
     result = replace(result, prompt=asked.prompt)
     call.headers["X-Seed"] = str(record.seed)
-    if record.warnings:
-        call.headers["X-XCube-Warning"] = "; ".join(record.warnings)
+    call.headers.update(notes(record.warnings))
     file = await jobs.writer.write(format_, result, service_version(), options)
     return as_file(file, format_, options, f"xcube-{record.seed}", tag)

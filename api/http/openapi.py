@@ -26,12 +26,13 @@ from api.http.describing import (
     operation,
 )
 from api.http.mesh_schemas import MeshRequest
-from api.schemas import BatchRequest, ErrorBody, GenerateRequest, Health, JobRequest
+from api.schemas import BatchRequest, ErrorBody, GenerateRequest, Health, JobRequest, PromptRequest
 
 _HEADERS = {
     "X-Request-ID": "the id sent with the request, or a new one",
     "X-Seed": "the seed that was used",
     "X-XCube-Warning": "notes on the result, if any, such as a prompt that was cut",
+    "X-XCube-Nearest-Kinds": "where the prompt names no kind that the models know, those that come nearest",
     "X-XCube-Size": "of a file: voxels along each axis, such as 64x32x64",
     "X-XCube-Voxels": "of a file: how many voxels the shape has",
     "X-XCube-Faces": "of a surface: how many triangles it has",
@@ -61,7 +62,15 @@ def document(
         ours: Paths that files with routes describe.
         prefix: Under which a proxy serves the service. Where none is known, the paths begin where the document lies.
     """
-    kinds: list[type[BaseModel]] = [GenerateRequest, JobRequest, BatchRequest, MeshRequest, Health, ErrorBody]
+    kinds: list[type[BaseModel]] = [
+        GenerateRequest,
+        JobRequest,
+        BatchRequest,
+        MeshRequest,
+        PromptRequest,
+        Health,
+        ErrorBody,
+    ]
     _, schemas = models_json_schema(
         [(kind, "validation") for kind in kinds], ref_template=REFERENCE.format(name="{model}")
     )

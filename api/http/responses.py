@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, Any
 
 import bentoml
@@ -22,6 +22,7 @@ from api.schemas import GenerateRequest
 from api.telemetry import metrics
 from formats import FORMATS, File, Format, Options
 from models.errors import XCubeError
+from models.kinds import nearest_in
 
 _POINTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
 # Spelled out, because BentoML reads the annotation itself and knows `np.ndarray` alone: from numpy 2.5 on, `NDArray` is
@@ -88,8 +89,7 @@ async def _file(
     with timings.measure("write"), metrics.part("serialize"):
         file = await generator.write(format_, result, call, options)
     call.headers["Server-Timing"] = timings.header()
-    if result.warnings:
-        call.headers["X-XCube-Warning"] = "; ".join(result.warnings)
+    call.headers.update(notes(result.warnings))
     tag = etag(bits, request.model_copy(update={"seed": result.seed}), format_, options)
     return as_file(file, format_, options, f"xcube-{result.seed}", tag)
 
@@ -103,6 +103,13 @@ def as_file(file: File, format_: Format, options: Options, name: str, tag: str |
     if _is_file(format_, options):
         headers["Content-Disposition"] = f'attachment; filename="{name}{suffix}"'
     return Response(file.content, headers=headers, media_type=media_type)
+
+
+def notes(warnings: Sequence[str]) -> dict[str, str]:
+    """The headers that tell a result's warnings."""
+    nearest = nearest_in(warnings)
+    told = {"X-XCube-Warning": "; ".join(warnings)} if warnings else {}
+    return told | ({"X-XCube-Nearest-Kinds": ", ".join(nearest)} if nearest else {})
 
 
 def for_caches(format_: Format, options: Options) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from api.http.mesh_schemas import MeshRequest
 from api.process.probes import INFERENCE, PROBES
-from api.schemas import BatchRequest, GenerateRequest, JobRequest, NoParameters
+from api.schemas import BatchRequest, GenerateRequest, JobRequest, NoParameters, PromptRequest
 
 Access = Literal["key", "open", "page"]
 READ = ("GET", "HEAD")
@@ -59,6 +59,7 @@ ROUTES = (
     Route("/generate", GenerateRequest, methods=("POST",)),
     Route("/generate_stream", GenerateRequest, methods=("POST",)),
     Route("/batch_generate", BatchRequest, methods=("POST",)),
+    Route("/kinds", PromptRequest, methods=(*READ, "POST")),
     Route("/jobs", JobRequest, methods=(*READ, "POST"), item_methods=(*READ, "DELETE")),
     Route("/v1/models"),
     Route("/v1/meshes", MeshRequest, methods=("POST",), item_methods=(*READ, "DELETE")),

@@ -24,6 +24,7 @@ from api.telemetry import metrics
 from formats import FORMATS, Options, file_of
 from formats.json_text import write_coarse_json, write_json
 from models.errors import XCubeError
+from models.kinds import nearest_in
 from models.shape import Shape, Voxels
 from models.version import service_version
 
@@ -110,7 +111,8 @@ class EventStream:
             metrics.problem(problem.code)
             return event_text("failed", problem.body())
         # Headers have left long ago, and `completed` has the body of POST /generate, which has no place for them.
-        warning = event_text("warning", orjson.dumps({"warnings": result.warnings})) if result.warnings else b""
+        told = {"warnings": result.warnings, "nearest_kinds": nearest_in(result.warnings)}
+        warning = event_text("warning", orjson.dumps(told)) if result.warnings else b""
         return warning + event_text("completed", body)
 
     async def _encode(self, event: Event) -> bytes:

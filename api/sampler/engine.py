@@ -17,7 +17,7 @@ from typing import TypeVar
 import torch
 
 from api.errors import EmptyResult, ModelsChanged, ModelsUnavailable, OutOfMemory, TooManyVoxels
-from api.messages import Decoded, Order, Outcome, Progress, Slice, Status, bits_of, failure, for_strangers
+from api.messages import Decoded, Order, Outcome, Progress, Recognised, Slice, Status, bits_of, failure, for_strangers
 from api.sampler.loaded_models import LoadedModels
 from api.sampler.step_times import StepTimes
 from api.schemas import Health
@@ -70,6 +70,7 @@ class Engine:
             step_seconds=dict(self.times.seconds),
             arithmetic=self.models.arithmetic,
             lanes=self.models.runtime.lanes,
+            kinds=self.models.kinds,
         )
 
     def load(self) -> None:
@@ -85,6 +86,10 @@ class Engine:
             told = str(error) if known else f"Loading failed ({type(error).__name__}): see the service's log."
             self._error = for_strangers(told)
             log.error("models failed to load: %s", error, exc_info=None if known else error)
+
+    def recognise(self, prompt: str) -> Recognised:
+        """What is known of a prompt."""
+        return self._guarded(Recognised, lambda: self._recognise(prompt))
 
     def begin(self, order: Order) -> Progress:
         """Encodes the prompt and makes the first state of the coarse stage."""
@@ -111,6 +116,10 @@ class Engine:
         """Voxels of a finished state; with `fine_steps`, also the first state of the fine stage on them."""
         return self._guarded(Decoded, lambda: self._decode(self._read(state), fine_steps))
 
+    def _recognise(self, prompt: str) -> Recognised:
+        found = self._with_room("text", lambda: self.models.recognise(prompt))
+        return Recognised(known=found.known, kinds=found.kinds, nearest=found.nearest, warnings=found.warnings)
+
     def _begin(self, order: Order) -> Progress:
         if order.weights:
             self._check_weights(order.weights)
@@ -122,6 +131,7 @@ class Engine:
             scheduler=order.scheduler, guidance_interval=order.guidance_interval,
         )  # fmt: skip
         warnings = [TRUNCATED] if text.truncated else []
+        warnings += self._with_room("text", lambda: self.models.recognise(order.prompt)).warnings
         if order.use_fine and not self.models.has_fine:
             warnings.append(NO_FINE_MODEL)
         return self._progress(state, warnings)

@@ -23,7 +23,9 @@ from models.cache import LRUCache
 from models.config import StageConfig
 from models.errors import CheckpointError, ConfigError, XCubeError
 from models.importer import ensure_imported
+from models.kinds import Recognition
 from models.loading import check_fine, load_coarse, load_fine, load_text
+from models.recognition import Recogniser
 from models.runtime import Runtime
 from models.stages import CoarseStage, FineStage
 from models.store import ModelSet, find, name_of_weights
@@ -49,6 +51,7 @@ class LoadedModels:
         self.gpu_name: str | None = None
         self.runtime = Runtime()
         self._text: TextEncoder | None = None
+        self._recogniser: Recogniser | None = None
         self._coarse: CoarseStage | None = None
         self._coarse_folder: Path | None = None
         self._fine: FineStage | None = None
@@ -116,6 +119,7 @@ class LoadedModels:
         self.model_set = found.name if self.settings.config is None else "own"
         with self._loading("text"):
             self._text = load_text(found.text).to(self.runtime.device)
+            self._recogniser = Recogniser(self._text)
         self.runtime = Runtime.choose(self.runtime.device, self.settings.dtype, self.settings.backend)
         used = {name: getattr(found, name) for name in MODELS}
         self._versions = {name: name_of_weights(folder) for name, folder in used.items() if folder is not None}
@@ -133,6 +137,17 @@ class LoadedModels:
         if text is None:
             raise ModelsUnavailable("The text model is not loaded.")
         return self._embeddings.get(prompt, lambda: text.encode([prompt])[0])
+
+    @property
+    def kinds(self) -> dict[str, tuple[str, ...]]:
+        """The kinds of shapes that the models know, as far as anybody can list them."""
+        return {} if self._recogniser is None else self._recogniser.kinds
+
+    def recognise(self, prompt: str) -> Recognition:
+        """What is known of a prompt. Raises ModelsUnavailable where there is no text model."""
+        if self._recogniser is None:
+            raise ModelsUnavailable("The text model is not loaded.")
+        return self._recogniser.recognise(prompt)
 
     @property
     def arithmetic(self) -> str:

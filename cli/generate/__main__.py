@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -38,6 +39,8 @@ def run(options: Options, console: Console) -> None:
     key = variable(os.environ, "XCUBE_API_KEY")
     with Service(options.url, options.timeout, key) as service, Bar(console, options.prompt, options.count) as bar:
         service.wait_until_ready()
+        told = service.notes(options.prompt)
+        note(told, console)
         for index in range(options.count):
             bar.begin(index)
             start = time.monotonic()
@@ -51,6 +54,7 @@ def run(options: Options, console: Console) -> None:
             seconds = time.monotonic() - start
             bar.writing()
             path = write(options, index, shape, service)
+            note([warning for warning in shape.warnings if warning not in told], console)
             picture = show(options, shape, path, seconds, console)
             if picture is not None:
                 pictures[shape.seed] = picture
@@ -77,6 +81,12 @@ def write(options: Options, index: int, shape: Shape, service: Service) -> Path 
     return path
 
 
+def note(warnings: Iterable[str], console: Console) -> None:
+    """Prints notes on a prompt or a shape."""
+    for warning in warnings:
+        console.print(f"Note: {warning}", highlight=False, markup=False)
+
+
 def show(
     options: Options, shape: Shape, path: Path | None, seconds: float, console: Console
 ) -> NDArray[np.uint8] | None:
@@ -85,8 +95,6 @@ def show(
     # Who asked for a picture alone, and looks at no terminal, needs no drawing.
     if options.drawn and (console.is_terminal or options.picture is None):
         console.print(drawing(formats.voxel_indices(xyz), normal, console), highlight=False)
-    for warning in shape.warnings:
-        console.print(f"Note: {warning}", highlight=False, markup=False)
     counts = ", ".join(f"{len(positions):,} {stage} points" for stage, (positions, _) in shape.stages.items())
     print(f"{path or options.prompt}: {counts}, seed {shape.seed}, {seconds:.1f} s", flush=True)
     if options.picture is None:

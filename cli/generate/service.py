@@ -93,6 +93,17 @@ class Service(AbstractContextManager["Service"]):
                 )
             time.sleep(1.0)
 
+    def notes(self, prompt: str) -> tuple[str, ...]:
+        """What every shape of a prompt will be said to have wrong, such as that the models know no such kind.
+
+        A service that cannot tell, as an older one, says nothing: the shape will.
+        """
+        try:
+            answer = self._http.post(f"{self._url}/kinds", json={"prompt": prompt})
+            return tuple(answer.json()["warnings"]) if answer.is_success else ()
+        except (httpx.TransportError, ValueError, TypeError, KeyError):
+            return ()
+
     def generate(self, request: dict[str, Any], report: Report) -> Shape:
         """Makes one shape. If the service is full, tries again when the service says so.
 

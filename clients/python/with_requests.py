@@ -26,6 +26,8 @@ def main() -> None:
         answer = session.post(f"{URL}/generate", json=request, timeout=SECONDS)
         if not answer.ok:
             sys.exit(answer.json()["error"])
+        if "X-XCube-Warning" in answer.headers:
+            print("Note:", answer.headers["X-XCube-Warning"])
         shape = answer.json()
         print(len(shape["coarse_xyz"]), "coarse points, seed", answer.headers["X-Seed"])
 

@@ -6,6 +6,7 @@ stage four times as fine as the coarse one, as the demo's is, and a text tower o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from torch import nn
 from models.checkpoint.own import write_own
 from models.config import (
     DenseUNetConfig,
+    Kinds,
     SparseUNetConfig,
     StageConfig,
     TextConfig,
@@ -46,16 +48,24 @@ FINE = StageConfig(
 
 
 def save_models(
-    folder: Path, *, text: bool = True, fine: bool = True, keep: float = -0.25, keep_fine: float = -0.05, seed: int = 7
+    folder: Path,
+    *,
+    text: bool = True,
+    fine: bool = True,
+    keep: float = -0.25,
+    keep_fine: float = -0.05,
+    seed: int = 7,
+    kinds: Kinds | None = None,
 ) -> None:
     """Writes demo_text, demo_coarse and demo_fine into a folder, in the project's own format.
 
     keep: bias of the coarse structure heads towards keeping voxels; -0.25 leaves some hundreds, -9 none at all.
-    keep_fine: the same for the fine ones. seed: of the weights.
+    keep_fine: the same for the fine ones. seed: of the weights. kinds: those that the text
+    model lists.
     """
     torch.manual_seed(seed)
     if text:
-        _save(folder / "demo_text", TEXT, {"": TextEncoder(TEXT)})
+        _save(folder / "demo_text", replace(TEXT, kinds=kinds or {}), {"": TextEncoder(TEXT)})
     _save_stage(folder / "demo_coarse", COARSE, DenseUNet, keep)
     if fine:
         _save_stage(folder / "demo_fine", FINE, SparseUNet, keep_fine)

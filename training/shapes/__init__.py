@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from training.shapes.captions import EvalPrompt, caption, evaluation_prompts, sample
-from training.shapes.spec import CATEGORIES, ShapeSpec, Split, attribute_vocabulary, build, voxelize
+from training.shapes.spec import CATEGORIES, ShapeSpec, Split, attribute_vocabulary, build, names_of_kinds, voxelize
 from training.shapes.voxelize import VoxelShape
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "build",
     "caption",
     "evaluation_prompts",
+    "names_of_kinds",
     "sample",
     "voxelize",
 ]

@@ -33,6 +33,11 @@ def attribute_vocabulary() -> dict[str, dict[str, tuple[str, ...]]]:
     return {name: {a: tuple(values) for a, values in c.attributes.items()} for name, c in REGISTRY.items()}
 
 
+def names_of_kinds() -> dict[str, tuple[str, ...]]:
+    """category -> the other nouns that captions call it."""
+    return {name: entry.nouns[1:] for name, entry in REGISTRY.items()}
+
+
 def build(spec: ShapeSpec) -> Sdf:
     """The solid of a shape, inside about [-0.45, 0.45]³ with +y up. Raises KeyError for an unknown category."""
     return REGISTRY[spec.category].build(spec.attributes, Variation(spec.variation))

@@ -25,6 +25,8 @@ pub(crate) struct Head {
     pub etag: String,
     pub seed: Option<String>,
     pub warning: Option<String>,
+    #[serde(default)]
+    pub nearest: Option<String>,
 }
 
 /// Answers by their requests. A file that is missing, damaged or not this request's counts as none.

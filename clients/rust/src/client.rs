@@ -7,7 +7,7 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::{key_of, Cache, Head, Kept};
-use crate::{Error, Events, GenerateRequest, Generated, Health, Octree};
+use crate::{Error, Events, GenerateRequest, Generated, Health, Octree, Recognition};
 
 const STILL_LOADING: &str = "still loading";
 
@@ -90,11 +90,18 @@ impl Client {
         read(&answer.bytes().await?)
     }
 
+    /// What the models know of a prompt, before anything is made of it.
+    pub async fn recognise(&self, prompt: &str) -> Result<Recognition, Error> {
+        let body = serde_json::json!({ "prompt": prompt }).to_string();
+        read(&self.post("/kinds", &[], &body, None).await?.bytes().await?)
+    }
+
     /// One shape. "Still loading" and failures of the service other than 503 are tried three times more.
     pub async fn generate<S: Serialize>(&self, request: &GenerateRequest<S>) -> Result<Generated, Error> {
         let Kept { head, body } = self.made(&[], request).await?;
         let seed = head.seed.and_then(|text| text.parse().ok());
-        Ok(Generated { shape: read(&body)?, seed, warning: head.warning })
+        let nearest_kinds = head.nearest.iter().flat_map(|names| names.split(", ")).map(str::to_owned).collect();
+        Ok(Generated { shape: read(&body)?, seed, warning: head.warning, nearest_kinds })
     }
 
     /// The shape of a request as a file: `format` is one of those in the service's documentation, such as ply or bcf.
@@ -125,9 +132,10 @@ impl Client {
             return Ok(kept);
         }
         let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (seed, warning, etag) = (header("X-Seed"), header("X-XCube-Warning"), header("ETag").unwrap_or_default());
+        let (seed, etag) = (header("X-Seed"), header("ETag").unwrap_or_default());
+        let (warning, nearest) = (header("X-XCube-Warning"), header("X-XCube-Nearest-Kinds"));
         let key = key(seed.as_deref()).unwrap_or_default();
-        let made = Kept { head: Head { key, etag, seed, warning }, body: answer.bytes().await?.to_vec() };
+        let made = Kept { head: Head { key, etag, seed, warning, nearest }, body: answer.bytes().await?.to_vec() };
         if let (Some(cache), false, false) = (self.cache.clone(), made.head.etag.is_empty(), made.head.key.is_empty()) {
             let copy = made.clone();
             // A folder that takes no more leaves the shape as good as it is.

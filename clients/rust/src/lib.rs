@@ -25,4 +25,4 @@ pub use client::{Client, Settings};
 pub use error::Error;
 pub use octree::{Cube, Malformed, Octree};
 pub use stream::{Coarse, Event, Events, Progress};
-pub use types::{GenerateRequest, Generated, Health, Point, Scheduler, Shape};
+pub use types::{GenerateRequest, Generated, Health, Point, Recognition, Scheduler, Shape};

@@ -114,4 +114,19 @@ pub struct Generated {
     pub seed: Option<i128>,
     /// What is worth knowing, such as a prompt that was cut.
     pub warning: Option<String>,
+    /// Where the prompt names no kind of shape that the models know, the kinds nearest to it.
+    pub nearest_kinds: Vec<String>,
+}
+
+/// What the models know of a prompt.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Recognition {
+    /// None where nobody can tell.
+    pub known: Option<bool>,
+    /// The kinds of shapes that the prompt names.
+    pub kinds: Vec<String>,
+    /// Where it names none, those nearest to it.
+    pub nearest_kinds: Vec<String>,
+    /// What every result of this prompt would say of it.
+    pub warnings: Vec<String>,
 }

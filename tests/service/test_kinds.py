@@ -1,0 +1,103 @@
+"""A prompt that the models do not know is told: before anything is made, and with everything that is made of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.kinds import BLANK, UNKNOWN
+from tests.support.errors import assert_error
+from tests.support.figures import wait_for
+from tests.support.paths import ROOT
+from tests.support.saved_models import save_models
+from tests.support.service import Server, StartServer
+from training.shapes import names_of_kinds
+
+HEADER = "X-XCube-Nearest-Kinds"
+BODY: dict[str, Any] = {"ddim_steps": 1, "seed": 3, "use_fine": False}
+
+
+@pytest.fixture(scope="module")
+def knowing(start_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A service whose text model lists the kinds that the demo has."""
+    folder = tmp_path_factory.mktemp("knowing") / "checkpoints"
+    save_models(folder, kinds=names_of_kinds())
+    server = start_server(folder)
+    server.wait_until_ready()
+    return server
+
+
+def test_the_kinds_are_listed_with_all_their_names(knowing: Server) -> None:
+    listed = knowing.get("/kinds").json()["kinds"]
+    assert {each["name"]: tuple(each["names"]) for each in listed} == {
+        name: (name, *others) for name, others in names_of_kinds().items()
+    }
+
+
+def test_whether_a_prompt_is_known_is_told_before_anything_is_made(knowing: Server) -> None:
+    def ask(prompt: str) -> dict[str, Any]:
+        answer: dict[str, Any] = knowing.post("/kinds", json={"prompt": prompt}).json()
+        return answer
+
+    assert ask("a tall chair on a table") == {
+        "known": True, "kinds": ["chair", "table"], "nearest_kinds": [], "warnings": []
+    }  # fmt: skip
+    unknown = ask("an armchair")
+    assert (unknown["known"], unknown["kinds"], unknown["nearest_kinds"]) == (False, [], ["chair"])
+    assert unknown["warnings"] == [f"{UNKNOWN}: nearest are chair"]
+    assert ask("&nbsp;")["warnings"] == [BLANK]
+    assert_error(knowing.post("/kinds", json={"prompt": " "}), 400)
+    assert_error(knowing.post("/kinds", json={"prompt": "a chair", "seed": 1}), 400)
+
+
+@pytest.mark.parametrize("query", ["", "?format=npz"])
+def test_the_answer_has_it_in_headers_and_the_body_is_as_it_was(knowing: Server, query: str) -> None:
+    known = knowing.post(f"/generate{query}", json={**BODY, "prompt": "a chair"})
+    assert HEADER not in known.headers
+    assert "X-XCube-Warning" not in known.headers
+    unknown = knowing.post(f"/generate{query}", json={**BODY, "prompt": "xyzzy qwfp"})
+    assert unknown.headers["X-XCube-Warning"].startswith(UNKNOWN)
+    assert unknown.headers[HEADER] == unknown.headers["X-XCube-Warning"].removeprefix(f"{UNKNOWN}: nearest are ")
+    if not query:
+        assert list(unknown.json()) == list(known.json()) == ["coarse_xyz", "coarse_normal", "fine_xyz", "fine_normal"]
+
+
+def test_streams_batches_and_jobs_have_it_as_a_field(knowing: Server) -> None:
+    prompt = {**BODY, "prompt": "an armchair"}
+    text = knowing.post("/generate_stream", json=prompt).text
+    (event,) = [block for block in text.split("\n\n") if block.startswith("event: warning")]
+    warnings = [f"{UNKNOWN}: nearest are chair"]
+    assert json.loads(event.partition("data: ")[2]) == {"warnings": warnings, "nearest_kinds": ["chair"]}
+    results = knowing.post("/batch_generate", json={"prompts": [prompt, "a chair"], **BODY}).json()["results"]
+    assert [(each["warnings"], each["nearest_kinds"]) for each in results] == [(warnings, ["chair"]), ([], [])]
+    place = knowing.post("/jobs", json=prompt).headers["location"]
+    wait_for(lambda: knowing.get(place).json()["state"] == "completed")
+    job = knowing.get(place).json()
+    assert (job["warnings"], job["nearest_kinds"]) == (warnings, ["chair"])
+    assert knowing.get(f"{place}/result").headers[HEADER] == "chair"
+
+
+def test_the_command_says_it_once_and_before_the_shape(knowing: Server, tmp_path: Path) -> None:
+    arguments = ["an armchair", "--steps", "1", "--no-fine", "--count", "2", "--url", knowing.url, "-o", "{seed}.ply"]
+    command = [sys.executable, "-m", "cli.generate", *arguments]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True
+    )
+    assert " ".join(done.stderr.split()).count(f"Note: {UNKNOWN}: nearest are chair") == 1
+
+
+def test_models_that_list_no_kinds_say_nothing(server: Server) -> None:
+    assert server.get("/kinds").json() == {"kinds": []}
+    answer = server.post("/kinds", json={"prompt": "xyzzy qwfp"}).json()
+    assert answer == {"known": None, "kinds": [], "nearest_kinds": [], "warnings": []}
+
+
+def test_while_the_models_load_nobody_can_tell(loading: Server) -> None:
+    for answer in (loading.get("/kinds"), loading.post("/kinds", json={"prompt": "a chair"})):
+        assert (answer.status_code, answer.json()["code"]) == (503, "loading")
