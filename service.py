@@ -21,8 +21,9 @@ from api.generation.startup import StartUp
 from api.http import gate
 from api.http.batch import BatchResults, answer_batch
 from api.http.endpoints import Endpoints
-from api.http.responses import GeneratedArrays, answer, stream
+from api.http.responses import GeneratedArrays
 from api.http.streaming import EVENTS
+from api.http.variants import answer, stream
 from api.jobs.service import Jobs
 from api.messages import Decoded, Finished, Order, Progress, Recognised, Slice, Status
 from api.process import deployment

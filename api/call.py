@@ -61,7 +61,7 @@ class Call:
     def part(self) -> Call:
         """A call for one of several answers to this one: the same client, headers of its own."""
         part = Call(self.id)
-        part.started, part.gone, part.client = self.started, self.gone, self.client
+        part.started, part.gone, part.client, part.anew = self.started, self.gone, self.client, self.anew
         return part
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import orjson
 from pydantic import (
@@ -22,10 +22,14 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 
 from api.errors import InvalidRequest
+from api.presets import described, item_without_preset, without_preset
+from models.presets import PresetName
+from models.variants import variant_seeds
 
 MAX_PROMPT = 1000
 MAX_STEPS = 1000
 MAX_ITEMS = 1024
+MAX_VARIANTS = 64
 MAX_URL = 2000
 _NAMED_FIELDS = 20
 _PYDANTIC_S_WORDS = re.compile(r"^(Value error, |Input |String |List )| after validation, not \d+$")
@@ -78,6 +82,7 @@ Interval = Annotated[
         {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}, "minItems": 2, "maxItems": 2}
     ),
 ]
+Variants = Annotated[int, Field(ge=1, le=MAX_VARIANTS), BeforeValidator(whole)]
 Seed = Annotated[int, Field(ge=-(2**63), le=2**64 - 1), BeforeValidator(whole)]
 
 
@@ -111,15 +116,20 @@ class Parameters(_Strict):
         default=(0.0, 1.0), description="the part of the coarse run in which guidance is applied, 0 at pure noise to 1",
         json_schema_extra={"default": [0.0, 1.0]},
     )  # fmt: skip
+    preset: PresetName | None = Field(default=None, exclude=True, description=described())
+    n: Annotated[Variants, _OrNull()] = Field(
+        default=1, description="variants: shapes of the prompt, with its seed and the following ones"
+    )
 
     @model_validator(mode="before")
     @classmethod
-    def _null_is_left_out(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        return {
-            name: value for name, value in values.items() if value is not None or name not in Parameters.model_fields
-        }
+    def _nulls_and_presets_are_resolved(cls, values: Any) -> Any:
+        return without_preset(_without_nulls(values)) if isinstance(values, dict) else values
+
+
+def _without_nulls(values: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a body; a parameter that is null means the same as one that is left out."""
+    return {name: value for name, value in values.items() if value is not None or name not in Parameters.model_fields}
 
 
 class _OnePrompt(_Strict):
@@ -131,11 +141,18 @@ class PromptRequest(_OnePrompt):
 
 
 class GenerateRequest(Parameters, _OnePrompt):  # pydantic puts the fields of the last base first
-    """One shape to generate. Types are strict: ``"5"``, ``5.5`` and ``true`` are no integers."""
+    """What to generate. Types are strict: ``"5"``, ``5.5`` and ``true`` are no integers."""
+
+    def variants(self) -> list[Self]:
+        """One request for each of the `n` shapes; where there are several, each names its seed."""
+        if self.n == 1:
+            return [self]
+        seeds = variant_seeds(random_seed(self.n) if self.seed is None else self.seed, self.n)
+        return [self.model_copy(update={"seed": seed, "n": 1}) for seed in seeds]
 
 
 class JobRequest(GenerateRequest):
-    """One shape to generate as a job."""
+    """What to generate as a job."""
 
     webhook: Annotated[str, Field(min_length=1, max_length=MAX_URL)] | None = Field(
         default=None, description="where the end of the job is told, such as https://example.org/hooks"
@@ -153,6 +170,8 @@ class BatchItem(_Strict):
     scheduler: SchedulerName | None = None
     fine_steps: Steps | None = None
     guidance_interval: Interval | None = None
+    preset: PresetName | None = Field(default=None, exclude=True)
+    n: Variants | None = None
 
 
 class _Prompts(_Strict):
@@ -164,15 +183,28 @@ class BatchRequest(Parameters, _Prompts):
 
     seed: Seed | None = Field(default=None, description="used for every prompt; null draws one for each")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _presets_of_items_are_resolved(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not isinstance(values.get("prompts"), list):
+            return values
+        shared = _without_nulls(values)
+        items = (
+            item_without_preset(_without_nulls(item), shared) if isinstance(item, dict) else item
+            for item in values["prompts"]
+        )
+        return {**values, "prompts": list(items)}
+
     def requests(self) -> list[GenerateRequest]:
-        """One request a prompt."""
+        """One request for each shape: the variants of each prompt, one prompt after the other."""
         shared = self.model_dump(exclude={"prompts"})
-        return [
+        requests = (
             GenerateRequest(
                 **shared | ({"prompt": item} if isinstance(item, str) else item.model_dump(exclude_none=True))
             )
             for item in self.prompts
-        ]
+        )
+        return [variant for request in requests for variant in request.variants()]
 
 
 class NoParameters(BaseModel):
@@ -216,9 +248,9 @@ def fine_steps_of(request: GenerateRequest) -> int:
     return (request.fine_steps or request.ddim_steps) if request.use_fine else 0
 
 
-def random_seed() -> int:
-    """A seed of 0 ... 2**31 - 1, so that a client of any integer type can send it again."""
-    return secrets.randbelow(2**31)
+def random_seed(count: int = 1) -> int:
+    """The first of so many seeds of 0 ... 2**31 - 1, so that a client of any integer type can send each again."""
+    return secrets.randbelow(2**31 + 1 - count)
 
 
 def parse(model: type[Model], body: bytes, guide: str = "/docs") -> Model:

@@ -28,17 +28,24 @@ def write_json(shape: Shape, *, with_seed: bool = False) -> bytes:
     parts += [b',"coarse_normal":', *_points(shape.coarse.normal)]
     parts += [b',"fine_xyz":', *(_points(fine.xyz) if fine else (b"null",))]
     parts += [b',"fine_normal":', *(_points(fine.normal) if fine else (b"null",))]
-    if with_seed:
-        parts.append(_seed(shape.seed) + b',"warnings":' + orjson.dumps(shape.warnings))
-        parts.append(b',"nearest_kinds":' + orjson.dumps(nearest_in(shape.warnings)))
-    parts.append(b"}")
+    parts.append(_end_with_seed(shape) if with_seed else b"}")
     return b"".join(parts)
+
+
+def with_seed_of(shape: Shape, body: bytes) -> bytes:
+    """The body of POST /generate for a shape, as `write_json` writes it with the seed."""
+    return body[:-1] + _end_with_seed(shape)
 
 
 def write_coarse_json(coarse: Voxels, seed: int) -> bytes:
     """A coarse shape on its own: ``coarse_xyz``, ``coarse_normal``, ``seed``, ``seed_text``."""
     parts: list[bytes] = [b'{"coarse_xyz":', *_points(coarse.xyz), b',"coarse_normal":', *_points(coarse.normal)]
     return b"".join([*parts, _seed(seed), b"}"])
+
+
+def _end_with_seed(shape: Shape) -> bytes:
+    told = {"warnings": shape.warnings, "nearest_kinds": nearest_in(shape.warnings)}
+    return _seed(shape.seed) + b"," + orjson.dumps(told)[1:]
 
 
 def _seed(seed: int) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +20,7 @@ from formats.report import report, size_of
 from formats.resampling import resampled
 from formats.simplifying import simplified
 from formats.surface import Surface, surface
+from formats.zipping import zipped
 from models.errors import ShapeError
 from models.shape import Shape, Voxels
 
@@ -56,8 +55,10 @@ def file_of(format_: Format, shape: Shape, version: str, options: Options | None
         raise ShapeError("The shape has no voxel: there is nothing to write.")
     work = _Work(format_, shape, version, options)
     files = list(work.files())
-    content = files[0] if options.levels == 1 else _zipped(files, format_.suffix)
-    return File(content, work.facts)
+    if options.levels == 1:
+        return File(files[0], work.facts)
+    levels = {f"level-{level}{format_.suffix}": content for level, content in enumerate(files)}
+    return File(zipped(levels), work.facts)
 
 
 class _Work:
@@ -218,11 +219,3 @@ def _turned_surface(made: Surface, up: Up) -> Surface:
         return made
     turn = np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]], np.float32)
     return replace(made, vertices=made.vertices @ turn.T, normals=made.normals @ turn.T)
-
-
-def _zipped(files: list[bytes], suffix: str) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for level, content in enumerate(files):
-            archive.writestr(zipfile.ZipInfo(f"level-{level}{suffix}"), content, zipfile.ZIP_DEFLATED, 1)
-    return buffer.getvalue()

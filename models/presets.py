@@ -1,49 +1,42 @@
-"""Configurations by name: the official Objaverse models, and the same architecture at the smallest useful size."""
+"""Presets: sets of controls by name, for those who want a shape soon, or a good one, without knowing each control.
+
+This table is the only place with their values. Whatever a caller gives explicitly wins over a preset.
+"""
 
 from __future__ import annotations
 
-from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig, TextConfig, VAEConfig
-from models.text import VIT_H_14
+from dataclasses import dataclass
+from typing import Literal
 
-OFFICIAL: dict[Stage, StageConfig] = {
-    "coarse": StageConfig(
-        stage="coarse",
-        unet=DenseUNetConfig(
-            in_channels=8, out_channels=8, image_size=16, model_channels=256, channel_mult=(1, 2, 4, 4),
-            num_res_blocks=2, attention_resolutions=(1, 2, 4, 8), num_heads=8, context_dim=1024,
-        ),
-        vae=VAEConfig(num_blocks=4, f_maps=128, latent_channels=8, latent_resolution=16, dense_latent=True),
-        voxel_size=1 / 128,
-    ),
-    "fine": StageConfig(
-        stage="fine",
-        unet=SparseUNetConfig(
-            in_channels=14, out_channels=8, model_channels=64, channel_mult=(1, 2, 2, 4),
-            num_res_blocks=2, attention_resolutions=(4, 8), num_heads=8, context_dim=1024,
-        ),
-        vae=VAEConfig(num_blocks=3, f_maps=64, latent_channels=8, latent_resolution=128, dense_latent=False),
-        voxel_size=1 / 512,
-    ),
-}  # fmt: skip
-TINY: dict[Stage, StageConfig] = {
-    "coarse": StageConfig(
-        stage="coarse",
-        unet=DenseUNetConfig(
-            in_channels=8, out_channels=8, image_size=4, model_channels=32, channel_mult=(1, 2),
-            num_res_blocks=1, attention_resolutions=(1, 2), num_heads=4, context_dim=64,
-        ),
-        vae=VAEConfig(num_blocks=3, f_maps=8, latent_channels=8, latent_resolution=4, dense_latent=True),
-        voxel_size=1 / 16,
-    ),
-    "fine": StageConfig(
-        stage="fine",
-        unet=SparseUNetConfig(
-            in_channels=14, out_channels=8, model_channels=32, channel_mult=(1, 2),
-            num_res_blocks=1, attention_resolutions=(2,), num_heads=4, context_dim=64,
-        ),
-        vae=VAEConfig(num_blocks=2, f_maps=8, latent_channels=8, latent_resolution=16, dense_latent=False),
-        voxel_size=1 / 32,
-    ),
-}  # fmt: skip
-SIZES = {"official": OFFICIAL, "tiny": TINY}
-TEXT_SIZES = {"official": VIT_H_14, "tiny": TextConfig(width=64, heads=4, layers=3)}
+PresetName = Literal["draft", "standard", "best"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a preset chooses, in the words of `models.pipeline.Pipeline.generate`.
+
+    Attributes:
+        meaning: What it is for, in a few words.
+        scheduler: How the steps go.
+        steps: Denoising steps of the coarse stage, and of the fine one if `fine_steps` is None.
+        fine_steps: Denoising steps of the fine stage alone.
+        guidance_interval: The part of the coarse run in which guidance is applied, from 0 at pure noise to 1.
+    """
+
+    meaning: str
+    scheduler: Literal["ddim", "dpm++"]
+    steps: int
+    fine_steps: int | None = None
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+
+
+PRESETS: dict[PresetName, Preset] = {
+    "draft": Preset("to look at soon", "dpm++", 12, fine_steps=8),
+    "standard": Preset("what a request without any control gets", "ddim", 100),
+    "best": Preset("the most quality, whatever it takes", "ddim", 100, guidance_interval=(0.1, 0.9)),
+}
+
+
+def preset_of(name: object) -> Preset | None:
+    """The preset with a name; None if there is none."""
+    return next((preset for known, preset in PRESETS.items() if known == name), None)

@@ -44,7 +44,7 @@ _ERROR = {"$ref": "#/components/schemas/ErrorBody"}
 GENERATED = _object("Generated", "Points sorted by voxel index. fine_* are null without a fine result.", _SHAPE)
 _ITEM = _object(
     "BatchResult",
-    "The shape of one prompt.",
+    "A shape.",
     {
         **_SHAPE,
         "seed": {"type": "integer"},
@@ -55,7 +55,7 @@ _ITEM = _object(
 )
 BATCH = _object(
     "BatchResults",
-    "One result or error for each prompt, in the order of the prompts.",
+    "One result or error for each prompt, in the order of the prompts; with `n`, for each variant.",
     {"results": {"type": "array", "items": {"anyOf": [_ITEM, _ERROR]}}},
 )
 JOB = _object(
@@ -96,11 +96,16 @@ JOBS = _object(
         "next": {**_TEXT_OR_NULL, "description": "`before` of the next page; null on the last one"},
     },
 )
+JOB_VARIANTS = _object(
+    "JobVariants",
+    "One job for each variant.",
+    {"jobs": {"type": "array", "items": {"$ref": "#/components/schemas/Job"}}},
+)
 EVENT = _object(
     "Event",
-    "One server-sent event. The data is JSON.",
+    "One server-sent event. The data is JSON. With `n` above 1 each variant ends with `variant`.",
     {
-        "event": {"enum": ["queued", "progress", "coarse", "warning", "completed", "failed"]},
+        "event": {"enum": ["queued", "progress", "coarse", "variant", "warning", "completed", "failed"]},
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
 )
@@ -277,8 +282,9 @@ LIVE = _object("Live", "The process is alive.", {"live": {"const": True}})
 READY = _object("Ready", "Every kind of request can be taken.", {"ready": {"const": True}})
 MODEL_READY = _object("ModelReady", "The model is ready.", {"name": {"enum": list(MODELS)}, "ready": {"const": True}})
 ANSWERS = {
-    "Generated": GENERATED, "BatchResults": BATCH, "Job": JOB, "Jobs": JOBS, "Event": EVENT, "JobEvent": JOB_EVENT,
-    "JobEnded": JOB_ENDED, "Kinds": KINDS, "Recognition": RECOGNITION,
+    "Generated": GENERATED, "BatchResults": BATCH, "Job": JOB, "Jobs": JOBS,
+    "JobVariants": JOB_VARIANTS, "Event": EVENT, "JobEvent": JOB_EVENT, "JobEnded": JOB_ENDED,
+    "Kinds": KINDS, "Recognition": RECOGNITION,
     "Server": SERVER, "Model": MODEL, "Live": LIVE, "Ready": READY, "ModelReady": MODEL_READY,
     "Mesh": MESH, "Meshes": MESHES, "OpenAIModel": OPENAI_MODEL, "OpenAIModels": OPENAI_MODELS,
     "OpenAIError": OPENAI_ERROR,

@@ -25,7 +25,7 @@ class BatchResults(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML's own
 
 
 async def answer_batch(generator: Generator, batch: BatchRequest, call: Call, max_batch: int) -> Response:
-    """``{"results": [...]}`` in the order of the prompts.
+    """``{"results": [...]}`` in the order of the prompts, all variants of the first one first.
 
     An item that succeeds has the four fields of POST /generate, its ``seed`` and its ``warnings``; one that fails has
     ``error``, ``code`` and ``retryable``, and the others go on.
@@ -36,11 +36,19 @@ async def answer_batch(generator: Generator, batch: BatchRequest, call: Call, ma
             raise InvalidRequest(f"{', '.join(named)} in the URL are for single files: leave them out of a batch.")
         if len(batch.prompts) > max_batch:
             raise InvalidRequest(f"prompts has {len(batch.prompts)} items: send at most {max_batch} at a time.")
+        requests = batch.requests()
+        check_count(len(requests), max_batch)
     except XCubeError as error:
         problem = problem_of(error)
         return Response(problem.body(), problem.status, problem.headers(), "application/json")
-    items = await asyncio.gather(*(_item(generator, request, call) for request in batch.requests()))
+    items = await asyncio.gather(*(_item(generator, request, call) for request in requests))
     return Response(b'{"results":[' + b",".join(items) + b"]}", media_type="application/json")
+
+
+def check_count(shapes: int, most: int) -> None:
+    """Lets a call pass that asks for so many shapes. Raises InvalidRequest if these are too many."""
+    if shapes > most:
+        raise InvalidRequest(f"n asks for {shapes} shapes: ask for at most {most} at a time.")
 
 
 async def _item(generator: Generator, request: GenerateRequest, call: Call) -> bytes:

@@ -18,7 +18,8 @@ SENT = (
 )  # fmt: skip
 """Headers of requests that the documentation names, beside those that every page may send."""
 READABLE = (
-    "X-Request-ID", "X-Seed", "X-XCube-Warning", "X-XCube-Nearest-Kinds", "Server-Timing", "Retry-After", "Location",
+    "X-Request-ID", "X-Seed", "X-Seeds", "X-XCube-Warning", "X-XCube-Nearest-Kinds", "Server-Timing", "Retry-After",
+    "Location",
     "Content-Disposition", "Allow", "WWW-Authenticate", "ETag",
     *(f"X-XCube-{fact}" for fact in ("Size", "Voxels", "Faces", "Removed", "Pieces", "Holes", "Watertight")),
 )  # fmt: skip

@@ -111,9 +111,10 @@ def body_for(path: str) -> dict[str, Any]:
     return as_json(model.__name__)
 
 
-def as_json(schema: str) -> dict[str, Any]:
-    """Content of the JSON that a schema of the document describes."""
-    return {"application/json": {"schema": {"$ref": REFERENCE.format(name=schema)}}}
+def as_json(*schemas: str) -> dict[str, Any]:
+    """Content of the JSON that a schema of the document describes, or one of several."""
+    first, *others = [{"$ref": REFERENCE.format(name=schema)} for schema in schemas]
+    return {"application/json": {"schema": {"anyOf": [first, *others]} if others else first}}
 
 
 def as_files() -> dict[str, Any]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from api import call as calls
-from api.errors import IdempotencyConflict, QueueFull
+from api.clients import Client
+from api.errors import IdempotencyConflict, JobsUnavailable, QueueFull
 from api.http.behind import Behind
 from api.http.job_answers import find
 from api.jobs.models import models_of
@@ -11,31 +14,79 @@ from api.jobs.record import ENDED, Record
 from api.jobs.service import Jobs
 from api.jobs.store import RETRY_FULL_SECONDS, NewJob
 from api.schemas import JobRequest, random_seed, steps_of
+from models.variants import variant_seeds
 
 _OF_CLIENT = "\x1f"
 """Between a client's name and its idempotency key; no header can have it."""
+_OF_VARIANT = "\x1e"
+"""Between the idempotency key of an order and the number of one of its variants; the first one has the key itself."""
 
 
 async def accept(behind: Behind, order: JobRequest, key: str | None = None) -> Record:
-    """A job for the client of this call; the same one again where its idempotency key has come before.
+    """The only job of an order without variants, for the client of this call. Raises what `accept_variants` does."""
+    (record,) = await accept_variants(behind, order, key)
+    return record
+
+
+async def accept_variants(behind: Behind, order: JobRequest, key: str | None = None) -> list[Record]:
+    """A job for each variant of an order: all of them or none, and the same again where their key has come before.
 
     Raises:
-        Forbidden, QuotaExceeded, QueueFull, IdempotencyConflict, JobsUnavailable: It is not taken.
+        Forbidden, QuotaExceeded, QueueFull, IdempotencyConflict, JobsUnavailable: One is not taken.
     """
-    client, steps = calls.current().client, steps_of(order)
+    client = calls.current().client
     if order.webhook is not None:
         behind.jobs.webhooks.check(order.webhook, client)
-    job = NewJob(
+    records, new = list[Record](), list[Record]()
+    base = random_seed(order.n) if order.seed is None else order.seed
+    for number in range(order.n):
+        job = _job(behind, order, variant_seeds(base, order.n)[number], _key(key, number, client))
+        try:
+            record = await _added(behind, job, client, steps_of(order))
+        except BaseException:
+            for other in new:
+                await _withdraw(behind, other, client, steps_of(order))
+            raise
+        records.append(record)
+        new += [record] if record.id == job.id else []
+        base = records[0].seed  # that of the first time, where the key has come before
+    behind.jobs.runner.wake()
+    return records
+
+
+async def end(jobs: Jobs, record: Record) -> Record | None:
+    """Cancels a job that waits or runs, and gives it as it is then. One that has ended is removed: None."""
+    if record.state not in ENDED and await jobs.store.cancel(record.id):
+        jobs.runner.drop(record.id)
+        return await find(jobs, record.id)
+    await jobs.store.remove(record.id)
+    return None
+
+
+def _job(behind: Behind, order: JobRequest, seed: int, key: str | None) -> NewJob:
+    client = calls.current().client
+    return NewJob(
         request=order.model_dump_json(exclude={"webhook"}),
-        seed=random_seed() if order.seed is None else order.seed,
-        key=key if key is None or not client.alone else f"{client.name}{_OF_CLIENT}{key}",
+        seed=seed,
+        key=key,
         client=client.name,
         models=models_of(behind.readiness.status()),
         share=client.share,
-        cost=steps / client.weight,
+        cost=steps_of(order) / client.weight,
         most_own=client.quota.waiting_jobs,
         webhook=order.webhook,
     )
+
+
+def _key(key: str | None, number: int, client: Client) -> str | None:
+    """The idempotency key of a variant in the store."""
+    if key is None:
+        return None
+    own = f"{client.name}{_OF_CLIENT}{key}" if client.alone else key
+    return f"{own}{_OF_VARIANT}{number}" if number else own
+
+
+async def _added(behind: Behind, job: NewJob, client: Client, steps: int) -> Record:
     quotas = behind.jobs.quotas
     quotas.spend(client, steps)
     record = None
@@ -49,14 +100,12 @@ async def accept(behind: Behind, order: JobRequest, key: str | None = None) -> R
         raise QueueFull(f"{most} jobs are already waiting: try again later.", retry_after=RETRY_FULL_SECONDS)
     if (record.request, record.webhook) != (job.request, job.webhook):
         raise IdempotencyConflict("This Idempotency-Key already belongs to another request: send a new one.")
-    behind.jobs.runner.wake()
     return record
 
 
-async def end(jobs: Jobs, record: Record) -> Record | None:
-    """Cancels a job that waits or runs, and gives it as it is then. One that has ended is removed: None."""
-    if record.state not in ENDED and await jobs.store.cancel(record.id):
-        jobs.runner.drop(record.id)
-        return await find(jobs, record.id)
-    await jobs.store.remove(record.id)
-    return None
+async def _withdraw(behind: Behind, record: Record, client: Client, steps: int) -> None:
+    behind.jobs.quotas.give_back(client, steps)
+    with contextlib.suppress(JobsUnavailable):  # then it will run and expire, though nobody asks for it
+        await behind.jobs.store.cancel(record.id)
+        behind.jobs.runner.drop(record.id)
+        await behind.jobs.store.remove(record.id)

@@ -11,10 +11,11 @@ from starlette.routing import BaseRoute, Route
 
 from api import call as calls
 from api.errors import InvalidRequest
+from api.http.batch import check_count
 from api.http.behind import Behind
 from api.http.describing import BODY, FORMAT, KNOWN, NOT_MODIFIED, OPTIONS, WORK, as_files, as_json, body_for, operation
 from api.http.job_answers import describe, find
-from api.http.job_orders import accept, end
+from api.http.job_orders import accept_variants, end
 from api.http.job_results import as_result, check_made
 from api.http.negotiation import wanted
 from api.jobs.record import Record
@@ -49,11 +50,16 @@ class JobRoutes:
     def described() -> dict[str, Any]:
         """See `endpoints.Group`."""
         job = {"description": "the job", "content": as_json("Job")}
+        added = {"description": "the job; with n above 1, one job a variant", "content": as_json("Job", "JobVariants")}
         gone = {"description": "the finished job was removed"}
         tag = {"ETag": {"schema": {"type": "string"}, "description": "names these bytes, for If-None-Match"}}
         shape = {"description": "the shape", "headers": tag, "content": as_files()}
         add = operation(
-            "add_job", "Start a generation without a deadline", {202: job}, BODY | WORK | {409, 507}, body_for("/jobs")
+            "add_job",
+            "Start a generation without a deadline",
+            {202: added},
+            BODY | WORK | {409, 507},
+            body_for("/jobs"),
         )
         common = frozenset({401, 404, 405, 500, 503})
         result = operation(
@@ -77,8 +83,12 @@ class JobRoutes:
         key = request.headers.get("idempotency-key")
         if key is not None and not 0 < len(key) <= LONGEST_KEY:
             raise InvalidRequest(f"Idempotency-Key has {len(key)} characters: send 1 to {LONGEST_KEY}.")
-        record = await accept(self._behind, order, key)
-        return await self._answer(record, 202, {"Location": f"/jobs/{record.id}"})
+        check_count(order.n, self._behind.jobs.settings.max_batch)
+        records = await accept_variants(self._behind, order, key)
+        if order.n == 1:
+            return await self._answer(records[0], 202, {"Location": f"/jobs/{records[0].id}"})
+        jobs = [await describe(self._behind.jobs, record) for record in records]
+        return Response(orjson.dumps({"jobs": jobs}), 202, media_type="application/json")
 
     async def _show(self, request: Request) -> Response:
         record = await find(self._behind.jobs, request.path_params["id"])

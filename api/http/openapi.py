@@ -31,6 +31,7 @@ from api.schemas import BatchRequest, ErrorBody, GenerateRequest, Health, JobReq
 _HEADERS = {
     "X-Request-ID": "the id sent with the request, or a new one",
     "X-Seed": "the seed that was used",
+    "X-Seeds": "with n above 1: the seeds of all variants, separated by commas",
     "X-XCube-Warning": "notes on the result, if any, such as a prompt that was cut",
     "X-XCube-Nearest-Kinds": "where the prompt names no kind that the models know, those that come nearest",
     "X-XCube-Size": "of a file: voxels along each axis, such as 64x32x64",
@@ -108,12 +109,12 @@ def _job_ended() -> dict[str, Any]:
 
 def _generating() -> dict[str, Any]:
     shape = {
-        "description": "the shape; as events with Accept: text/event-stream",
+        "description": "the shape, or with n above 1 all variants; as events with Accept: text/event-stream",
         "headers": {name: {"schema": {"type": "string"}, "description": text} for name, text in _HEADERS.items()},
-        "content": {**as_files(), **as_events()},
+        "content": {**as_files(), **as_json("Generated", "BatchResults"), **as_events()},
     }
     stream = {"description": "queued, progress, coarse, then completed or failed", "content": as_events()}
-    batch = {"description": "results in the order of the prompts", "content": as_json("BatchResults")}
+    batch = {"description": "results in the order of the prompts and variants", "content": as_json("BatchResults")}
     failures = BODY | WORK
     generate = operation(
         "generate",

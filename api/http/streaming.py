@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
 from dataclasses import replace
 
 import orjson
@@ -37,6 +38,8 @@ _DATA = b"data: "
 HEARTBEAT_SECONDS = 10.0
 _COARSE = replace(FORMATS[0], write=lambda shape, _: write_coarse_json(shape.coarse, shape.seed))
 HEARTBEAT = b": alive\n\n"
+Told = tuple[str, bytes]
+"""Name and data of an event."""
 
 
 class EventStream:
@@ -70,18 +73,25 @@ class EventStream:
         return error if isinstance(error, XCubeError) else None
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        async with aclosing(self.told()) as events:
+            async for event in events:
+                yield HEARTBEAT if event is None else event_text(*event)
+
+    async def told(self) -> AsyncGenerator[Told | None, None]:
+        """Name and data of each event; None where nothing has happened for a while."""
         try:
             while True:
                 try:
                     await asyncio.wait_for(self._news.wait(), HEARTBEAT_SECONDS)
                 except TimeoutError:
-                    yield HEARTBEAT
+                    yield None
                     continue
                 self._news.clear()
                 while self._events:
                     yield await self._encode(self._events.popleft())
                 if self._work.done():
-                    yield await self._last()
+                    for event in await self._last():
+                        yield event
                     return
         finally:
             self._work.cancel()
@@ -99,32 +109,34 @@ class EventStream:
         self._events.append(event)
         self._news.set()
 
-    async def _last(self) -> bytes:
+    async def _last(self) -> list[Told]:
         try:
             result = await self._work
-            if self._options.given():
-                body = (await self._generator.write(FORMATS[0], result, self._call, self._options)).content
-            else:
-                body = await asyncio.to_thread(write_json, result)
+            body = await self._body(result)
         except Exception as error:
             problem = problem_of(error)
             metrics.problem(problem.code)
-            return event_text("failed", problem.body())
+            return [("failed", problem.body())]
         # Headers have left long ago, and `completed` has the body of POST /generate, which has no place for them.
         told = {"warnings": result.warnings, "nearest_kinds": nearest_in(result.warnings)}
-        warning = event_text("warning", orjson.dumps(told)) if result.warnings else b""
-        return warning + event_text("completed", body)
+        warning = [("warning", orjson.dumps(told))] if result.warnings else []
+        return [*warning, ("completed", body)]
 
-    async def _encode(self, event: Event) -> bytes:
+    async def _body(self, result: Shape) -> bytes:
+        if self._options.given():
+            return (await self._generator.write(FORMATS[0], result, self._call, self._options)).content
+        return await asyncio.to_thread(write_json, result)
+
+    async def _encode(self, event: Event) -> Told:
         match event:
             case Queued():
-                return event_text("queued", orjson.dumps({"position": event.position}))
+                return "queued", orjson.dumps({"position": event.position})
             case Stepped():
                 left = None if event.seconds_left is None else round(event.seconds_left, 3)
                 values = {"stage": event.progress.stage, "step": event.progress.step, "steps": event.progress.steps}
-                return event_text("progress", orjson.dumps({**values, "seconds_left": left}))
+                return "progress", orjson.dumps({**values, "seconds_left": left})
             case CoarseMade():
-                return event_text("coarse", await asyncio.to_thread(self._coarse, event.voxels))
+                return "coarse", await asyncio.to_thread(self._coarse, event.voxels)
 
     def _coarse(self, packed: bytes) -> bytes:
         shape = Shape(Voxels.from_bytes(packed), None, int(self._call.headers["X-Seed"]))

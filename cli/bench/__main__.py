@@ -23,7 +23,7 @@ from cli.bench.subjects import demo_is_there
 from models import threads
 from models.cores import usable_cores
 from models.precision import choose_dtype
-from models.presets import SIZES
+from models.sizes import SIZES
 
 MODES: tuple[Measured, ...] = ("answers", "generation", "memory", "service")
 """What can be measured instead of steps, by the names of the options."""

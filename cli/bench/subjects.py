@@ -15,9 +15,9 @@ from models.config import DenseUNetConfig, SparseUNetConfig, StageConfig, load_c
 from models.dense import DenseUNet
 from models.loading import CONFIG_FILE, load_coarse, load_fine, pack
 from models.meta import without_memory
-from models.presets import SIZES
 from models.runtime import Runtime
 from models.shape import Voxels
+from models.sizes import SIZES
 from models.sparse import SparseUNet
 from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
@@ -36,7 +36,7 @@ def demo_is_there() -> bool:
 
 
 def coarse_stage(size: str, runtime: Runtime) -> CoarseStage:
-    """A coarse stage: size "demo", or one of `models.presets.SIZES` with random weights."""
+    """A coarse stage: size "demo", or one of `models.sizes.SIZES` with random weights."""
     if size == "demo":
         return load_coarse(CHECKPOINTS / "demo_coarse", embedding(2, _width("demo_coarse")), runtime)
     config = SIZES[size]["coarse"]

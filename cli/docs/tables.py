@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from api.settings import Settings
 from formats import FORMATS, Format
 from formats.materials import MATERIALS
 from formats.options import RULES
+from models.presets import PRESETS
 
 MARK = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
 DOCSTRING = re.compile(r"^<!-- docstring: ([\w.]+) ([\w.]+) -->$", re.MULTILINE)
@@ -138,6 +140,15 @@ def _materials_table() -> str:
     return table(["material", "colour", "words", "things", "Minecraft's blocks, dark to light"], rows)
 
 
+def _presets_table() -> str:
+    rows = []
+    for name, preset in PRESETS.items():
+        fine = "as `ddim_steps`" if preset.fine_steps is None else str(preset.fine_steps)
+        interval = json.dumps(preset.guidance_interval)
+        rows.append([f"`{name}`", preset.meaning, f"`{preset.scheduler}`", str(preset.steps), fine, f"`{interval}`"])
+    return table(["`preset`", "for", "`scheduler`", "`ddim_steps`", "`fine_steps`", "`guidance_interval`"], rows)
+
+
 def table(head: list[str], rows: Iterable[list[str]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
@@ -148,6 +159,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "settings": _settings_table, "errors": _errors_table, "formats": _formats_table,
     "frames": _frames_table, "options": _options_table, "materials": _materials_table,
     "streams": _streams_table,
+    "presets": _presets_table,
 }  # fmt: skip
 
 

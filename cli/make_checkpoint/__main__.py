@@ -22,7 +22,7 @@ from models.checkpoint.official import CHECKPOINT_FILE
 from models.checkpoint.own import write_own
 from models.config import DenseUNetConfig, StageConfig, TextConfig
 from models.loading import WEIGHTS_FILE
-from models.presets import SIZES, TEXT_SIZES
+from models.sizes import SIZES, TEXT_SIZES
 from models.text import TextEncoder
 
 FOLDER = Path("checkpoints-random")

@@ -14,7 +14,7 @@ from cli.bench import speed
 from cli.bench.__main__ import main
 from cli.bench.subjects import shell
 from models import kernels, threads
-from models.presets import OFFICIAL
+from models.sizes import OFFICIAL
 from tests.support.saved_models import save_models
 
 

@@ -13,7 +13,7 @@ from cli.make_checkpoint.weights import state_dict
 from models.checkpoint.official import open_official
 from models.config import Stage, StageConfig, TextConfig
 from models.importer import candidates
-from models.presets import OFFICIAL, TEXT_SIZES, TINY
+from models.sizes import OFFICIAL, TEXT_SIZES, TINY
 
 MANIFEST = Path(__file__).parents[1] / "golden" / "manifest_objaverse.json"
 

@@ -22,7 +22,7 @@ from models.checkpoint.training_config import read_training_config
 from models.checkpoint.unpickle import plain, unpickle
 from models.config import load_config, save_config
 from models.errors import CheckpointError, ConfigError, XCubeError
-from models.presets import TINY
+from models.sizes import TINY
 from tests.support.damage import flipped_inside
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -16,7 +16,7 @@ from models.checkpoint.rename import ENCODER, relayout, rename_encoder, rename_u
 from models.checkpoint.source import expected_shapes
 from models.checkpoint.training_config import TrainingConfig
 from models.config import Stage
-from models.presets import OFFICIAL
+from models.sizes import OFFICIAL
 from models.vae_encoder import Encoder
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -47,7 +47,7 @@ def test_nothing_that_a_start_does_imports_torchs_compiler() -> None:
     code = """
 import sys
 from models.checkpoint.source import expected_shapes
-from models.presets import TINY
+from models.sizes import TINY
 from models.text import VIT_H_14
 from tests.support.tiny import coarse_stage, fine_stage
 for config in (VIT_H_14, TINY["coarse"], TINY["fine"]):

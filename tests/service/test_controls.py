@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from models.presets import PRESETS
 from models.schedulers import SCHEDULERS
+from tests.support.errors import assert_error
 from tests.support.figures import wait_for
 from tests.support.service import Server
 
@@ -62,3 +64,26 @@ def test_every_scheduler_can_be_asked_for(server: Server) -> None:
     schemas = server.get("/openapi.json").json()["components"]["schemas"]
     field = schemas["GenerateRequest"]["properties"]["scheduler"]
     assert set(next(one["enum"] for one in field["anyOf"] if "enum" in one)) == set(SCHEDULERS)
+
+
+def test_a_preset_is_its_controls_and_what_is_given_wins(server: Server) -> None:
+    draft = PRESETS["draft"]
+    controls = {"scheduler": draft.scheduler, "fine_steps": draft.fine_steps}
+    assert shape(server, preset="draft") == shape(server, **controls)  # both with ddim_steps of their own
+    body = {"prompt": "a chair", "seed": 1, "preset": "draft"}
+    written = {**controls, "prompt": "a chair", "seed": 1, "ddim_steps": draft.steps}
+    made, asked = server.post("/generate", json=body), server.post("/generate", json=written)
+    assert made.headers["etag"] == asked.headers["etag"]
+    assert made.content == asked.content
+    (result,) = server.post("/batch_generate", json={"prompts": ["a chair"], "preset": "draft", "seed": 1}).json()[
+        "results"
+    ]
+    assert result["coarse_xyz"] == made.json()["coarse_xyz"]
+    place = server.post("/jobs", json=body).headers["location"]
+    wait_for(lambda: server.get(place).json()["state"] == "completed")
+    assert server.get(f"{place}/result").content == made.content
+
+
+def test_an_unknown_preset_is_refused_in_one_sentence(server: Server) -> None:
+    answer = server.post("/generate", json={"prompt": "a chair", "preset": "fast"})
+    assert "preset should be 'draft', 'standard' or 'best'" in assert_error(answer, 400, "invalid_request")

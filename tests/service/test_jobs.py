@@ -119,7 +119,9 @@ def test_ended_jobs_expire_with_their_files_and_waiting_ones_are_bounded(
     assert not list(tmp_path.glob(f"{job['id']}*"))
     running = add(small, ddim_steps=1000)
     wait(small, running, "in_progress")
-    add(small)
+    variants = small.post("/jobs", json={**REQUEST, "n": 2})
+    assert_error(variants, 429, "queue_full")
+    add(small)  # there is room, since of the variants none was added
     assert_error(small.post("/jobs", json=REQUEST), 429, "queue_full")
     assert small.get(f"/jobs/{running['id']}").status_code == 200
 

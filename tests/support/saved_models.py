@@ -1,6 +1,6 @@
 """Models with random weights, saved for a service to load: 4^3 latents -> 32^3 -> 128^3 voxels.
 
-They are not the tiny ones of `models.presets`: what a service is tested for needs shapes of hundreds of voxels, a fine
+They are not the tiny ones of `models.sizes`: what a service is tested for needs shapes of hundreds of voxels, a fine
 stage four times as fine as the coarse one, as the demo's is, and a text tower of their own.
 """
 

@@ -1,4 +1,4 @@
-"""The tiny models of `models.presets` as stages with random weights, for tests of how stages run."""
+"""The tiny models of `models.sizes` as stages with random weights, for tests of how stages run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 
 from models.config import DenseUNetConfig, SparseUNetConfig
 from models.dense import DenseUNet
-from models.presets import TINY
 from models.shape import Voxels
+from models.sizes import TINY
 from models.sparse import SparseUNet
 from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
