@@ -54,8 +54,11 @@ def finished(page: Page) -> None:
 
 
 def settled(page: Page) -> None:
-    """Waits for two refreshes of the screen."""
-    page.evaluate("() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))")
+    """Waits for two refreshes of the screen, and until a picture that moved is drawn in full again."""
+    refreshes = "() => new Promise(r => requestAnimationFrame(() => requestAnimationFrame(r)))"
+    page.evaluate(refreshes)
+    expect(page.locator("#view")).not_to_have_attribute("data-detail", "less")
+    page.evaluate(refreshes)
 
 
 def listen(page: Page) -> Callable[..., list[str]]:

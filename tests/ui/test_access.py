@@ -1,15 +1,12 @@
-"""The page for everybody: keyboard, screen reader, phone, dark and light, and large shapes."""
+"""The page for everybody: keyboard, screen reader, dark and light."""
 
 from __future__ import annotations
 
 import re
 
-import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from formats.json_text import write_json
-from models.shape import Shape, Voxels
 from tests.support.page import Site, finished, make, new_page
 
 # Relative luminance and contrast of two colours (WCAG 2, 1.4.3).
@@ -118,44 +115,3 @@ def test_the_chosen_theme_is_there_before_the_script_of_the_page(page: Page, sit
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
     page.get_by_role("button", name="Switch between dark and light").click()
     assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "light"
-
-
-def test_two_hundred_thousand_voxels_are_one_draw_call_of_little_work(page: Page, site: Site) -> None:
-    generator = np.random.default_rng(0)
-    side = 256
-    cells = np.sort(generator.choice(side**3, 200_000, replace=False))
-    ijk = np.stack(np.unravel_index(cells, (side, side, side)), axis=1) - side // 2
-    normal = ijk / np.linalg.norm(ijk, axis=1, keepdims=True).clip(1)
-    shape = Voxels(ijk.astype(np.int16), normal.astype(np.float32), 1 / side)
-    page.goto(site.url)
-    page.route("**/large.json", lambda route: route.fulfill(body=write_json(Shape(shape, None, 1))))
-    # The graphics card's part can't be measured without one, and a software renderer takes seconds for it: what is
-    # sent to it is looked at instead, and the page's own part of a frame is measured.
-    work = page.evaluate(
-        """async () => {
-            const { Viewer } = await import('./viewer.js');
-            const { shapesOf } = await import('./shapes.js');
-            const viewer = new Viewer(Object.assign(document.createElement('canvas'), {width: 64, height: 64}));
-            const sent = [];
-            viewer.renderer.getContext().drawElementsInstanced = (...call) => sent.push(call);
-            const { coarse } = await shapesOf(await (await fetch('large.json')).text());
-            viewer.show(coarse);
-            viewer.uniforms.grow.value = 1;
-            const times = [];
-            for (let n = 0; n < 10; n++) {
-                const start = performance.now();
-                viewer.move([0.01, 0], 1);
-                viewer.render();
-                times.push(performance.now() - start);
-            }
-            const { calls, triangles } = viewer.renderer.info.render;
-            const bytes = coarse.index.byteLength + coarse.normal.byteLength;
-            return {count: coarse.count, sent: sent.at(-1), calls, triangles, bytes, ms: Math.min(...times)};
-        }"""
-    )
-    assert work["count"] == 200_000
-    assert work["sent"][4] == 200_000, "instances"
-    assert work["calls"] == 2, "voxels and ground"
-    assert work["triangles"] == 6 * 200_000 + 2
-    assert work["bytes"] == 12 * 200_000, "what goes to the graphics card"
-    assert work["ms"] < 1000 / 60

@@ -1,4 +1,4 @@
-// Shaders of the viewer. A voxel is three faces of a cube, turned to the eye: the others are never seen.
+// Shaders of the viewer.
 import { LAMP_AT } from "./light.js";
 
 const common = /* glsl */ `
@@ -22,27 +22,22 @@ const common = /* glsl */ `
 
 export const voxelVertex = /* glsl */ `
   ${common}
-  attribute vec3 face;
-  attribute vec2 side;
   varying vec3 vFace;
   varying vec2 vSide;
 
-  /* Between two voxels there is no face. */
-  bool hidden(vec3 turn) {
-    int axis = int(dot(face, vec3(0.0, 1.0, 2.0)) + 0.5);
-    int way = dot(face, turn) > 0.0 ? 1 : 0;
-    return ((int(voxel.w) >> (2 * axis + way)) & 1) == 1;
-  }
-
+  /* The low bits of a corner say which one it is, and where its face looks: see geometry.js. */
   void main() {
-    vec3 middle = centre();
-    vec3 turn = sign(cameraPosition - middle);
+    int bits = int(voxel.w);
+    int axis = (bits >> 3) & 3;
+    float up = (bits & 4) == 0 ? -1.0 : 1.0;
+    vSide = vec2(float(bits & 1), float((bits >> 1) & 1));
+    vec3 face = vec3(axis == 0, axis == 1, axis == 2);
+    vec3 next = face.zxy;
+    vec3 position = 0.5 * up * face + (vSide.x - 0.5) * next + (vSide.y - 0.5) * next.zxy;
     vNormal = normal4.xyz;
     vLight = light();
-    vFace = face * turn;
-    vSide = side;
-    gl_Position = projectionMatrix * viewMatrix * vec4(middle + position * turn * size * grown(), 1.0);
-    if (grow >= 1.0 && hidden(turn)) gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
+    vFace = face * up;
+    gl_Position = projectionMatrix * viewMatrix * vec4(centre() + position * size * grown(), 1.0);
   }
 `;
 

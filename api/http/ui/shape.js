@@ -43,7 +43,7 @@ function voxelSize(xyz) {
 }
 
 /** Finds the neighbours of each voxel. */
-function lookAround({ count, size, low, high, index }) {
+export function lookAround({ count, size, low, high, index }) {
   const start = low.map((value) => Math.round(value / size) - 1);
   const extent = high.map((value, axis) => Math.round(value / size) - start[axis] + 1);
   const strides = [extent[1] * extent[2], extent[2], 1];

@@ -1,9 +1,11 @@
-// The 3-D view: one draw call for all voxels, drawn only when something changes.
+// The 3-D view, drawn only when something changes.
 import {
-  Color, DoubleSide, Mesh, OrbitControls, PerspectiveCamera, Points, Scene, ShaderMaterial, Spherical, Vector3, WebGLRenderer,
+  Color, Mesh, OrbitControls, PerspectiveCamera, Points, Scene, ShaderMaterial, Spherical, Vector3, WebGLRenderer,
 } from "./vendor/three-0.187.0.min.js";
+import { Ease } from "./ease.js";
 import { pointGeometry, voxelGeometry } from "./geometry.js";
 import { groundOf } from "./ground.js";
+import { half } from "./lighter.js";
 import { pointFragment, pointVertex, voxelFragment, voxelVertex } from "./shaders.js";
 
 const FIELD_OF_VIEW = 32;
@@ -27,7 +29,8 @@ export class Viewer {
     this.controls.enableDamping = !matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.controls.minDistance = 0.2;
     this.controls.maxDistance = 8;
-    this.controls.addEventListener("change", () => this.draw());
+    this.ease = new Ease(() => this.draw());
+    this.controls.addEventListener("change", () => this.moved());
     this.uniforms = {
       size: { value: 1 }, grow: { value: 1 }, low: { value: 0 }, high: { value: 1 }, pixels: { value: 1 },
       clay: { value: new Color(CLAY) }, colours: { value: 0 },
@@ -35,7 +38,6 @@ export class Viewer {
     this.mode = "voxels";
     this.objects = [];
     this.shape = null;
-    this.frames = 0;
     canvas.addEventListener("keydown", (event) => this.onKey(event));
     canvas.addEventListener("webglcontextrestored", () => this.draw());
     new ResizeObserver(() => this.resize()).observe(canvas);
@@ -50,24 +52,35 @@ export class Viewer {
     const { uniforms } = this;
     uniforms.size.value = shape.size;
     [uniforms.low.value, uniforms.high.value] = [shape.low[1], shape.high[1]];
-    this.voxels = new Mesh(voxelGeometry(shape), this.material(voxelVertex, voxelFragment));
+    this.ease.forget();
+    this.voxels = [this.voxelMesh(shape)];
     this.points = new Points(pointGeometry(shape), this.material(pointVertex, pointFragment));
-    this.objects = [this.voxels, this.points, groundOf(shape)];
-    for (const object of this.objects) {
-      object.frustumCulled = false;
-      this.scene.add(object);
-    }
+    for (const object of [...this.voxels, this.points, groundOf(shape)]) this.add(object);
     this.setMode(this.mode);
     if (first || !keep) this.reset();
     this.appear();
+  }
+
+  add(object) {
+    object.frustumCulled = false;
+    this.scene.add(object);
+    this.objects.push(object);
+  }
+
+  voxelMesh(shape) {
+    const uniforms = { ...this.uniforms, size: { value: shape.size } };
+    const ways = Array.from({ length: 6 }, () => this.material(voxelVertex, voxelFragment, uniforms));
+    return Object.assign(new Mesh(voxelGeometry(shape), ways), { shape });
   }
 
   clear() {
     for (const object of this.objects) {
       this.scene.remove(object);
       object.geometry.dispose();
-      object.material.uniforms.map?.value.dispose();
-      object.material.dispose();
+      for (const material of [object.material].flat()) {
+        material.uniforms.map?.value.dispose();
+        material.dispose();
+      }
     }
     this.objects = [];
     this.shape = null;
@@ -78,10 +91,6 @@ export class Viewer {
   setMode(mode) {
     this.mode = mode;
     this.uniforms.colours.value = mode === "normals" ? 1 : 0;
-    if (this.shape) {
-      this.voxels.visible = mode !== "points";
-      this.points.visible = mode === "points";
-    }
     this.draw();
   }
 
@@ -117,12 +126,11 @@ export class Viewer {
   thumbnail(side = 192) {
     const { camera, controls, renderer } = this;
     const [place, target] = [camera.position.clone(), controls.target.clone()];
-    renderer.setPixelRatio(1);
     renderer.setSize(side, side, false);
     camera.aspect = 1;
     camera.clearViewOffset();
     this.aim(1);
-    this.renderWhole();
+    this.renderWhole(1 / devicePixels());
     const picture = this.canvas.toDataURL("image/webp", 0.8);
     camera.position.copy(place);
     controls.target.copy(target);
@@ -146,17 +154,59 @@ export class Viewer {
     });
   }
 
-  render() {
-    this.renderer.render(this.scene, this.camera);
-    this.frames++;
+  /** What is seen has moved: until it rests, it is drawn as fast as it can be. */
+  moved() {
+    this.ease.move();
+    this.draw();
+  }
+
+  render(allowed = this.ease.allowed) {
+    const { ease, renderer } = this;
+    const start = performance.now();
+    if (this.shape) this.choose(allowed);
+    renderer.render(this.scene, this.camera);
+    if (!ease.looks || allowed !== ease.allowed) return;
+    const gl = renderer.getContext();
+    gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
+    ease.took(performance.now() - start);
+  }
+
+  /** Chooses what is drawn: pixels, the voxels in full or halved, and none of the faces that look away from the eye. */
+  choose({ pixels, halvings }) {
+    this.setPixels(pixels);
+    this.canvas.dataset.detail = pixels < 1 || halvings ? "less" : "full";
+    while (this.voxels.length <= halvings) {
+      this.voxels.push(this.voxelMesh(half(this.voxels.at(-1).shape)));
+      this.add(this.voxels.at(-1));
+    }
+    this.points.visible = this.mode === "points";
+    for (const [level, mesh] of this.voxels.entries()) mesh.visible = this.mode !== "points" && level === halvings;
+    const { shape, material } = this.voxels[halvings];
+    const place = this.camera.position.toArray();
+    for (const [way, side] of material.entries()) {
+      const axis = way >> 1;
+      side.visible = way & 1 ? place[axis] > shape.low[axis] : place[axis] < shape.high[axis];
+    }
+  }
+
+  /** Draws so large a share of the pixels along each edge. */
+  setPixels(share) {
+    const ratio = share * devicePixels();
+    if (this.renderer.getPixelRatio() === ratio) return;
+    this.renderer.setPixelRatio(ratio);
+    this.sizePoints();
+  }
+
+  sizePoints() {
+    this.uniforms.pixels.value = this.canvas.height / (2 * Math.tan((FIELD_OF_VIEW * Math.PI) / 360));
   }
 
   /** Draws at once, and as if nothing were still appearing. */
-  renderWhole() {
+  renderWhole(pixels = 1) {
     const { grow } = this.uniforms;
     const now = grow.value;
     grow.value = 1;
-    this.render();
+    this.render({ pixels, halvings: 0 });
     grow.value = now;
   }
 
@@ -169,26 +219,25 @@ export class Viewer {
     const start = performance.now();
     const step = () => {
       grow.value = Math.min(1, (performance.now() - start) / APPEAR_MS);
-      this.draw();
+      this.moved();
       if (grow.value < 1) requestAnimationFrame(step);
     };
     step();
   }
 
-  material(vertexShader, fragmentShader) {
-    return new ShaderMaterial({ vertexShader, fragmentShader, uniforms: this.uniforms, side: DoubleSide });
+  material(vertexShader, fragmentShader, uniforms = this.uniforms) {
+    return new ShaderMaterial({ vertexShader, fragmentShader, uniforms });
   }
 
   resize() {
     const { clientWidth, clientHeight } = this.canvas;
     if (!clientWidth || !clientHeight) return;
-    this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
     this.renderer.setSize(clientWidth, clientHeight, false);
     const [top, bottom] = clientWidth > 640 ? INSETS.wide : INSETS.narrow;
     this.free = Math.max(0.3, 1 - (top + bottom) / clientHeight);
     this.camera.aspect = clientWidth / clientHeight;
     this.camera.setViewOffset(clientWidth, clientHeight, 0, (bottom - top) / 2, clientWidth, clientHeight);
-    this.uniforms.pixels.value = this.canvas.height / (2 * Math.tan((FIELD_OF_VIEW * Math.PI) / 360));
+    this.sizePoints();
     this.draw();
   }
 
@@ -212,6 +261,10 @@ export class Viewer {
     place.radius = Math.min(controls.maxDistance, Math.max(controls.minDistance, place.radius * factor));
     camera.position.setFromSpherical(place.makeSafe()).add(controls.target);
     controls.update();
-    this.draw();
+    this.moved();
   }
+}
+
+function devicePixels() {
+  return Math.min(devicePixelRatio, 2);
 }
