@@ -12,20 +12,22 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 
 from models.errors import CheckpointError
 from models.loading import check_pair, load_coarse, load_fine, load_text
+from models.presets import controls
 from models.recognition import Recogniser
 from models.runtime import Runtime
 from models.schedulers import SCHEDULERS, timesteps
 from models.shape import Shape, Voxels
 from models.stage import DiffusionStage
 from models.stages import CoarseStage, FineStage
-from models.state import ALWAYS, DiffusionState
+from models.state import DiffusionState
 from models.text import TextEncoder
+from models.variants import variant_seeds
 
 StepCallback = Callable[[str, int, int], None]
 """Called with stage ("coarse" or "fine"), steps done and steps in all, after every denoising step."""
@@ -116,60 +118,81 @@ class Pipeline:
         return cls.from_dirs(found.text, found.coarse, found.fine, device, dtype, backend)
 
     def generate(
-        self, prompt: str, *, steps: int = 100, guidance_scale: float = 7.5, seed: int | None = None,
-        use_fine: bool = True, scheduler: str = "ddim", progress: StepCallback | None = None,
-        fine_steps: int | None = None, guidance_interval: tuple[float, float] = ALWAYS,
+        self, prompt: str, *, steps: int | None = None, guidance_scale: float = 7.5, seed: int | None = None,
+        use_fine: bool = True, scheduler: str | None = None, progress: StepCallback | None = None,
+        fine_steps: int | None = None, guidance_interval: tuple[float, float] | None = None, preset: str | None = None,
     ) -> Shape:  # fmt: skip
         """A shape for a prompt.
 
         Args:
             prompt: What to make, in English. Of a long one the first 77 tokens count, and `warnings` says so.
-            steps: Denoising steps of each stage, 1 to 1000. Time grows with them in proportion.
+            steps: Denoising steps of each stage, 1 to 1000; 100 if None. Time grows with them in proportion.
             guidance_scale: s in pred + s * (pred - null), coarse stage only: a conventional weight of 1 + s. Exactly
                 1.0 switches guidance off. The HTTP service takes 1.0 to 20.0.
             seed: Any integer, taken modulo 2 ** 64. None draws one below 2 ** 31, which the result names.
             use_fine: False leaves the fine stage out.
-            scheduler: "ddim", or "dpm++", which needs fewer steps.
+            scheduler: "ddim", or "dpm++", which needs fewer steps; "ddim" if None.
             progress: Called after each step with the stage ("coarse", then "fine"), steps done, and steps in all.
             fine_steps: Denoising steps of the fine stage, where they are to be others.
             guidance_interval: The part of the coarse run in which guidance is applied, from 0 at pure noise to 1; a
-                step outside of it takes half the time.
+                step outside of it takes half the time. All of it if None.
+            preset: "draft", "standard" or "best" chooses steps, fine_steps, scheduler and guidance_interval where they
+                are None.
 
         Returns:
             The shape. It may be empty (`len(result.coarse) == 0`) where a model kept no voxel for prompt and seed.
 
         Raises:
-            ValueError: Steps are not 1 to 1000, there is no such scheduler, or the interval is not within 0 to 1.
+            ValueError: Steps are not 1 to 1000, there is no such scheduler or preset, or the interval is not within
+                0 to 1.
             NumericError: a latent is no longer finite; another seed helps.
             torch.OutOfMemoryError: the GPU's memory does not suffice; `use_fine=False` needs less.
         """
-        fine_steps = steps if fine_steps is None else fine_steps
-        for count in (steps, fine_steps):
+        wanted = controls(
+            preset, steps=steps, fine_steps=fine_steps, scheduler=scheduler, guidance_interval=guidance_interval
+        )
+        fine_steps = wanted.steps if wanted.fine_steps is None else wanted.fine_steps
+        for count in (wanted.steps, fine_steps):
             timesteps(count)
-        low, high = guidance_interval
+        low, high = wanted.guidance_interval
         if not 0 <= low <= high <= 1:
             raise ValueError(f"guidance_interval must be two numbers of 0 to 1, ascending, not {guidance_interval}")
-        if scheduler not in SCHEDULERS:
+        if wanted.scheduler not in SCHEDULERS:
             raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, not {scheduler!r}")
         seed = secrets.randbelow(RANDOM_SEEDS) if seed is None else seed
         text = self.text.encode([prompt])[0]
         warnings = [TRUNCATED] if text.truncated else []
         warnings += self.recogniser.recognise(prompt).warnings
         state = self.coarse.start(
-            text, steps=steps, guidance_scale=guidance_scale, seed=seed, scheduler=scheduler,
-            guidance_interval=guidance_interval,
+            text, steps=wanted.steps, guidance_scale=guidance_scale, seed=seed, scheduler=wanted.scheduler,
+            guidance_interval=wanted.guidance_interval,
         )  # fmt: skip
         coarse = _run(self.coarse, state, progress)
         fine = None
         if use_fine and self.fine is None:
             warnings.append(NO_FINE_MODEL)
         elif use_fine and self.fine is not None and len(coarse):
-            start = self.fine.start(coarse, text, steps=fine_steps, seed=seed, scheduler=scheduler)
+            start = self.fine.start(coarse, text, steps=fine_steps, seed=seed, scheduler=wanted.scheduler)
             fine = _run(self.fine, start, progress)
             if not len(fine):
                 fine = None
                 warnings.append(FINE_EMPTY)
         return Shape(coarse, fine, seed, tuple(warnings), prompt)
+
+    def variants(self, prompt: str, n: int, *, seed: int | None = None, **controls: Any) -> list[Shape]:
+        """Several shapes of a prompt, one after the other, as the HTTP service makes them.
+
+        Args:
+            prompt: What to make.
+            n: How many shapes.
+            seed: That of the first one; the others have the integers that follow. None draws one.
+            **controls: The other arguments of `generate`.
+
+        Raises:
+            ValueError, NumericError, torch.OutOfMemoryError: see `generate`.
+        """
+        seed = secrets.randbelow(RANDOM_SEEDS + 1 - n) if seed is None else seed
+        return [self.generate(prompt, seed=each, **controls) for each in variant_seeds(seed, n)]
 
 
 def _run(stage: DiffusionStage, state: DiffusionState, progress: StepCallback | None) -> Voxels:

@@ -5,8 +5,8 @@ This table is the only place with their values. Whatever a caller gives explicit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 PresetName = Literal["draft", "standard", "best"]
 
@@ -24,7 +24,7 @@ class Preset:
     """
 
     meaning: str
-    scheduler: Literal["ddim", "dpm++"]
+    scheduler: str
     steps: int
     fine_steps: int | None = None
     guidance_interval: tuple[float, float] = (0.0, 1.0)
@@ -40,3 +40,19 @@ PRESETS: dict[PresetName, Preset] = {
 def preset_of(name: object) -> Preset | None:
     """The preset with a name; None if there is none."""
     return next((preset for known, preset in PRESETS.items() if known == name), None)
+
+
+def controls(name: str | None, **given: Any) -> Preset:
+    """What a preset chooses, with what a caller gives in its place.
+
+    Args:
+        name: The preset; None is the standard.
+        **given: Values by the names of `Preset`; None leaves one to the preset.
+
+    Raises:
+        ValueError: There is no such preset.
+    """
+    preset = PRESETS["standard"] if name is None else preset_of(name)
+    if preset is None:
+        raise ValueError(f"preset must be one of {', '.join(PRESETS)}, not {name!r}")
+    return replace(preset, **{control: value for control, value in given.items() if value is not None})

@@ -25,6 +25,7 @@ from models.config import to_dict
 from models.cores import usable_cores
 from models.loading import load_coarse, load_fine, load_text
 from models.pipeline import Pipeline
+from models.presets import PRESETS, controls
 from models.runtime import Runtime
 from models.schedulers import SCHEDULERS
 from models.shape import Shape, Voxels
@@ -219,16 +220,13 @@ def main(arguments: list[str] | None = None) -> int:
     mark = hashlib.blake2b(digest_size=6)
     for name in ("demo_text", "demo_coarse", "demo_fine"):
         mark.update((root / name / "model.safetensors").read_bytes())
-    low, high = options.guidance_interval
-    controls = Controls(
-        options.steps, options.fine_steps or options.steps, options.guidance, options.scheduler, (low, high)
-    )
-    mark.update(f"{controls} {to_dict(pipeline.coarse.config)}".encode())
+    wanted = _controls(options)
+    mark.update(f"{wanted} {to_dict(pipeline.coarse.config)}".encode())
     folder = options.run_dir / mark.hexdigest()
     tests = QUICK_TESTS if options.quick else len(DEMO.test_numbers)
     classifier, category, attributes = find_classifier(root, options.run_dir, device, tests)
 
-    evaluation = Evaluation(pipeline, classifier, folder, controls)
+    evaluation = Evaluation(pipeline, classifier, folder, wanted)
     scored, seconds = jobs(options.quick)
     scores = evaluation.run([*scored, *seconds], options.batch or (1 if device.type == "cpu" else 32))
     summary = summarise([scores[job.key] for job in scored], evaluation.pairs(scored, seconds))
@@ -244,16 +242,27 @@ def main(arguments: list[str] | None = None) -> int:
     return 0 if met else 1
 
 
+def _controls(options: argparse.Namespace) -> Controls:
+    interval = options.guidance_interval and tuple(options.guidance_interval)
+    chosen = controls(
+        options.preset, steps=options.steps, fine_steps=options.fine_steps, scheduler=options.scheduler,
+        guidance_interval=interval,
+    )  # fmt: skip
+    fine_steps = chosen.fine_steps or chosen.steps
+    return Controls(chosen.steps, fine_steps, options.guidance, chosen.scheduler, chosen.guidance_interval)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/evaluate", description=__doc__)
     parser.add_argument("--checkpoint-dir", type=Path, default=Path("checkpoints"), help="the models (checkpoints)")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_PROMPTS} prompts, less than all")
-    parser.add_argument("--steps", type=int, default=100, help="denoising steps (100, the API's default)")
+    parser.add_argument("--preset", choices=PRESETS, help="controls by name; those that are given win")
+    parser.add_argument("--steps", type=int, help="denoising steps (100, the API's default)")
     parser.add_argument("--guidance", type=float, default=7.5, help="guidance scale (7.5, the API's default)")
     parser.add_argument("--fine-steps", type=int, help="denoising steps of the fine stage (as many as --steps)")
-    parser.add_argument("--scheduler", choices=SCHEDULERS, default="ddim", help="how the steps go (ddim)")
+    parser.add_argument("--scheduler", choices=SCHEDULERS, help="how the steps go (ddim)")
     parser.add_argument(
-        "--guidance-interval", type=float, nargs=2, default=[0.0, 1.0], metavar=("LOW", "HIGH"),
+        "--guidance-interval", type=float, nargs=2, metavar=("LOW", "HIGH"),
         help="the part of the coarse run that is guided (0 1)",
     )  # fmt: skip
     parser.add_argument("--device", help="cpu, cuda, … (default: a GPU if there is one)")

@@ -11,6 +11,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 
 from models import CheckpointError, Pipeline, Shape, Voxels, pipeline
+from models.presets import PRESETS
 from models.store import find
 
 
@@ -73,6 +74,22 @@ def test_the_fine_stage_can_take_steps_of_its_own(demo: Pipeline) -> None:
     assert shape.fine is not None
 
 
+def test_a_preset_chooses_what_is_not_given(demo: Pipeline) -> None:
+    draft = PRESETS["draft"]
+    taken: list[tuple[str, int, int]] = []
+    shape = demo.generate("a mug", seed=1, preset="draft", fine_steps=2, progress=lambda *step: taken.append(step))
+    assert {(stage, steps) for stage, _, steps in taken} == {("coarse", draft.steps), ("fine", 2)}
+    same = demo.generate("a mug", seed=1, steps=draft.steps, fine_steps=2, scheduler=draft.scheduler)
+    np.testing.assert_array_equal(shape.coarse.ijk, same.coarse.ijk)
+
+
+def test_variants_are_the_shapes_of_the_seeds_that_follow(demo: Pipeline) -> None:
+    shapes = demo.variants("a mug", 2, seed=5, steps=2, use_fine=False)
+    assert [shape.seed for shape in shapes] == [5, 6]
+    alone = demo.generate("a mug", seed=6, steps=2, use_fine=False)
+    np.testing.assert_array_equal(shapes[1].coarse.ijk, alone.coarse.ijk)
+
+
 def test_what_is_out_of_range_is_refused_before_any_work(demo: Pipeline) -> None:
     for steps in (0, 1001):
         for wrong in ({"steps": steps}, {"fine_steps": steps}):
@@ -81,6 +98,8 @@ def test_what_is_out_of_range_is_refused_before_any_work(demo: Pipeline) -> None
     for interval in ((0.5, 0.2), (-0.1, 1.0), (0.0, 1.01), (float("nan"), 1.0)):
         with pytest.raises(ValueError, match="guidance_interval must be two numbers of 0 to 1, ascending"):
             demo.generate("a mug", guidance_interval=interval)
+    with pytest.raises(ValueError, match="preset must be one of draft, standard, best, not 'fast'"):
+        demo.generate("a mug", preset="fast")
     with pytest.raises(ValueError, match=r"scheduler must be one of ddim, dpm\+\+"):
         demo.generate("a mug", scheduler="euler")
     with pytest.raises(ValueError, match="model_set must be auto, demo or official"):

@@ -8,7 +8,9 @@ import numpy as np
 
 from models.loading import load_coarse, load_fine, load_text
 from models.pipeline import Pipeline
+from models.presets import PRESETS
 from tests.support.paths import DEMO
+from training import evaluate
 from training.classifier import CLASSIFIER_FILE, load_classifier
 from training.evaluate import Controls, Evaluation, jobs
 
@@ -29,3 +31,15 @@ def test_an_evaluated_shape_is_the_one_that_these_controls_give(tmp_path: Path) 
         assert other is not None
         np.testing.assert_array_equal(one.ijk, other.ijk)
         np.testing.assert_array_equal(one.normal, other.normal)
+
+
+def test_the_command_line_measures_a_preset_and_what_is_given_wins() -> None:
+    def asked(*arguments: str) -> Controls:
+        return evaluate._controls(evaluate._parser().parse_args(arguments))
+
+    draft = PRESETS["draft"]
+    assert draft.fine_steps is not None
+    assert asked("--preset", "draft", "--steps", "20", "--guidance-interval", "0.1", "0.9") == Controls(
+        20, draft.fine_steps, 7.5, draft.scheduler, (0.1, 0.9)
+    )
+    assert asked() == asked("--preset", "standard") == Controls(100, 100, 7.5, "ddim", (0.0, 1.0))
