@@ -10,6 +10,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from formats.about import About
+
 POINTS, TRIANGLES = 0, 4
 _COMPONENTS = {"f4": 5126, "u1": 5121, "u2": 5123, "u4": 5125}
 _VERTICES, _INDICES = 34962, 34963
@@ -17,8 +19,7 @@ _JSON, _BIN = b"JSON", b"BIN\0"
 
 
 def glb_file(
-    name: str,
-    about: Mapping[str, Any],
+    about: About,
     attributes: Mapping[str, NDArray[np.generic]],
     indices: NDArray[np.uint32] | None = None,
     material: Mapping[str, Any] | None = None,
@@ -26,8 +27,7 @@ def glb_file(
     """A mesh of triangles, or of points where there are no indices.
 
     Args:
-        name: What viewers call it.
-        about: Becomes the extras of the file's asset.
+        about: What is told of it: its prompt is the name of its node, and the rest the extras of node and asset.
         attributes: Arrays [V, n] by glTF's names for them: 32-bit floats, or whole numbers from 0 to 1's largest. A row
             has a multiple of four bytes.
         indices: Vertices of the triangles, three each, [3 F].
@@ -46,11 +46,12 @@ def glb_file(
     ends = np.cumsum([array.nbytes for array in arrays]).tolist()
     accessors = [{"bufferView": view} | _accessor(array) for view, array in enumerate(arrays)]
     accessors[primitive["attributes"]["POSITION"]] |= _bounds(attributes["POSITION"])
+    extras = {**about.facts(), "voxel_size": about.voxel_size}
     tree = {
-        "asset": {"version": "2.0", "generator": "xcube-serve", "extras": about},
+        "asset": {"version": "2.0", "generator": "xcube-serve", "extras": extras},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0, "name": name}],
+        "nodes": [{"mesh": 0, "name": about.title(), "extras": extras}],
         "meshes": [{"primitives": [primitive]}],
         **({} if material is None else {"materials": [material]}),
         "accessors": accessors,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
+from formats.about import About
 from formats.block_mesh import rectangles
 from formats.blocks import Blocks
 from formats.gltf import glb_file, linear
@@ -13,8 +12,8 @@ from formats.gltf import glb_file, linear
 _MATERIAL = {"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.9}}
 
 
-def glb_blocks(blocks: Blocks, about: dict[str, Any]) -> bytes:
-    """Rectangles of two triangles with POSITION, NORMAL and COLOR_0; `about` becomes the extras of the file's asset.
+def glb_blocks(blocks: Blocks, about: About) -> bytes:
+    """Rectangles of two triangles with POSITION, NORMAL and COLOR_0.
 
     Raises:
         ValueError: there is no block.
@@ -30,4 +29,4 @@ def glb_blocks(blocks: Blocks, about: dict[str, Any]) -> bytes:
     }
     first = np.arange(0, len(corners), 4, dtype="<u4")
     indices = (first[:, None] + np.array([0, 1, 2, 0, 2, 3], "<u4")).reshape(-1)
-    return glb_file("blocks", about, attributes, indices, _MATERIAL)
+    return glb_file(about, attributes, indices, _MATERIAL)

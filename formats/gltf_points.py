@@ -5,17 +5,16 @@ Viewers light no points: without colours that hold the light a shape would be a 
 
 from __future__ import annotations
 
-from typing import Any
-
+from formats.about import About
 from formats.gltf import glb_file, linear
 from formats.kinds import Points
 
 
-def glb_points(points: Points, about: dict[str, Any]) -> bytes:
-    """glTF points with POSITION, NORMAL and COLOR_0; `about` becomes the extras of its asset."""
+def glb_points(points: Points, about: About) -> bytes:
+    """glTF points with POSITION, NORMAL and COLOR_0."""
     attributes = {
         "POSITION": points.xyz.astype("<f4"),
         "NORMAL": points.normal.astype("<f4"),
         "COLOR_0": linear(points.colour),
     }
-    return glb_file("points", about, attributes)
+    return glb_file(about, attributes)

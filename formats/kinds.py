@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from formats.about import About
 from formats.materials import KNOWN
 from formats.options import OptionError, Options, Origin, Up
 from formats.palettes import blocks_of
@@ -36,20 +37,6 @@ class Frame:
     ups: tuple[Up, ...] = ("y", "z")
     origins: tuple[Origin, ...] = ("centre", "ground", "corner")
     unit: Unit = "world"
-
-
-@dataclass(frozen=True)
-class About:
-    """What a file may tell beside the shape.
-
-    version: of the service. seed: that of the shape. prompt: what was asked for, "" where nobody knows. voxel_size:
-    edge of a voxel in world units.
-    """
-
-    version: str
-    seed: int
-    prompt: str
-    voxel_size: float
 
 
 @dataclass(frozen=True)

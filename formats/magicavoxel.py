@@ -6,11 +6,13 @@ MagicaVoxel's z is up and its y goes away from the eye.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from formats.about import About
 from formats.blocks import Blocks
 
 _SIDE = 256
@@ -18,8 +20,11 @@ _VERSION = 150
 _LONGEST_NAME = 64
 
 
-def vox(blocks: Blocks, name: str) -> bytes:
-    """A VOX file of blocks under a name; what is larger than 256 along an axis is made of several models."""
+def vox(blocks: Blocks, about: About) -> bytes:
+    """A VOX file of blocks; the prompt is the name of their node, and the other facts its attributes.
+
+    What is larger than 256 along an axis is made of several models.
+    """
     models, nodes = b"", b""
     places = []
     for index, (low, position, colour) in enumerate(_parts(np.ascontiguousarray(blocks.position.T), blocks.block)):
@@ -34,9 +39,9 @@ def vox(blocks: Blocks, name: str) -> bytes:
         nodes += _transform(place, shape, {"_t": " ".join(map(str, low + size // 2))}, f"part {index + 1}")
         nodes += _chunk(b"nSHP", struct.pack("<i", shape) + _dict({}) + struct.pack("<ii", 1, index) + _dict({}))
         places.append(place)
-    title = _one_line(name)
+    told = {name: _one_line(text) for name, text in about.facts().items() if name != "prompt"}
     group = struct.pack("<i", 1) + _dict({}) + struct.pack(f"<{len(places) + 1}i", len(places), *places)
-    scene = _transform(0, 1, {}, title) + _chunk(b"nGRP", group) + nodes
+    scene = _transform(0, 1, {}, _one_line(about.title()), told) + _chunk(b"nGRP", group) + nodes
     colours = b"".join(bytes((*block.colour, 255)) for block in blocks.palette)
     palette = _chunk(b"RGBA", colours.ljust(4 * 256, b"\0"))
     return b"VOX " + struct.pack("<i", _VERSION) + _chunk(b"MAIN", b"", models + scene + palette)
@@ -55,11 +60,12 @@ def _parts(
         yield low, inside - low[:, None], block[chosen]
 
 
-def _transform(node: int, child: int, frame: dict[str, str], name: str) -> bytes:
+def _transform(
+    node: int, child: int, frame: dict[str, str], name: str, others: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
     """A node that moves its child; reserved id and layer are -1, and it has one frame."""
-    return _chunk(
-        b"nTRN", struct.pack("<i", node) + _dict({"_name": name}) + struct.pack("<4i", child, -1, -1, 1) + _dict(frame)
-    )
+    attributes = _dict({"_name": name, **others})
+    return _chunk(b"nTRN", struct.pack("<i", node) + attributes + struct.pack("<4i", child, -1, -1, 1) + _dict(frame))
 
 
 def _dict(values: dict[str, str]) -> bytes:

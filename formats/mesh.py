@@ -6,22 +6,25 @@ those that hold models, never write a mesh.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from formats.about import NAME, About
 from formats.gltf import glb_file, linear
 from formats.surface import Surface
 
 if TYPE_CHECKING:
     from trimesh import Trimesh
 
+_STL_HEADER = 80
 _MATERIAL = {"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.8}}
 
 
-def glb(surface: Surface, colour: NDArray[np.uint8], about: dict[str, Any]) -> bytes:
-    """A binary glTF of the surface with normals and colours; `about` becomes the extras of its asset.
+def glb(surface: Surface, colour: NDArray[np.uint8], about: About) -> bytes:
+    """A binary glTF of the surface with normals and colours.
 
     Args:
         surface: The surface, of V vertices.
@@ -33,23 +36,24 @@ def glb(surface: Surface, colour: NDArray[np.uint8], about: dict[str, Any]) -> b
         "NORMAL": surface.normals.astype("<f4"),
         "COLOR_0": linear(colour),
     }
-    return glb_file("shape", about, attributes, surface.faces.astype("<u4").reshape(-1), _MATERIAL)
+    return glb_file(about, attributes, surface.faces.astype("<u4").reshape(-1), _MATERIAL)
 
 
-def obj(surface: Surface, about: dict[str, Any]) -> bytes:
-    """A Wavefront OBJ of the surface with normals; `about` is its first comment."""
+def obj(surface: Surface, about: About) -> bytes:
+    """A Wavefront OBJ of one object, the surface with normals; its first comments are what is told of it."""
     from trimesh.exchange.obj import export_obj
 
-    header = "xcube-serve " + ", ".join(f"{name} {value}" for name, value in about.items())
-    text = export_obj(_mesh(surface), include_normals=True, include_color=False, digits=6, header=header)
-    return str(text).encode()
+    text = export_obj(_mesh(surface), include_normals=True, include_color=False, digits=6, header=None)
+    name = re.sub(r"\s", "_", about.title())
+    return "\n".join([*(f"# {line}" for line in about.lines()), f"o {name}", str(text)]).encode()
 
 
-def stl(surface: Surface) -> bytes:
-    """A binary STL of the surface."""
+def stl(surface: Surface, about: About) -> bytes:
+    """A binary STL of the surface; what of its prompt has room stands in the header, after seed and version."""
     from trimesh.exchange.stl import export_stl
 
-    return export_stl(_mesh(surface))
+    told = f"{NAME} {about.version}, seed {about.seed}: {about.title()}".encode("ascii", "replace")
+    return told[:_STL_HEADER].ljust(_STL_HEADER, b"\0") + export_stl(_mesh(surface))[_STL_HEADER:]
 
 
 def _mesh(surface: Surface) -> Trimesh:

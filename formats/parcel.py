@@ -31,7 +31,8 @@ class Job:
         fine = b"" if self.shape.fine is None else self.shape.fine.to_bytes()
         head = {
             "format": self.format, "version": self.version, "seed": str(self.shape.seed),
-            "prompt": self.shape.prompt, "options": asdict(self.options), "coarse": len(coarse),
+            "prompt": self.shape.prompt, "models": self.shape.models, 
+            "options": asdict(self.options), "coarse": len(coarse),
         }  # fmt: skip
         return b"".join([orjson.dumps(head), b"\n", coarse, fine])
 
@@ -42,7 +43,7 @@ class Job:
         head = orjson.loads(line)
         coarse, fine = rest[: head["coarse"]], rest[head["coarse"] :]
         stages = Voxels.from_bytes(coarse), Voxels.from_bytes(fine) if fine else None
-        shape = Shape(*stages, int(head["seed"]), prompt=head["prompt"])
+        shape = Shape(*stages, int(head["seed"]), prompt=head["prompt"], models=head["models"])
         return cls(head["format"], shape, head["version"], Options(**head["options"]))
 
 

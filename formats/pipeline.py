@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from formats.about import About
 from formats.blocks import Blocks
 from formats.editing import ascending, halved, mirrored, placed, turned, without_crumbs
 from formats.filling import filled
-from formats.kinds import About, Format, Points, Skin
+from formats.kinds import Format, Points, Skin
 from formats.limits import check_size
 from formats.options import DEFAULT_THICKNESS, LEAST_FACES, Options, Origin, Up
 from formats.paint import Paint, Style, painted
@@ -91,7 +92,7 @@ class _Work:
                 return (self._write(self._blocks(voxels), voxels) for voxels in self._levels())
 
     def _write(self, thing: Shape | Points | Skin | Blocks | dict[str, Any], voxels: Voxels) -> bytes:
-        about = About(self._version, self._shape.seed, self._shape.prompt, voxels.voxel_size)
+        about = About(self._version, self._shape.seed, self._shape.prompt, voxels.voxel_size, self._shape.models)
         return self._format.write(thing, about)
 
     def _stages(self) -> Iterator[bytes]:

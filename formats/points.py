@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ _QUICK = 1
 _PLY_HEADER = """\
 ply
 format binary_little_endian 1.0
-element vertex {count}
+{comments}element vertex {count}
 property float x
 property float y
 property float z
@@ -32,8 +32,15 @@ property uchar blue
 """
 
 
-def ply(xyz: NDArray[np.floating], normal: NDArray[np.floating], colour: NDArray[np.uint8] | None = None) -> bytes:
+def ply(
+    xyz: NDArray[np.floating],
+    normal: NDArray[np.floating],
+    colour: NDArray[np.uint8] | None = None,
+    comments: Iterable[str] = (),
+) -> bytes:
     """A binary little-endian PLY point cloud of positions, normals and, if there are any, colours, all [N, 3].
+
+    Comments are lines of ASCII.
 
     Raises:
         ValueError: the shapes are not all [N, 3].
@@ -46,7 +53,8 @@ def ply(xyz: NDArray[np.floating], normal: NDArray[np.floating], colour: NDArray
     rows["xyz"], rows["normal"] = xyz, normal
     if colour is not None:
         rows["colour"] = colour
-    header = _PLY_HEADER.format(count=len(xyz), colours="" if colour is None else _PLY_COLOURS)
+    told = "".join(f"comment {comment}\n" for comment in comments)
+    header = _PLY_HEADER.format(comments=told, count=len(xyz), colours="" if colour is None else _PLY_COLOURS)
     return header.encode() + rows.tobytes()
 
 

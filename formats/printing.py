@@ -10,10 +10,12 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator, Sequence
+from xml.sax.saxutils import escape
 
 import numpy as np
 from numpy.typing import NDArray
 
+from formats.about import NAME, About
 from formats.surface import Surface
 
 _QUICK = 1
@@ -37,15 +39,14 @@ _RELATIONS = """\
 _HEAD = """\
 <?xml version="1.0" encoding="UTF-8"?>
 <model unit="millimeter" xml:lang="en-US" xmlns="http://schemas.microsoft.com/3dmanufacturing/core/2015/02">
-<metadata name="Application">xcube-serve</metadata>
-<resources><object id="1" type="model"><mesh>
+{facts}<resources><object id="1" type="model"><mesh>
 <vertices>
 """
 _BETWEEN = "</vertices>\n<triangles>\n"
 _TAIL = '</triangles>\n</mesh></object></resources>\n<build><item objectid="1"/></build>\n</model>\n'
 
 
-def three_mf(surface: Surface) -> bytes:
+def three_mf(surface: Surface, about: About) -> bytes:
     """A 3MF package of one object, the surface, whose lengths are millimetres.
 
     Raises:
@@ -56,7 +57,7 @@ def three_mf(surface: Surface) -> bytes:
     parts = {"[Content_Types].xml": [_TYPES.encode()], "_rels/.rels": [_RELATIONS.encode()]}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=_QUICK) as archive:
-        for name, pieces in (parts | {"3D/3dmodel.model": _model(surface)}).items():
+        for name, pieces in (parts | {"3D/3dmodel.model": _model(surface, about)}).items():
             # Opened by its name, an entry has no time, so that the same surface is the same bytes.
             with archive.open(name, "w", force_zip64=True) as file:
                 for piece in pieces:
@@ -64,13 +65,20 @@ def three_mf(surface: Surface) -> bytes:
     return buffer.getvalue()
 
 
-def _model(surface: Surface) -> Iterator[bytes]:
+def _model(surface: Surface, about: About) -> Iterator[bytes]:
     lengths = np.rint(surface.vertices.astype(np.float64) * 10**_DECIMALS).astype(np.int64)
-    yield _HEAD.encode()
+    told = {"Application": f"{NAME} {about.version}", "Title": about.title(), "Description": "\n".join(about.lines())}
+    facts = "".join(f'<metadata name="{name}">{_escaped(text)}</metadata>\n' for name, text in told.items())
+    yield _HEAD.format(facts=facts).encode()
     yield from _rows("vertex", "xyz", lengths, signed=True)
     yield _BETWEEN.encode()
     yield from _rows("triangle", ["v1", "v2", "v3"], surface.faces.astype(np.int64), signed=False)
     yield _TAIL.encode()
+
+
+def _escaped(text: str) -> str:
+    """A text in XML, which cannot hold control characters at all."""
+    return escape("".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text))
 
 
 def _rows(name: str, fields: Sequence[str], values: NDArray[np.int64], *, signed: bool) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from formats import nbt
+from formats.about import NAME, About
 from formats.blocks import Blocks
 from formats.box import TooLargeError, box
 
@@ -31,7 +32,7 @@ _NAME = 60
 _STATE = re.compile(r"([^\[\]]+)(?:\[(.*)\])?")
 
 
-def schem(blocks: Blocks, version: int) -> bytes:
+def schem(blocks: Blocks, version: int, about: About) -> bytes:
     """A Sponge schematic, which WorldEdit and many servers paste: of version 2, which most programs read, or 3.
 
     Raises:
@@ -45,6 +46,8 @@ def schem(blocks: Blocks, version: int) -> bytes:
     length_in_bytes = width * height * length + int(np.count_nonzero(values >= 128))
     data = nbt.byte_array(length_in_bytes, _varints(places, values, width * height * length))
     entries = nbt.compound({name: nbt.integer(index) for index, name in enumerate(palette)})
+    told = {"Name": nbt.string(about.title()), "Author": nbt.string(NAME)}
+    told |= {name: nbt.string(text) for name, text in about.facts().items()}
     head = {
         "Version": nbt.integer(version),
         "DataVersion": nbt.integer(DATA_VERSION),
@@ -55,21 +58,25 @@ def schem(blocks: Blocks, version: int) -> bytes:
     }
     if version == 2:
         # WorldEdit, which defined this version, takes the place to paste at from these.
-        moved = nbt.compound({f"WEOffset{axis}": nbt.integer(at) for axis, at in zip("XYZ", low, strict=True)})
+        moved = {f"WEOffset{axis}": nbt.integer(at) for axis, at in zip("XYZ", low, strict=True)}
         content = {"PaletteMax": nbt.integer(len(palette)), "Palette": entries, "BlockData": data}
-        return nbt.document("Schematic", head | content | {"BlockEntities": nbt.listed([]), "Metadata": moved})
+        return nbt.document(
+            "Schematic", head | content | {"BlockEntities": nbt.listed([]), "Metadata": nbt.compound(moved | told)}
+        )
     content = {"Palette": entries, "Data": data, "BlockEntities": nbt.listed([])}
-    return nbt.document("", {"Schematic": nbt.compound(head | {"Blocks": nbt.compound(content)})})
+    return nbt.document(
+        "", {"Schematic": nbt.compound(head | {"Metadata": nbt.compound(told), "Blocks": nbt.compound(content)})}
+    )
 
 
-def litematic(blocks: Blocks, name: str) -> bytes:
-    """A Litematica schematic of one region; `name` is what the game's list shows.
+def litematic(blocks: Blocks, about: About) -> bytes:
+    """A Litematica schematic of one region; the prompt is what the game's list shows.
 
     Raises:
         TooLargeError: the box has a side or a volume that the format cannot hold.
     """
     low, size = _box(blocks)
-    name = nbt.plain(name)[:_NAME] or "shape"
+    name = nbt.plain(about.prompt)[:_NAME] or "shape"
     palette, number = _palette([_AIR, *(block.name for block in blocks.palette)])
     places, values = _in_order(blocks, low, size, number)
     volume = int(np.prod(size, dtype=np.int64))
@@ -84,10 +91,10 @@ def litematic(blocks: Blocks, name: str) -> bytes:
         "PendingBlockTicks": nbt.listed([]),
         "PendingFluidTicks": nbt.listed([]),
     }
-    about = {
+    told = {
         "Name": nbt.string(name),
-        "Author": nbt.string("xcube-serve"),
-        "Description": nbt.string(""),
+        "Author": nbt.string(NAME),
+        "Description": nbt.string("\n".join(about.lines())),
         "RegionCount": nbt.integer(1),
         "TotalVolume": nbt.integer(volume),
         "TotalBlocks": nbt.integer(len(blocks)),
@@ -101,7 +108,7 @@ def litematic(blocks: Blocks, name: str) -> bytes:
             "MinecraftDataVersion": nbt.integer(DATA_VERSION),
             "Version": nbt.integer(6),
             "SubVersion": nbt.integer(1),
-            "Metadata": nbt.compound(about),
+            "Metadata": nbt.compound(told),
             "Regions": nbt.compound({name: nbt.compound(region)}),
         },
     )

@@ -51,7 +51,8 @@ class Shape:
     coarse: the coarse stage's voxels, of a 32³ grid with the demo models, of 128³ with the official ones. fine: the
     fine stage's, of 128³ or 512³, or None: none were asked for, there is no model for them, or it kept none. seed: the
     seed that was used; with it the same request gives the same shape again. warnings: sentences that a user should
-    read, mostly none. prompt: what was asked for, "" where nobody says.
+    read, mostly none. prompt: what was asked for, "" where nobody says. models: names and versions
+    of the models that made it, with spaces between, "" where nobody says.
     """
 
     coarse: Voxels
@@ -59,6 +60,7 @@ class Shape:
     seed: int
     warnings: tuple[str, ...] = ()
     prompt: str = ""
+    models: str = ""
 
     @property
     def finest(self) -> Voxels:

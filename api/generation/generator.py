@@ -19,7 +19,7 @@ from api.generation.events import CoarseMade, Event, Queued, Remaining, Report, 
 from api.generation.monitor import Monitor
 from api.generation.recent import RecentResults
 from api.generation.sampler_client import SamplerClient
-from api.messages import Decoded, Order, Progress, Recognised, Status
+from api.messages import Decoded, Order, Progress, Recognised, Status, weights_of
 from api.process import shared_state
 from api.quotas import Quotas
 from api.schemas import GenerateRequest, fine_steps_of, random_seed, steps_of
@@ -227,7 +227,7 @@ class Generator:
             warnings += decoded.warnings
             fine = Voxels.from_bytes(decoded.voxels) if decoded.voxels else None
             metrics.points("fine", len(fine) if fine else 0)
-        return Shape(shape, fine, order.seed, warnings, order.prompt)
+        return Shape(shape, fine, order.seed, warnings, order.prompt, weights_of(status.versions))
 
     async def _finish(self, progress: Progress, run: _Run, fine_steps: int = 0) -> Decoded:
         with metrics.part(f"{progress.stage}_diffusion"):

@@ -22,6 +22,7 @@ READABLE = (
     "Location",
     "Content-Disposition", "Allow", "WWW-Authenticate", "ETag",
     *(f"X-XCube-{fact}" for fact in ("Size", "Voxels", "Faces", "Removed", "Pieces", "Holes", "Watertight")),
+    *(f"X-XCube-{fact}" for fact in ("Prompt", "Version", "Models")),
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from api import call as calls
 from api.errors import JobCanceled, JobNotFinished, error_of_code
 from api.http.etags import ANY, etag, has, not_modified
 from api.http.responses import as_file, for_caches, notes
+from api.jobs.models import weights_for
 from api.jobs.record import Record
 from api.jobs.service import Jobs
 from api.schemas import GenerateRequest
@@ -44,8 +45,8 @@ async def as_result(jobs: Jobs, record: Record, format_: Format, options: Option
     if tag is not None and (has(call.known, tag) or call.known == ANY) and not call.anew:
         return not_modified(tag, record.seed, for_caches(format_, options))
     result = await jobs.store.result(record)
-    result = replace(result, prompt=asked.prompt)
+    result = replace(result, prompt=asked.prompt, models=weights_for(record.models))
     call.headers["X-Seed"] = str(record.seed)
     call.headers.update(notes(record.warnings))
     file = await jobs.writer.write(format_, result, service_version(), options)
-    return as_file(file, format_, options, f"xcube-{record.seed}", tag)
+    return as_file(file, format_, options, result, tag)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import bentoml
 import numpy as np
@@ -21,9 +22,14 @@ from api.http.streaming import EVENTS, HEADERS, EventStream, wants_events
 from api.schemas import GenerateRequest
 from api.telemetry import metrics
 from formats import FORMATS, File, Format, Options
+from formats.about import About, file_name
 from models.errors import XCubeError
 from models.kinds import nearest_in
+from models.shape import Shape
+from models.version import service_version
 
+_LONGEST_FACT = 2048
+"""Characters of a header; proxies refuse answers with longer ones."""
 _POINTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
 # Spelled out, because BentoML reads the annotation itself and knows `np.ndarray` alone: from numpy 2.5 on, `NDArray` is
 # a lazy alias (PEP 695) on Python 3.12 and newer, which hides what it stands for.
@@ -91,17 +97,21 @@ async def _file(
     call.headers["Server-Timing"] = timings.header()
     call.headers.update(notes(result.warnings))
     tag = etag(bits, request.model_copy(update={"seed": result.seed}), format_, options)
-    return as_file(file, format_, options, f"xcube-{result.seed}", tag)
+    return as_file(file, format_, options, result, tag)
 
 
-def as_file(file: File, format_: Format, options: Options, name: str, tag: str | None) -> Response:
+def as_file(file: File, format_: Format, options: Options, result: Shape, tag: str | None) -> Response:
     """A response with a result in some format: JSON as it is, anything else under a file's name, with its ETag."""
     headers = for_caches(format_, options) | {f"X-XCube-{fact}": text for fact, text in file.facts.items()}
     if tag is not None:
         headers["ETag"] = tag
     suffix, media_type = (".zip", "application/zip") if options.levels > 1 else (format_.suffix, format_.media_type)
+    about = About(service_version(), result.seed, result.prompt, result.finest.voxel_size, result.models)
+    told = {name: quote(text, safe=":,") for name, text in about.facts().items() if name != "seed"}
+    headers |= {f"X-XCube-{name.title()}": text for name, text in told.items() if len(text) <= _LONGEST_FACT}
     if _is_file(format_, options):
-        headers["Content-Disposition"] = f'attachment; filename="{name}{suffix}"'
+        name = file_name(result.prompt, result.seed, format_.name, suffix)
+        headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return Response(file.content, headers=headers, media_type=media_type)
 
 

@@ -22,6 +22,7 @@ from api.http.variant_events import VariantEvents
 from api.schemas import GenerateRequest
 from api.telemetry import metrics
 from formats import FORMATS, Format, Options
+from formats.about import file_name
 from formats.json_text import with_seed_of, write_json
 from formats.zipping import zipped
 from models.errors import XCubeError
@@ -107,10 +108,10 @@ async def _file(
     if format_ is FORMATS[0]:
         items = [one.content if isinstance(one, _Made) else _failure(one) for one in made]
         return Response(b'{"results":[' + b",".join(items) + b"]}", headers=headers, media_type=format_.media_type)
-    names = [f"xcube-{variant.seed}" for variant in variants]
+    names = [file_name(one.prompt, one.seed or 0, format_.name, "") for one in variants]
     if notes := list(_notes(names, made)):
         call.headers["X-XCube-Warning"] = "; ".join(notes)
-    files = {f"xcube-{one.shape.seed}{format_.suffix}": one.content for one in whole}
+    files = {file_name(one.shape.prompt, one.shape.seed, format_.name, format_.suffix): one.content for one in whole}
     headers["Content-Disposition"] = f'attachment; filename="{names[0]}-variants.zip"'
     return Response(await asyncio.to_thread(zipped, files), headers=headers, media_type="application/zip")
 

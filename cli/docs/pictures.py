@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from formats import Format, Options, file_of
+from formats.about import About
 from formats.blocks import Blocks
-from formats.kinds import About
 from formats.preview import contact_sheet, render
 from models import Pipeline, Shape, Voxels
 

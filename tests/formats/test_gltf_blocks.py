@@ -10,11 +10,13 @@ import trimesh
 
 from formats.blocks import Block, Blocks
 from formats.gltf_blocks import glb_blocks
-from tests.support.blocks import PALETTE, no_blocks, scattered
+from tests.support.blocks import ABOUT, PALETTE, no_blocks, scattered
 
 
 def opened(blocks: Blocks) -> trimesh.Trimesh:
-    (mesh,) = trimesh.load_scene(io.BytesIO(glb_blocks(blocks, {})), file_type="glb", process=False).geometry.values()
+    (mesh,) = trimesh.load_scene(
+        io.BytesIO(glb_blocks(blocks, ABOUT)), file_type="glb", process=False
+    ).geometry.values()
     assert isinstance(mesh, trimesh.Trimesh)
     return mesh
 

@@ -16,6 +16,7 @@ import pytest
 from formats import FORMATS, Surface, file_of, surface
 from formats.printing import three_mf
 from models.shape import Shape, Voxels
+from tests.support.blocks import ABOUT
 
 (THREE_MF,) = (format_ for format_ in FORMATS if format_.name == "3mf")
 
@@ -51,7 +52,7 @@ def test_a_3mf_stands_on_the_ground_100_mm_long_in_a_slicer(result: Shape, tmp_p
 def test_every_vertex_and_triangle_comes_back(ball: Voxels, tmp_path: Path) -> None:
     made = surface(ball)
     wide = Surface((made.vertices * 12_345).astype(np.float32), made.normals, made.faces)
-    _, mesh = read(three_mf(wide), tmp_path)
+    _, mesh = read(three_mf(wide, ABOUT), tmp_path)
     vertices = np.array([vertex.Coordinates[:] for vertex in mesh.GetVertices()])
     faces = np.array([triangle.Indices[:] for triangle in mesh.GetTriangleIndices()])
     np.testing.assert_allclose(vertices, wide.vertices, atol=1e-3)
@@ -73,7 +74,7 @@ def test_prusaslicer_reads_the_size_that_lib3mf_reads(result: Shape, tmp_path: P
 
 
 def test_no_number_has_a_plus_sign(ball: Voxels) -> None:
-    with zipfile.ZipFile(io.BytesIO(three_mf(surface(ball)))) as archive:
+    with zipfile.ZipFile(io.BytesIO(three_mf(surface(ball), ABOUT))) as archive:
         model = archive.read("3D/3dmodel.model").decode()
     numbers = re.findall(r'[xyz]="([^"]+)"', model)
     assert len(numbers) == 3 * len(surface(ball).vertices)
@@ -81,8 +82,8 @@ def test_no_number_has_a_plus_sign(ball: Voxels) -> None:
 
 
 def test_the_same_surface_is_the_same_bytes_and_a_sound_zip(ball: Voxels) -> None:
-    content = three_mf(surface(ball))
-    assert content == three_mf(surface(ball))
+    content = three_mf(surface(ball), ABOUT)
+    assert content == three_mf(surface(ball), ABOUT)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == ["[Content_Types].xml", "_rels/.rels", "3D/3dmodel.model"]
@@ -91,4 +92,4 @@ def test_the_same_surface_is_the_same_bytes_and_a_sound_zip(ball: Voxels) -> Non
 def test_no_triangle_is_told_in_a_sentence() -> None:
     none = np.zeros((0, 3), np.float32)
     with pytest.raises(ValueError, match="no voxel: there is nothing to write"):
-        three_mf(Surface(none, none, np.zeros((0, 3), np.int32)))
+        three_mf(Surface(none, none, np.zeros((0, 3), np.int32)), ABOUT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import litemapy
@@ -15,7 +16,7 @@ from formats import schematic
 from formats.blocks import Block, Blocks
 from formats.box import TooLargeError
 from formats.schematic import DATA_VERSION, litematic, schem, structure
-from tests.support.blocks import PALETTE, by_place, no_blocks, scattered
+from tests.support.blocks import ABOUT, PALETTE, by_place, no_blocks, scattered
 
 MANY = tuple(Block(f"xcube:block_{index}", (index, index, index)) for index in range(200))
 
@@ -52,7 +53,7 @@ def test_a_sponge_schematic_has_every_block_at_its_place(
 ) -> None:
     monkeypatch.setattr(schematic, "_PIECE", 640)
     blocks = scattered(-9, 11, 1000, palette)
-    (tmp_path / "a.schem").write_bytes(schem(blocks, version))
+    (tmp_path / "a.schem").write_bytes(schem(blocks, version, ABOUT))
     file = nbtlib.load(tmp_path / "a.schem")
     assert file.root_name == {2: "Schematic", 3: ""}[version]
     assert read_sponge(file, version) == by_place(blocks)
@@ -60,7 +61,7 @@ def test_a_sponge_schematic_has_every_block_at_its_place(
 
 def test_mcschematic_reads_version_2(tmp_path: Path) -> None:
     blocks = scattered(0, 9, 300)
-    (tmp_path / "a.schem").write_bytes(schem(blocks, 2))
+    (tmp_path / "a.schem").write_bytes(schem(blocks, 2, ABOUT))
     read = mcschematic.MCSchematic(str(tmp_path / "a.schem"))
     for place, name in by_place(blocks).items():
         assert read.getBlockDataAt(place) == name
@@ -74,7 +75,7 @@ def test_litemapy_reads_every_block_at_its_place(
 ) -> None:
     monkeypatch.setattr(schematic, "_PIECE", 640)
     blocks = scattered(-9, 11, 1000, palette)
-    (tmp_path / "a.litematic").write_bytes(litematic(blocks, "a chair"))
+    (tmp_path / "a.litematic").write_bytes(litematic(blocks, ABOUT))
     read = litemapy.Schematic.load(str(tmp_path / "a.litematic"))
     assert read.name == "a chair"
     assert read.mc_version == DATA_VERSION
@@ -105,7 +106,9 @@ def test_a_structure_has_the_blocks_alone_from_its_corner_on(tmp_path: Path) -> 
     assert found == by_place(blocks)
 
 
-@pytest.mark.parametrize("write", [lambda blocks: schem(blocks, 3), structure, lambda blocks: litematic(blocks, "x")])
+@pytest.mark.parametrize(
+    "write", [lambda blocks: schem(blocks, 3, ABOUT), structure, lambda blocks: litematic(blocks, ABOUT)]
+)
 def test_no_block_and_too_large_a_box_are_told_in_a_sentence(write: Callable[[Blocks], bytes]) -> None:
     with pytest.raises(ValueError, match="no voxel: there is nothing to write"):
         write(no_blocks())
@@ -116,7 +119,7 @@ def test_no_block_and_too_large_a_box_are_told_in_a_sentence(write: Callable[[Bl
 
 def test_the_same_blocks_are_the_same_bytes_and_two_names_of_one_block_one_entry(tmp_path: Path) -> None:
     blocks = scattered(0, 8, 50, (PALETTE[1], Block("minecraft:stone", (1, 2, 3))))
-    assert litematic(blocks, "x") == litematic(blocks, "x")
+    assert litematic(blocks, ABOUT) == litematic(blocks, ABOUT)
     (tmp_path / "a.nbt").write_bytes(structure(blocks))
     assert len(nbtlib.load(tmp_path / "a.nbt")["palette"]) == 1
 
@@ -127,6 +130,6 @@ def test_the_same_blocks_are_the_same_bytes_and_two_names_of_one_block_one_entry
     ids=["emoji", "nothing to show", "none", "long"],
 )
 def test_a_name_has_nothing_that_java_cannot_read(prompt: str, name: str, tmp_path: Path) -> None:
-    (tmp_path / "a.litematic").write_bytes(litematic(scattered(0, 4, 9), prompt))
+    (tmp_path / "a.litematic").write_bytes(litematic(scattered(0, 4, 9), replace(ABOUT, prompt=prompt)))
     read = litemapy.Schematic.load(str(tmp_path / "a.litematic"))
     assert (read.name, *read.regions) == (name, name)

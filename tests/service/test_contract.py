@@ -7,12 +7,15 @@ import json
 import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import unquote
 
 import bentoml
 import numpy as np
 import pytest
 
 from formats import FORMATS, Format
+from formats.about import file_name
+from models.version import service_version
 from tests.support.errors import assert_error
 from tests.support.figures import wait_for
 from tests.support.service import ANEW, Server
@@ -99,8 +102,21 @@ def test_every_format_is_had_by_name_and_by_accept(server: Server, format_: Form
         assert answer.headers["content-type"] == format_.media_type
         assert answer.headers["vary"] == "Accept"
         assert answer.headers["x-seed"] == "1"
-        named = None if format_.name == "json" else f'attachment; filename="xcube-1{format_.suffix}"'
+        name = file_name("a chair", 1, format_.name, format_.suffix)
+        named = None if format_.name == "json" else f'attachment; filename="{name}"'
         assert answer.headers.get("content-disposition") == named
+
+
+def test_headers_tell_where_a_shape_comes_from_whatever_its_prompt(server: Server) -> None:
+    for prompt in ("a chair ", "ä 椅子\n: x", "x" * 1000):
+        answer = server.generate(prompt=prompt, use_fine=False, ddim_steps=1)
+        assert unquote(answer.headers["x-xcube-prompt"]) == prompt
+        assert answer.headers["x-xcube-version"] == service_version()
+        models = unquote(answer.headers["x-xcube-models"]).split()
+        assert [model.partition(":")[0] for model in models] == ["xcube-text", "xcube-coarse", "xcube-fine"]
+    long = server.generate(prompt="椅" * 999, use_fine=False, ddim_steps=1)
+    assert long.status_code == 200
+    assert "x-xcube-prompt" not in long.headers
 
 
 def test_npz_is_json_with_exact_voxels_and_normals_within_a_degree(server: Server) -> None:

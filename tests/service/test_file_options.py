@@ -61,7 +61,7 @@ def test_events_hold_the_shape_as_json_with_the_same_options_has_it(server: Serv
 def test_levels_come_as_a_zip(server: Server) -> None:
     answer = server.post("/generate?format=ply&levels=2", json=BODY)
     assert answer.headers["content-type"] == "application/zip"
-    assert answer.headers["content-disposition"] == 'attachment; filename="xcube-1.zip"'
+    assert answer.headers["content-disposition"] == 'attachment; filename="a-wooden-chair-1.zip"'
     assert zipfile.ZipFile(io.BytesIO(answer.content)).namelist() == ["level-0.ply", "level-1.ply"]
 
 

@@ -70,12 +70,12 @@ def test_who_has_all_variants_gets_them_not_again(server: Server) -> None:
 def test_files_come_as_a_zip_with_each_seed_in_a_name(server: Server) -> None:
     answer = ask(server, "/generate?format=ply")
     assert answer.headers["content-type"] == "application/zip"
-    assert answer.headers["content-disposition"] == 'attachment; filename="xcube-1-variants.zip"'
+    assert answer.headers["content-disposition"] == 'attachment; filename="a-chair-1-variants.zip"'
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
-        assert archive.namelist() == ["xcube-1.ply", "xcube-2.ply", "xcube-3.ply"]
+        assert archive.namelist() == ["a-chair-1.ply", "a-chair-2.ply", "a-chair-3.ply"]
         for seed in (1, 2, 3):
             alone = server.post("/generate?format=ply", json={**REQUEST, "n": 1, "seed": seed})
-            assert archive.read(f"xcube-{seed}.ply") == alone.content
+            assert archive.read(f"a-chair-{seed}.ply") == alone.content
 
 
 def test_options_of_the_url_are_for_each_variant(server: Server) -> None:
@@ -134,7 +134,7 @@ def test_a_variant_that_is_refused_does_not_cost_the_others(single: Server) -> N
     assert events[-1] == ("completed", {"made": 3, "failed": 1})
     assert sum("error" in data for name, data in events if name == "variant") == 1
     files = single.post("/generate?format=npz", json=body, headers=ANEW)
-    assert "xcube-4 was not made: 2 requests are already waiting" in files.headers["x-xcube-warning"]
+    assert "a-chair-4 was not made: 2 requests are already waiting" in files.headers["x-xcube-warning"]
 
 
 def test_jobs_are_one_for_each_variant_and_the_same_again_by_their_key(server: Server) -> None:

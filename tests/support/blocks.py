@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from formats.about import About
 from formats.blocks import Block, Blocks
 
 WOOD, STONE, GOLD = (
@@ -31,3 +32,7 @@ def by_place(blocks: Blocks) -> dict[tuple[int, ...], str]:
     """Names by place."""
     names = [blocks.palette[index].name for index in blocks.block]
     return dict(zip(map(tuple, blocks.position.tolist()), names, strict=True))
+
+
+ABOUT = About("1.2.3", 7, "a chair", 1 / 32, "xcube-coarse:1")
+"""What the files of these blocks tell."""

@@ -58,7 +58,7 @@ def test_an_unknown_name_is_a_bad_request_that_names_the_known_ones(query: str) 
     assert "\n" not in problem.error
 
 
-@pytest.mark.parametrize("accept", ["text/html", "image/*", "application/json;q=0", "nonsense"])
+@pytest.mark.parametrize("accept", ["text/html", "audio/*", "application/json;q=0", "nonsense"])
 def test_an_accept_that_nothing_fits_is_406(accept: str) -> None:
     with pytest.raises(NotAcceptable) as raised:
         negotiate(accept, None)
