@@ -1,11 +1,11 @@
-"""The run: makes shapes one after the other, and writes and shows each as soon as it is made."""
+"""The run: makes shapes, and writes and shows each as soon as it is made."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -37,21 +37,14 @@ def run(options: Options, console: Console) -> None:
     pictures: dict[int, NDArray[np.uint8]] = {}
     failed: list[GenerateError] = []
     key = variable(os.environ, "XCUBE_API_KEY")
-    with Service(options.url, options.timeout, key) as service, Bar(console, options.prompt, options.count) as bar:
+    with Service(options.url, options.timeout, key) as service, Bar(console, options.prompt, options.shapes) as bar:
         service.wait_until_ready()
         told = service.notes(options.prompt)
         note(told, console)
-        for index in range(options.count):
-            bar.begin(index)
-            start = time.monotonic()
-            try:
-                shape = service.generate(options.request(index), bar.event)
-            except GenerateError as error:
-                if options.count == 1 or error.code not in OF_THE_SEED:
-                    raise
-                failed.append(error)
+        for index, shape, seconds in made(options, service, bar):
+            if isinstance(shape, GenerateError):
+                failed.append(shape)
                 continue
-            seconds = time.monotonic() - start
             bar.writing()
             path = write(options, index, shape, service)
             note([warning for warning in shape.warnings if warning not in told], console)
@@ -61,7 +54,25 @@ def run(options: Options, console: Console) -> None:
     if options.picture is not None and pictures:
         preview.save_png(sheet(pictures), options.picture)
     if failed:
-        raise GenerateError(f"{len(failed)} of {options.count} shapes were not made: {failed[0]}")
+        raise GenerateError(f"{len(failed)} of {options.shapes} shapes were not made: {failed[0]}")
+
+
+def made(options: Options, service: Service, bar: Bar) -> Iterator[tuple[int, Shape | GenerateError, float]]:
+    """Number, shape or error, and seconds since its request, of each shape.
+
+    Raises:
+        ServiceError: A shape could not be made, and it is the only one, or others could be made neither.
+    """
+    for request in range(options.count):
+        bar.begin(request)
+        start = time.monotonic()
+        try:
+            for index, shape in service.generate(options.request(request), bar.event):
+                yield request + index, shape, time.monotonic() - start
+        except GenerateError as error:
+            if options.count == 1 or error.code not in OF_THE_SEED:
+                raise
+            yield request, error, time.monotonic() - start
 
 
 def write(options: Options, index: int, shape: Shape, service: Service) -> Path | None:
@@ -69,10 +80,11 @@ def write(options: Options, index: int, shape: Shape, service: Service) -> Path 
     path = options.path(index, shape.seed)
     if path is None or options.format is None:
         return None
-    if options.format is formats.FORMATS[0] and not options.wanted.given():
+    if shape.body is not None and options.format is formats.FORMATS[0] and not options.wanted.given():
         content = shape.body
     else:
         request = {**options.request(index), "seed": shape.seed}
+        request.pop("n", None)
         content = service.file(request, options.format.name, options.wanted.given())
     # All or nothing: an interrupted write leaves no half file under the name.
     part = path.with_name(f".{path.name}.part")
@@ -99,7 +111,7 @@ def show(
     print(f"{path or options.prompt}: {counts}, seed {shape.seed}, {seconds:.1f} s", flush=True)
     if options.picture is None:
         return None
-    size = PICTURE_SIDE if options.count == 1 else SHEET_SIDE
+    size = PICTURE_SIDE if options.shapes == 1 else SHEET_SIDE
     return preview.render(formats.voxel_indices(xyz), normal, size=size)
 
 

@@ -14,6 +14,7 @@ from api.schemas import SchedulerName
 from cli.connection import address, seconds
 from formats import FORMATS, Format
 from formats.options import RULES
+from models.presets import PRESETS
 
 BY_NAME = {format_.name: format_ for format_ in FORMATS}
 # Of formats with the same ending the first one is meant: .glb is the surface.
@@ -30,7 +31,8 @@ _EXAMPLES = f"""\
 examples:
   scripts/generate "a tall chair" -o chair.glb
   scripts/generate "a tall chair" -o chair.ply --preview
-  scripts/generate "a tall chair" --format stl --count 4 --preview chairs.png
+  scripts/generate "a tall chair" --format stl --n 4 --preview chairs.png
+  scripts/generate "a tall chair" -o chair.glb --preset draft
   scripts/generate "a stone house" -o house.vox --size 64 --fill solid
 
 formats:
@@ -48,7 +50,8 @@ class Options:
         prompt: What to make.
         output: File name that the user gave; None names the file after prompt and seed.
         format: Format of the file; None writes no file.
-        count: Number of shapes.
+        count: Number of requests, one after the other.
+        variants: Number of shapes of each request.
         drawn: Whether to draw the shapes in the terminal.
         picture: PNG to write; None writes none.
         steps: Denoising steps in each stage; None takes the service's default, also for the scale and the seed.
@@ -56,6 +59,7 @@ class Options:
         scheduler: How the steps go; None takes the service's default, also for the next two.
         fine_steps: Denoising steps of the fine stage alone.
         guidance_interval: The part of the coarse run in which guidance is applied.
+        preset: Controls by name; None takes none.
         seed: Seed of the first shape; each further shape takes the next one.
         fine: Whether to run the fine stage.
         wanted: What else the file is asked for.
@@ -67,6 +71,7 @@ class Options:
     output: Path | None
     format: Format | None
     count: int
+    variants: int
     drawn: bool
     picture: Path | None
     steps: int | None
@@ -74,23 +79,31 @@ class Options:
     scheduler: str | None
     fine_steps: int | None
     guidance_interval: list[float] | None
+    preset: str | None
     seed: int | None
     fine: bool
     wanted: formats.Options
     url: str
     timeout: float
 
+    @property
+    def shapes(self) -> int:
+        """Number of shapes in all."""
+        return self.count * self.variants
+
     def request(self, index: int) -> dict[str, Any]:
-        """The fields of POST /generate for a shape; fields that the user left out get the service's defaults."""
+        """The fields of POST /generate for a request; fields that the user left out get the service's defaults."""
         seed = None if self.seed is None else self.seed + index
         given = {
             "ddim_steps": self.steps, "guidance_scale": self.guidance_scale, "seed": seed,
             "scheduler": self.scheduler, "fine_steps": self.fine_steps, "guidance_interval": self.guidance_interval,
+            "preset": self.preset,
         }  # fmt: skip
         return {
             "prompt": self.prompt,
             **{name: value for name, value in given.items() if value is not None},
             **({} if self.fine else {"use_fine": False}),
+            **({} if self.variants == 1 else {"n": self.variants}),
         }
 
     def path(self, index: int, seed: int) -> Path | None:
@@ -103,9 +116,9 @@ class Options:
             kind = name.partition("-")[2] if name.startswith(self.format.suffix[1:]) else name
             suffix = ".zip" if self.wanted.levels > 1 else self.format.suffix
             return Path(f"{words}-{seed}{'-' + kind if kind else ''}{suffix}")
-        if self.count == 1:
+        if self.shapes == 1:
             return self.output
-        number = str(index + 1).zfill(len(str(self.count)))
+        number = str(index + 1).zfill(len(str(self.shapes)))
         return self.output.with_name(f"{self.output.stem}-{number}{self.output.suffix}")
 
 
@@ -130,6 +143,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         output=given.output,
         format=format_,
         count=given.count,
+        variants=given.n,
         drawn=given.preview is not None,
         picture=picture,
         steps=given.steps,
@@ -137,6 +151,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         scheduler=given.scheduler,
         fine_steps=given.fine_steps,
         guidance_interval=given.guidance_interval,
+        preset=given.preset,
         seed=given.seed,
         fine=not given.no_fine,
         wanted=wanted,
@@ -184,8 +199,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"{', '.join(BY_NAME)}; without -o the file is named after prompt and seed, such as a-tall-chair-7.glb",
     )
-    files.add_argument(
-        "--count", type=_count, default=1, metavar="N", help="make N shapes; -o chair.glb becomes chair-1.glb and so on"
+    several = files.add_mutually_exclusive_group()
+    several.add_argument(
+        "--n",
+        type=_count,
+        default=1,
+        metavar="N",
+        help="make N shapes in one request, as many as the service takes; -o chair.glb becomes chair-1.glb and so on",
+    )
+    several.add_argument(
+        "--count", type=_count, default=1, metavar="N", help="make N shapes, each in a request of its own"
     )
     files.add_argument(
         "--preview",
@@ -202,6 +225,11 @@ def _parser() -> argparse.ArgumentParser:
             f"--{name.replace('_', '-')}", metavar=_METAVARS.get(name, name.upper()), help=rule.meaning, **switch
         )
     shape = parser.add_argument_group("the shape")
+    shape.add_argument(
+        "--preset",
+        choices=PRESETS,
+        help="controls by name: draft to look at soon, best for quality; what is given wins",
+    )
     shape.add_argument("--steps", type=int, metavar="N", help="denoising steps, 1 to 1000 (the service's default: 100)")
     shape.add_argument(
         "--guidance-scale",
@@ -227,7 +255,7 @@ def _parser() -> argparse.ArgumentParser:
     shape.add_argument(
         "--seed",
         type=int,
-        help="the same seed gives the same shape (default: a random one); with --count each shape takes the next seed",
+        help="the same seed gives the same shape (default: a random one); with --n or --count each takes the next seed",
     )
     shape.add_argument("--no-fine", action="store_true", help="make only the coarse shape")
     service = parser.add_argument_group("the service")

@@ -17,13 +17,14 @@ class Bar:
     """Shows the progress of `count` shapes; shows nothing if the console is not a terminal.
 
     The service estimates the time that the running shape still needs. The bar assumes that each later shape takes as
-    long.
+    long. Of shapes that are made together it shows how much of all their steps is done.
     """
 
     def __init__(self, console: Console, prompt: str, count: int) -> None:
         self._name = prompt if len(prompt) <= _LONGEST_PROMPT else prompt[: _LONGEST_PROMPT - 1] + "…"
         self._count, self._index = count, 0
         self._begun: float | None = None
+        self._together: dict[int, float] = {}
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -54,12 +55,21 @@ class Bar:
                 self._show(f"{data['position']} in the queue")
             case "full":
                 self._show("the service is full, asking again")
+            case "progress" if "index" in data:
+                self._part(data)
             case "progress":
                 self._step(data)
 
     def writing(self) -> None:
         """The shape is made, and its file is being written."""
-        self._show("writing", (self._index + 1) / self._count)
+        done = sum(self._together.values()) if self._together else self._index + 1
+        self._show("writing", done / self._count)
+
+    def _part(self, data: dict[str, Any]) -> None:
+        """Shows the progress of one of the shapes that are made together. Both stages count as much."""
+        self._index = data["index"]
+        self._together[self._index] = ((data["stage"] == "fine") + data["step"] / max(1, data["steps"])) / 2
+        self._show(f"{data['stage']} {data['step']}/{data['steps']}", sum(self._together.values()) / self._count)
 
     def _step(self, data: dict[str, Any]) -> None:
         now = time.monotonic()

@@ -42,16 +42,19 @@ class Shape:
     """A shape that the service made.
 
     Attributes:
-        body: The answer of POST /generate, as JSON.
+        body: The answer of POST /generate, as JSON; None of one among several.
         stages: Positions and normals, float32 [N, 3] each, of the stages that have run, finest first.
         seed: The seed that was used.
         warnings: Notes on the result.
     """
 
-    body: bytes
+    body: bytes | None
     stages: dict[str, Points]
     seed: int
     warnings: tuple[str, ...]
+
+
+Made = tuple[int, Shape | GenerateError]
 
 
 class Service(AbstractContextManager["Service"]):
@@ -104,12 +107,17 @@ class Service(AbstractContextManager["Service"]):
         except (httpx.TransportError, ValueError, TypeError, KeyError):
             return ()
 
-    def generate(self, request: dict[str, Any], report: Report) -> Shape:
-        """Makes one shape. If the service is full, tries again when the service says so.
+    def generate(self, request: dict[str, Any], report: Report) -> Iterator[Made]:
+        """Makes the shapes of a request, and gives each as soon as it is made.
+
+        If the service is full, it tries again when the service says so.
 
         Args:
             request: The fields of POST /generate.
             report: Called for every event with its name and data.
+
+        Yields:
+            Number of the shape among those of the request, and the shape, or why it was not made.
 
         Raises:
             GenerateError: The service refused or failed, the connection broke, or the time is over.
@@ -122,7 +130,8 @@ class Service(AbstractContextManager["Service"]):
                     "POST", f"{self._url}/generate", json=request, headers={"Accept": EVENTS}
                 ) as answer:
                     if answer.status_code != 429:
-                        return self._shape(answer, report, end)
+                        yield from self._shapes(answer, report, end)
+                        return
                     answer.read()
                     pause = _pause(answer)
                     if time.monotonic() + pause > end:
@@ -150,26 +159,33 @@ class Service(AbstractContextManager["Service"]):
             raise _refusal(answer)
         return answer.content
 
-    def _shape(self, answer: httpx.Response, report: Report, end: float) -> Shape:
+    def _shapes(self, answer: httpx.Response, report: Report, end: float) -> Iterator[Made]:
         if not answer.is_success:
             answer.read()
             raise _refusal(answer)
         if not answer.headers.get("Content-Type", "").startswith(EVENTS):
             raise stranger(self._url, answer)
         try:
-            return self._read(answer, report, end)
+            yield from self._read(answer, report, end)
         except (ValueError, TypeError, KeyError):
             raise stranger(self._url, answer) from None
 
-    def _read(self, answer: httpx.Response, report: Report, end: float) -> Shape:
+    def _read(self, answer: httpx.Response, report: Report, end: float) -> Iterator[Made]:
         warnings: tuple[str, ...] = ()
+        several = False
         for name, data in read_events(self._in_time(answer.iter_bytes(), end)):
+            content = json.loads(data)
+            if name == "completed" and several:
+                return
             if name == "completed":
                 body = data.replace(b"\n", b"")
-                return Shape(body, _stages(body), int(answer.headers["X-Seed"]), warnings)
-            content = json.loads(data)
+                yield 0, Shape(body, _stages(content), int(answer.headers["X-Seed"]), warnings)
+                return
             if name == "failed":
                 raise GenerateError(content["error"], content["code"])
+            if name == "variant":
+                several = True
+                yield content["index"], _variant(content)
             if name == "warning":
                 warnings = tuple(content["warnings"])
             report(name, content)
@@ -188,9 +204,14 @@ class Service(AbstractContextManager["Service"]):
         return GenerateError(f"The connection to {self._url} broke ({why}): see the service's log.")
 
 
-def _stages(body: bytes) -> dict[str, Points]:
-    content = json.loads(body)
+def _variant(content: dict[str, Any]) -> Shape | GenerateError:
+    """One of several shapes, as an item of a batch has it."""
+    if "error" in content:
+        return GenerateError(content["error"], content["code"])
+    return Shape(None, _stages(content), content["seed"], tuple(content["warnings"]))
 
+
+def _stages(content: dict[str, Any]) -> dict[str, Points]:
     def points(name: str) -> NDArray[np.float32]:
         return np.asarray(content[name], np.float32).reshape(-1, 3)
 

@@ -97,6 +97,38 @@ def test_several_shapes_without_a_seed_have_one_of_the_service_s_choice_each(ser
     assert server.requests == [{"prompt": "a chair"}, {"prompt": "a chair"}]
 
 
+def variants(*items: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What the service tells of shapes that it makes together; the last one is ready first."""
+    way = [(name, {"index": index, **data}) for index in range(len(items)) for name, data in WAY]
+    ends = [("variant", {"index": index, **item}) for index, item in reversed(list(enumerate(items)))]
+    return [*way, *ends, ("completed", {"made": len(items), "failed": 0})]
+
+
+def item(seed: int) -> dict[str, Any]:
+    return {**POINTS, "seed": seed, "seed_text": str(seed), "warnings": []}
+
+
+def test_variants_come_from_one_request_and_each_has_its_file(
+    server: Server, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.events = [variants(item(5), item(6), item(7))]
+    assert run(server, "-o", "chair.ply", "--n", 3, "--seed", 5, "--preset", "draft") == 0
+    assert server.requests == [{"prompt": "a chair", "seed": 5, "n": 3, "preset": "draft"}]
+    assert [request["seed"] for _, request in server.files] == [7, 6, 5]
+    assert all("n" not in request for _, request in server.files)
+    assert names(folder) == ["chair-1.ply", "chair-2.ply", "chair-3.ply"]
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == names(folder)[::-1]
+    assert run(server, "--format", "json", "--n", 3) == 0
+    assert set(names(folder)) >= {"a-chair-5.json", "a-chair-6.json", "a-chair-7.json"}
+
+
+def test_a_variant_that_was_not_made_leaves_the_others(server: Server, folder: Path) -> None:
+    server.events = [variants(item(1), EMPTY)]
+    message = run(server, "-o", "chair.ply", "--n", 2)
+    assert message == "1 of 2 shapes were not made: The model produced no voxels: take another seed."
+    assert names(folder) == ["chair-1.ply"]
+
+
 def test_a_seed_without_a_shape_does_not_keep_the_others_from_being_made(server: Server, folder: Path) -> None:
     done = [*WAY, ("completed", dict(POINTS))]
     server.events = [done, [*WAY, ("failed", EMPTY)], done]
@@ -317,6 +349,9 @@ def test_events_are_read_however_they_are_cut() -> None:
         (["--preview", "no/such/folder/chair.png"], "there is no folder no/such/folder"),
         (["-o", "chair.ply", "--count", "0"], "'0' is not a number of shapes"),
         (["-o", "chair.ply", "--count", "many"], "'many' is not a number of shapes"),
+        (["-o", "chair.ply", "--n", "0"], "'0' is not a number of shapes"),
+        (["-o", "chair.ply", "--n", "2", "--count", "2"], "argument --count: not allowed with argument --n"),
+        (["-o", "chair.ply", "--preset", "fast"], "invalid choice: 'fast'"),
         (["--format", "fbx"], "invalid choice: 'fbx'"),
         (["-o", "a.glb", "--up", "z", "--size", "0"], "size should be a whole number from 1 to 1,024, not '0'"),
         (["-o", "a.glb", "--up", "z", "--fill", "solid"], "fill does not apply to glb; up is y in glb"),

@@ -133,6 +133,19 @@ def test_the_bar_tells_what_is_waited_for(event: str, data: dict[str, Any], text
     assert text in shown(1, tell)
 
 
+def test_one_bar_shows_how_much_is_done_of_shapes_that_are_made_together() -> None:
+    bar = Bar(Console(file=io.StringIO(), force_terminal=True), "a chair", 2)
+    bar.begin(0)
+    steps: list[tuple[int, str, int, float]] = [
+        (0, "coarse", 5, 0.125), (1, "coarse", 10, 0.375), (0, "fine", 10, 0.75), (1, "fine", 10, 1.0)
+    ]  # fmt: skip
+    for index, stage, step, done in steps:
+        bar.event("progress", {"index": index, "stage": stage, "step": step, "steps": 10, "seconds_left": None})
+        assert bar.progress.tasks[0].completed == done
+    bar.writing()
+    assert bar.progress.tasks[0].completed == 1.0
+
+
 def test_a_bar_goes_forward_only_to_the_end_of_its_shape() -> None:
     bar = Bar(Console(file=io.StringIO(), force_terminal=True), "a chair", 2)
     bar.begin(0)
