@@ -17,6 +17,7 @@ from api.framework_errors import FrameworkError
 from api.http import openai_errors
 from api.http.accept import accept_of
 from api.http.auth import Keys
+from api.http.compression import Compression
 from api.http.cors import Origins
 from api.http.forwarded import Forwarded, location, prefix_of
 from api.http.headers import secure, wants_anew
@@ -193,6 +194,7 @@ def guard(service: Any, settings: Settings) -> None:
     service.add_asgi_middleware(Forwarded, prefix=settings.root_path, proxies=proxies)
     if settings.cors_origins:  # first: it answers preflights, which have no key, and adds to errors what browsers need
         service.add_asgi_middleware(Origins, origins=settings.cors_origins)
+    service.add_asgi_middleware(Compression)
     file = None if settings.api_keys_file is None else key_file(settings.api_keys_file)
     keys = Keys(settings.api_key, file, everywhere=settings.api_key_everywhere)
     service.add_asgi_middleware(Gate, max_body_bytes=settings.max_body_bytes, keys=keys)
