@@ -11,7 +11,6 @@ from starlette.datastructures import Headers
 
 from api.call import Call
 from api.errors import QueueFull
-from api.generation.recent import RecentResults
 from api.http import etags
 from api.http.etags import etag, has
 from api.http.headers import wants_anew
@@ -83,11 +82,13 @@ class Idle:
     """A generator that knows its models, has nothing in memory, and makes nothing."""
 
     def __init__(self) -> None:
-        self.recent = RecentResults(0)
         self.made = 0
 
     def status(self) -> Any:
         return SimpleNamespace(bits=BITS)
+
+    def known(self, *_: Any) -> None:
+        return None
 
     async def run(self, *_: Any) -> None:
         self.made += 1
