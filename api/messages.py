@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import error_of_code, rule_of
+from api.given import Given
 from api.schemas import GenerateRequest, Health, Seed
 from models.config import Stage
 
@@ -38,10 +39,17 @@ class Order(GenerateRequest):
 
     Attributes:
         weights: `Status.weights` of the only models that may begin it; empty where any may.
+        given: The shape that it starts from, if it starts from one.
     """
 
     seed: Seed
+    given: Given | None = None
     weights: str = Field(default="", max_length=1000)
+
+    @property
+    def coarse_steps(self) -> int:
+        """Denoising steps of the coarse stage; none where the coarse shape is there."""
+        return self.ddim_steps if self.given is None else 0
 
     @classmethod
     def of(cls, request: GenerateRequest, seed: int, weights: str = "") -> Order:
@@ -142,6 +150,7 @@ class Status(Message):
         arithmetic: What changes the last bits of results besides the weights.
         lanes: Calls of `denoise` that each Sampler process works on at a time.
         kinds: The kinds of shapes that the models know, with other names of each; empty where nobody can list them.
+        coarse_resolution: Voxels along each axis of the grid of coarse shapes; 0 until the models are found.
     """
 
     health: Health
@@ -151,6 +160,7 @@ class Status(Message):
     arithmetic: str = ""
     lanes: int = 1
     kinds: dict[str, tuple[str, ...]] = {}
+    coarse_resolution: int = 0
 
     @property
     def versions(self) -> dict[str, str]:

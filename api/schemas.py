@@ -22,6 +22,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 
 from api.errors import InvalidRequest
+from api.given_shape import GivenShape
 from api.presets import described, item_without_preset, without_preset
 from models.presets import PresetName
 from models.variants import variant_seeds
@@ -150,12 +151,20 @@ class GenerateRequest(Parameters, _OnePrompt):  # pydantic puts the fields of th
         seeds = variant_seeds(random_seed(self.n) if self.seed is None else self.seed, self.n)
         return [self.model_copy(update={"seed": seed, "n": 1}) for seed in seeds]
 
+    @property
+    def coarse_steps(self) -> int:
+        """Denoising steps of the coarse stage."""
+        return self.ddim_steps
+
 
 class JobRequest(GenerateRequest):
     """What to generate as a job."""
 
     webhook: Annotated[str, Field(min_length=1, max_length=MAX_URL)] | None = Field(
         default=None, description="where the end of the job is told, such as https://example.org/hooks"
+    )
+    shape: GivenShape | None = Field(
+        default=None, description="a coarse shape to refine, as POST /refine does; null makes one"
     )
 
 
@@ -240,7 +249,7 @@ class ErrorBody(BaseModel):
 
 def steps_of(request: GenerateRequest) -> int:
     """Denoising steps that a request asks for, of both stages."""
-    return request.ddim_steps + fine_steps_of(request)
+    return request.coarse_steps + fine_steps_of(request)
 
 
 def fine_steps_of(request: GenerateRequest) -> int:

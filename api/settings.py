@@ -125,6 +125,9 @@ class Settings(BaseSettings):
         default=2_000_000, ge=1, le=1_000_000_000, description="most voxels in a shape, coarse or fine"
     )
     max_body_bytes: int = Field(default=1_048_576, ge=1024, le=2**30, description="largest request body")
+    max_shape_bytes: int = Field(
+        default=16 * 2**20, ge=1024, le=2**30, description="largest request body that holds a shape"
+    )
     slice_seconds: float = Field(default=0.15, gt=0, le=10, description="target time for one slice of denoising steps")
     api_key: SecretStr | None = Field(default=None, min_length=1, description="key that clients must send")
     api_keys_file: Path | None = Field(

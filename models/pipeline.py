@@ -194,6 +194,46 @@ class Pipeline:
         seed = secrets.randbelow(RANDOM_SEEDS + 1 - n) if seed is None else seed
         return [self.generate(prompt, seed=each, **controls) for each in variant_seeds(seed, n)]
 
+    def refine(
+        self, coarse: Voxels, prompt: str, *, steps: int = 100, seed: int | None = None, scheduler: str = "ddim",
+        progress: StepCallback | None = None,
+    ) -> Shape:  # fmt: skip
+        """The fine shape for a coarse one.
+
+        With the coarse shape, the seed, the scheduler and as many steps as of a generated shape it is that shape again.
+
+        Args:
+            coarse: Voxels on the grid of the coarse stage; `formats.given` makes them of points and files.
+            prompt: What it is, in English. Of a long one the first 77 tokens count, and `warnings` says so.
+            steps: Denoising steps, 1 to 1000.
+            seed: See :meth:`generate`.
+            scheduler: "ddim", or "dpm++", which needs fewer steps.
+            progress: Called after each step with "fine", steps done, and steps in all.
+
+        Raises:
+            ValueError: Steps are not 1 to 1000, there is no such scheduler, no fine model or no voxel, or the voxels
+                are those of another grid.
+            NumericError: a latent is no longer finite; another seed helps.
+            torch.OutOfMemoryError: the GPU's memory does not suffice.
+        """
+        if self.fine is None:
+            raise ValueError("there is no fine model, which refines: load one with from_dirs or from_store")
+        timesteps(steps)
+        if scheduler not in SCHEDULERS:
+            raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, not {scheduler!r}")
+        half = self.fine.config.vae.latent_resolution // 2
+        if len(coarse) and (coarse.ijk.min() < -half or coarse.ijk.max() >= half):
+            raise ValueError(f"the coarse shape has voxels outside of the grid, which is {-half} to {half - 1}")
+        seed = secrets.randbelow(RANDOM_SEEDS) if seed is None else seed
+        text = self.text.encode([prompt])[0]
+        warnings = [TRUNCATED] if text.truncated else []
+        start = self.fine.start(coarse, text, steps=steps, seed=seed, scheduler=scheduler)
+        fine: Voxels | None = _run(self.fine, start, progress)
+        if not fine:
+            fine = None
+            warnings.append(FINE_EMPTY)
+        return Shape(coarse, fine, seed, tuple(warnings), prompt)
+
 
 def _run(stage: DiffusionStage, state: DiffusionState, progress: StepCallback | None) -> Voxels:
     while not state.done:

@@ -47,7 +47,7 @@ def check_deadline(
     Raises:
         TooSlow: the text names the number of steps that would fit.
     """
-    steps, fine_steps = request.ddim_steps, fine_steps_of(request) if fine_model else 0
+    steps, fine_steps = request.coarse_steps, fine_steps_of(request) if fine_model else 0
     expected = estimate(steps, fine_steps, step_seconds)
     if expected <= deadline:
         return

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import bentoml
@@ -195,7 +195,7 @@ class Generator:
     async def _placed(self, order: Order, call: Call, timings: Timings, report: Report) -> Shape:
         async with AsyncExitStack() as stack:
             with timings.measure("queue"):
-                work = self._work_left(order, Progress(steps=order.ddim_steps))
+                work = self._work_left(order, _first(order))
                 due = call.started + self.settings.deadline_seconds
                 place = self.admission.place(call.client, work, due, lambda position: report(Queued(position)))
                 held = await stack.enter_async_context(place)
@@ -211,6 +211,9 @@ class Generator:
             with timings.measure("text"), metrics.part("text"):
                 progress = await self.sampler.begin(order)
             saved = Saved(progress, None, progress.warnings)
+            if order.given is not None:
+                saved = replace(saved, coarse=order.given.coarse)
+                report(CoarseMade(order.given.coarse, progress))
         run = _Run(order, remaining, report, place)
         coarse, warnings = saved.coarse, saved.warnings
         fine_start: Progress | None = saved.progress
@@ -283,6 +286,13 @@ class _Run:
 def order_for(request: GenerateRequest) -> Order:
     """The order for a request; a seed is drawn where it has none."""
     return Order.of(request, random_seed() if request.seed is None else request.seed)
+
+
+def _first(order: Order) -> Progress:
+    """How far an order is before it has begun."""
+    if order.given is not None:
+        return Progress(stage="fine", steps=fine_steps_of(order))
+    return Progress(steps=order.ddim_steps)
 
 
 def part_of(most: int, number: int, processes: int) -> int:

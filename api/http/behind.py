@@ -6,6 +6,7 @@ from typing import Protocol
 
 from api.call import Call
 from api.generation.generator import Generator
+from api.http.given import ShapeReader
 from api.jobs.service import Jobs
 from api.messages import Recognised, Status
 
@@ -39,8 +40,12 @@ class Behind:
         readiness: Says what can be served now.
         generator: Makes shapes.
         jobs: The jobs of this process.
+        shapes: Reads the shapes of requests; there from the start.
     """
 
     readiness: Readiness
     generator: Generator
     jobs: Jobs
+
+    def __init__(self) -> None:
+        self.shapes = ShapeReader()

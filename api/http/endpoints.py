@@ -22,6 +22,7 @@ from api.http.kind_routes import KindRoutes
 from api.http.mesh_routes import MeshRoutes
 from api.http.model_routes import ModelRoutes
 from api.http.pages import PageRoutes
+from api.http.shape_routes import ShapeRoutes
 from api.jobs.service import Jobs
 from api.telemetry import metrics_page
 from models.errors import XCubeError
@@ -43,6 +44,7 @@ class Group(Protocol):
 
 
 GROUPS: tuple[type[Group], ...] = (
+    ShapeRoutes,
     JobRoutes,
     JobListRoutes,
     JobEventRoutes,

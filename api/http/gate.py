@@ -21,7 +21,7 @@ from api.http.compression import Compression
 from api.http.cors import Origins
 from api.http.forwarded import Forwarded, location, prefix_of
 from api.http.headers import secure, wants_anew
-from api.http.routes import body_of, methods_of, route_of
+from api.http.routes import body_of, methods_of, route_of, takes_shapes
 from api.keys import key_file
 from api.networks import networks_of
 from api.schemas import parse
@@ -46,10 +46,11 @@ class Gate:
     Every answer with a status of 400 or above gets the body of `api.errors`, whoever made it.
     """
 
-    def __init__(self, app: App, max_body_bytes: int, keys: Keys) -> None:
+    def __init__(self, app: App, max_body_bytes: int, keys: Keys, max_shape_bytes: int = 0) -> None:
         self.app = app
         self.keys = keys
         self.max_body_bytes = max_body_bytes
+        self.max_shape_bytes = max(max_body_bytes, max_shape_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request as ASGI has it: by the code behind the gate, or with what is wrong."""
@@ -69,7 +70,8 @@ class Gate:
             call.client = self.keys.client(scope["method"], scope["path"], headers, address)
             model = body_of(scope["method"], scope["path"])
             if model is not None:
-                body = await self._checked_body(headers, receive, model, f"{prefix_of(scope)}/docs")
+                limit = self.max_shape_bytes if takes_shapes(scope["path"]) else self.max_body_bytes
+                body = await _checked_body(headers, receive, limit, model, f"{prefix_of(scope)}/docs")
                 scope = _with_length(scope, len(body))
                 call.parameters = logs.parameters(body)
                 watcher = asyncio.create_task(watch_connection(receive, call))
@@ -94,10 +96,6 @@ class Gate:
             if answer.status >= 400 or not route.quiet:
                 logs.request(scope, call, answer.status, answer.code)
             metrics.ended(route.path, answer.status, answer.code, call.seconds, gone=gone)
-
-    async def _checked_body(self, headers: Headers, receive: Receive, model: type[BaseModel], guide: str) -> bytes:
-        body = await read_json(headers, receive, self.max_body_bytes)
-        return parse(model, body, guide).model_dump_json().encode()
 
 
 class _Answer:
@@ -172,6 +170,11 @@ class _Answer:
             self.complete = not self._call.gone.is_set()
 
 
+async def _checked_body(headers: Headers, receive: Receive, limit: int, model: type[BaseModel], guide: str) -> bytes:
+    body = await read_json(headers, receive, limit)
+    return parse(model, body, guide).model_dump_json().encode()
+
+
 def passes(check: Callable[[], None]) -> bool:
     """Whether a check raises nothing; what it raises becomes the answer to this call, whatever the framework says."""
     try:
@@ -197,4 +200,5 @@ def guard(service: Any, settings: Settings) -> None:
     service.add_asgi_middleware(Compression)
     file = None if settings.api_keys_file is None else key_file(settings.api_keys_file)
     keys = Keys(settings.api_key, file, everywhere=settings.api_key_everywhere)
-    service.add_asgi_middleware(Gate, max_body_bytes=settings.max_body_bytes, keys=keys)
+    limits = {"max_body_bytes": settings.max_body_bytes, "max_shape_bytes": settings.max_shape_bytes}
+    service.add_asgi_middleware(Gate, **limits, keys=keys)

@@ -13,7 +13,7 @@ from api.jobs.models import models_of
 from api.jobs.record import ENDED, Record
 from api.jobs.service import Jobs
 from api.jobs.store import RETRY_FULL_SECONDS, NewJob
-from api.schemas import JobRequest, random_seed, steps_of
+from api.schemas import GenerateRequest, JobRequest, random_seed, steps_of
 from models.variants import variant_seeds
 
 _OF_CLIENT = "\x1f"
@@ -33,19 +33,21 @@ async def accept_variants(behind: Behind, order: JobRequest, key: str | None = N
 
     Raises:
         Forbidden, QuotaExceeded, QueueFull, IdempotencyConflict, JobsUnavailable: One is not taken.
+        InvalidRequest, NotFound: It comes with a shape that cannot be used.
     """
+    asked = await behind.shapes.request(order, behind.generator, behind.jobs)
     client = calls.current().client
     if order.webhook is not None:
         behind.jobs.webhooks.check(order.webhook, client)
     records, new = list[Record](), list[Record]()
     base = random_seed(order.n) if order.seed is None else order.seed
     for number in range(order.n):
-        job = _job(behind, order, variant_seeds(base, order.n)[number], _key(key, number, client))
+        job = _job(behind, order, asked, variant_seeds(base, order.n)[number], _key(key, number, client))
         try:
-            record = await _added(behind, job, client, steps_of(order))
+            record = await _added(behind, job, client, steps_of(asked))
         except BaseException:
             for other in new:
-                await _withdraw(behind, other, client, steps_of(order))
+                await _withdraw(behind, other, client, steps_of(asked))
             raise
         records.append(record)
         new += [record] if record.id == job.id else []
@@ -63,16 +65,16 @@ async def end(jobs: Jobs, record: Record) -> Record | None:
     return None
 
 
-def _job(behind: Behind, order: JobRequest, seed: int, key: str | None) -> NewJob:
+def _job(behind: Behind, order: JobRequest, asked: GenerateRequest, seed: int, key: str | None) -> NewJob:
     client = calls.current().client
     return NewJob(
-        request=order.model_dump_json(exclude={"webhook"}),
+        request=asked.model_dump_json(),
         seed=seed,
         key=key,
         client=client.name,
         models=models_of(behind.readiness.status()),
         share=client.share,
-        cost=steps_of(order) / client.weight,
+        cost=steps_of(asked) / client.weight,
         most_own=client.quota.waiting_jobs,
         webhook=order.webhook,
     )

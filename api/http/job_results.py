@@ -8,12 +8,12 @@ from starlette.responses import Response
 
 from api import call as calls
 from api.errors import JobCanceled, JobNotFinished, error_of_code
+from api.given import kept_request
 from api.http.etags import ANY, etag, has, not_modified
 from api.http.responses import as_file, for_caches, notes
 from api.jobs.models import weights_for
 from api.jobs.record import Record
 from api.jobs.service import Jobs
-from api.schemas import GenerateRequest
 from formats import Format, Options
 from models.version import service_version
 
@@ -39,7 +39,7 @@ def check_made(record: Record) -> None:
 async def as_result(jobs: Jobs, record: Record, format_: Format, options: Options) -> Response:
     """The shape that a job has made, in a format; 304 where the client of this call has it. Raises ResultGone."""
     call = calls.current()
-    asked = GenerateRequest.model_validate_json(record.request).model_copy(update={"seed": record.seed})
+    asked = kept_request(record.request).model_copy(update={"seed": record.seed})
     # The result of a job never changes, whoever made it.
     tag = etag(f"{record.id}; {record.models}", asked, format_, options)
     if tag is not None and (has(call.known, tag) or call.known == ANY) and not call.anew:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.errors import InvalidRequest, NotFound, error_of_code, problem_of
+from api.given import kept_request
 from api.jobs.record import ENDED, Record
-from api.schemas import GenerateRequest, steps_of
+from api.schemas import steps_of
 from formats import FORMATS, Format, OptionError, Options
 
 _NAME = re.compile(r"([0-9a-f]{1,64})(?:\.([1-9][0-9]{0,3}))?\.([a-z0-9-]+)")
@@ -93,8 +94,8 @@ def _progress(record: Record) -> int:
     """Percent of all steps; 0 for a job that has ended otherwise than with a shape."""
     if record.state in ENDED or not record.request or record.step is None:
         return 0
-    request = GenerateRequest.model_validate_json(record.request)
-    done = record.step + (request.ddim_steps if record.stage == "fine" else 0)
+    request = kept_request(record.request)
+    done = record.step + (request.coarse_steps if record.stage == "fine" else 0)
     return min(99, 100 * done // steps_of(request))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api.given import RefineRequest
 from api.http.answer_schemas import ANSWERS
 from api.http.describing import (
     ANEW,
@@ -68,6 +69,7 @@ def document(
     """
     kinds: list[type[BaseModel]] = [
         GenerateRequest,
+        RefineRequest,
         JobRequest,
         BatchRequest,
         MeshRequest,

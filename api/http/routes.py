@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from api.given import RefineRequest
 from api.http.mesh_schemas import MeshRequest
 from api.process.probes import INFERENCE, PROBES
 from api.schemas import BatchRequest, GenerateRequest, JobRequest, NoParameters, PromptRequest
@@ -31,6 +32,7 @@ class Route:
         methods: Those of the path itself.
         item_methods: Those of the paths right below it.
         below: Whether what is `open` is so for the paths below it too.
+        shapes: Whether the body may hold a shape, and be as long as one.
         quiet: Whether machines call it every few seconds, so that the log tells of failures alone.
     """
 
@@ -40,6 +42,7 @@ class Route:
     methods: tuple[str, ...] = READ
     item_methods: tuple[str, ...] = READ
     below: bool = False
+    shapes: bool = False
     quiet: bool = False
 
     def is_open(self, method: str, path: str, *, everywhere: bool) -> bool:
@@ -58,6 +61,7 @@ class Route:
 ROUTES = (
     Route("/generate", GenerateRequest, methods=("POST",)),
     Route("/generate_stream", GenerateRequest, methods=("POST",)),
+    Route("/refine", RefineRequest, methods=("POST",), shapes=True),
     Route("/batch_generate", BatchRequest, methods=("POST",)),
     Route("/kinds", PromptRequest, methods=(*READ, "POST")),
     Route("/jobs", JobRequest, methods=(*READ, "POST"), item_methods=(*READ, "DELETE")),
@@ -85,6 +89,11 @@ def body_of(method: str, path: str) -> type[BaseModel] | None:
     """What the body of a request has to be; None where the gate does not read it."""
     route = route_of(path)
     return route.body if method == "POST" and path == route.path else None
+
+
+def takes_shapes(path: str) -> bool:
+    """Whether a body that is sent to a path may be as long as a shape."""
+    return route_of(path).shapes
 
 
 def methods_of(path: str) -> tuple[str, ...]:

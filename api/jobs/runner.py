@@ -15,11 +15,12 @@ from pydantic import ValidationError
 from api.errors import JobCrashed, JobsUnavailable, JobUnreadable, ModelsChanged, problem_of
 from api.generation.events import CoarseMade, Event, Stepped
 from api.generation.generator import Generator, Saved
+from api.given import kept_request
 from api.jobs.models import models_of, weights_for
 from api.jobs.record import Record, unreadable
 from api.jobs.store import OFFER_SECONDS, Place, Store
 from api.messages import Order
-from api.schemas import GenerateRequest, sentence_of
+from api.schemas import sentence_of
 from api.telemetry import metrics
 from models.errors import StateError, XCubeError
 from models.shape import Shape
@@ -246,7 +247,7 @@ def _order(record: Record) -> Order:
             "tell the operator its id, or try other parameters."
         )
     try:
-        return Order.of(GenerateRequest.model_validate_json(record.request), record.seed, weights_for(record.models))
+        return Order.of(kept_request(record.request), record.seed, weights_for(record.models))
     except ValidationError as error:
         raise JobUnreadable(unreadable(f"request: {sentence_of(error)}")) from None
 

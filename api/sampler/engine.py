@@ -17,10 +17,11 @@ from typing import TypeVar
 import torch
 
 from api.errors import EmptyResult, ModelsChanged, ModelsUnavailable, OutOfMemory, TooManyVoxels
+from api.given import Given
 from api.messages import Decoded, Order, Outcome, Progress, Recognised, Slice, Status, bits_of, failure, for_strangers
 from api.sampler.loaded_models import LoadedModels
 from api.sampler.step_times import StepTimes
-from api.schemas import Health
+from api.schemas import Health, fine_steps_of
 from api.settings import Settings
 from api.telemetry import metrics
 from models.errors import CheckpointError, ConfigError, NumericError, StateError, XCubeError
@@ -71,6 +72,7 @@ class Engine:
             arithmetic=self.models.arithmetic,
             lanes=self.models.runtime.lanes,
             kinds=self.models.kinds,
+            coarse_resolution=self.models.coarse_resolution,
         )
 
     def load(self) -> None:
@@ -126,15 +128,26 @@ class Engine:
         if order.use_fine and self.models.fine_fault is not None:
             raise ModelsUnavailable(self.models.fine_fault)
         text = self._with_room("text", lambda: self.models.embed(order.prompt))
+        warnings = [TRUNCATED] if text.truncated else []
+        warnings += self._with_room("text", lambda: self.models.recognise(order.prompt)).warnings
+        if order.given is not None:
+            return self._progress(self._refine(order, order.given, text), warnings)
         state = self._with_room("coarse", self.models.coarse).start(
             text, seed=order.seed, steps=order.ddim_steps, guidance_scale=order.guidance_scale,
             scheduler=order.scheduler, guidance_interval=order.guidance_interval,
         )  # fmt: skip
-        warnings = [TRUNCATED] if text.truncated else []
-        warnings += self._with_room("text", lambda: self.models.recognise(order.prompt)).warnings
         if order.use_fine and not self.models.has_fine:
             warnings.append(NO_FINE_MODEL)
         return self._progress(state, warnings)
+
+    def _refine(self, order: Order, given: Given, text: TextEmbedding) -> DiffusionState:
+        """The first state of the fine stage on a shape that was given."""
+        voxels = Voxels.from_bytes(given.coarse)
+        self._check_count("coarse", voxels)
+        stage = self._with_room("fine", self.models.fine)
+        if stage is None:
+            raise ModelsUnavailable("There is no fine model, which /refine needs: import one with scripts/import.")
+        return stage.start(voxels, text, seed=order.seed, steps=fine_steps_of(order), scheduler=order.scheduler)
 
     def _advance(self, stage: str, states: Sequence[DiffusionState], steps: int) -> list[Progress]:
         try:
@@ -168,11 +181,7 @@ class Engine:
 
     def _decode(self, state: DiffusionState, fine_steps: int) -> Decoded:
         voxels = self._with_room(state.stage, lambda: self._voxels(state))
-        if len(voxels) > self.settings.max_voxels:
-            raise TooManyVoxels(
-                f"The {state.stage} shape has {len(voxels)} voxels, more than the {self.settings.max_voxels} of "
-                "XCUBE_MAX_VOXELS: try another seed or prompt, or set use_fine to false."
-            )
+        self._check_count(state.stage, voxels)
         if not len(voxels):
             if state.stage == "coarse":
                 raise EmptyResult("The model made no voxels for this prompt and seed: try another seed or prompt.")
@@ -183,6 +192,13 @@ class Engine:
             start = stage.start(voxels, text, seed=state.seed, steps=fine_steps, scheduler=state.scheduler)
             fine = self._progress(start)
         return Decoded(voxels=voxels.to_bytes(), fine=fine)
+
+    def _check_count(self, stage: str, voxels: Voxels) -> None:
+        if len(voxels) > self.settings.max_voxels:
+            raise TooManyVoxels(
+                f"The {stage} shape has {len(voxels)} voxels, more than the {self.settings.max_voxels} of "
+                "XCUBE_MAX_VOXELS: try another seed or prompt, or set use_fine to false."
+            )
 
     def _voxels(self, state: DiffusionState) -> Voxels:
         stage = self._stage(state.stage)

@@ -62,6 +62,8 @@ class LoadedModels:
         """What is wrong with a model that cannot be used, by its name."""
         self._versions: dict[str, str] = {}
         """Names the weights of each model."""
+        self.coarse_resolution = 0
+        """Voxels along each axis of the grid of coarse shapes; 0 as long as the coarse model has not been loaded."""
         self._lock = threading.RLock()
         self._embeddings: LRUCache[TextEmbedding] = LRUCache(EMBEDDINGS_KEPT)
 
@@ -124,6 +126,7 @@ class LoadedModels:
         used = {name: getattr(found, name) for name in MODELS}
         self._versions = {name: name_of_weights(folder) for name, folder in used.items() if folder is not None}
         coarse = self.coarse()
+        self.coarse_resolution = coarse.config.vae.latent_resolution * coarse.config.vae.factor
         self._check_fine(coarse.config)
         metrics.build(torch.__version__, torch.version.cuda, backend=self.runtime.backend)
         log.info(

@@ -50,7 +50,7 @@ class _Kind:
 _STATES_AS_TEXT = MOST_BYTES * 4 // 3 + (1 << 16)
 _ORDERS = {
     "/status": _Kind(NoParameters),
-    "/begin": _Kind(_Begin),
+    "/begin": _Kind(_Begin, _STATES_AS_TEXT),
     "/denoise": _Kind(_Denoise, _STATES_AS_TEXT),
     "/decode": _Kind(_Decode, _STATES_AS_TEXT),
 }

@@ -123,6 +123,8 @@ def parameters(body: bytes) -> dict[str, Any]:
     """The fields of a valid request for the log: prompts only where the settings ask for them, else their number."""
     fields: dict[str, Any] = orjson.loads(body)
     fields.pop("webhook", None)  # it may hold a secret
+    if fields.get("shape"):
+        fields["shape"] = [name for name, value in fields["shape"].items() if value is not None]
     if load_settings().log_prompts:
         return fields
     fields.pop("prompt", None)

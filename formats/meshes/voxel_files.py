@@ -72,6 +72,15 @@ class _Scene:
 
 def read_vox(path: Path) -> Mesh:
     """All voxels of a VOX file, placed by its scene graph."""
+    return cubes(vox_voxels(path))
+
+
+def vox_voxels(path: Path) -> Ints:
+    """Positions [N, 3] of all voxels of a VOX file, placed by its scene graph; z is up.
+
+    Raises:
+        MeshError: it is no VOX file, or its scene goes round in a circle.
+    """
     data = path.read_bytes()
     if data[:4] != b"VOX ":
         raise MeshError("is no VOX file of MagicaVoxel: export it again")
@@ -82,7 +91,7 @@ def read_vox(path: Path) -> Mesh:
         _take(scene, name, data[position + 12 : position + 12 + size])
         position += 12 + size
     parts = _walk(scene, 0, np.eye(3, dtype=np.int64), np.zeros(3, np.int64), 0) if scene.transforms else scene.models
-    return cubes(np.concatenate(parts) if parts else np.zeros((0, 3), np.int64))
+    return np.concatenate(parts) if parts else np.zeros((0, 3), np.int64)
 
 
 def _take(scene: _Scene, name: bytes, body: bytes) -> None:

@@ -121,3 +121,23 @@ def test_missing_models_are_one_sentence_that_says_what_to_run(
 def test_without_a_fine_shape_the_finest_is_the_coarse_one() -> None:
     coarse = Voxels(np.zeros((1, 3), np.int16), np.array([[0, 1, 0]], np.float32), 1 / 32)
     assert Shape(coarse, None, seed=1).finest is coarse
+
+
+def test_the_coarse_voxels_of_a_shape_are_refined_into_that_shape_again(demo: Pipeline) -> None:
+    made = demo.generate("a mug", seed=1, steps=3)
+    again = demo.refine(made.coarse, "a mug", seed=1, steps=3)
+    assert made.fine is not None
+    assert again.fine is not None
+    assert again.coarse is made.coarse
+    assert np.array_equal(again.fine.ijk, made.fine.ijk)
+    assert np.array_equal(again.fine.normal, made.fine.normal)
+
+
+def test_voxels_of_another_grid_are_not_refined(demo: Pipeline) -> None:
+    outside = Voxels(np.full((1, 3), 16, np.int16), np.ones((1, 3), np.float32), 1 / 32)
+    with pytest.raises(ValueError, match="outside of the grid, which is -16 to 15"):
+        demo.refine(outside, "a mug")
+    with pytest.raises(ValueError, match="no voxel"):
+        demo.refine(Voxels(outside.ijk[:0], outside.normal[:0], 1 / 32), "a mug")
+    with pytest.raises(ValueError, match="no fine model"):
+        Pipeline(demo.text, demo.coarse).refine(outside, "a mug")

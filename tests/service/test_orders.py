@@ -117,8 +117,8 @@ def test_bytes_that_are_no_order_are_400(alone: Server, body: bytes) -> None:
 
 
 def test_a_body_is_read_no_further_than_its_order_can_be_long(alone: Server) -> None:
-    assert_error(alone.post("/begin", json=of(prompt="x" * 70_000)), 413, "body_too_large")
-    for path in ("/denoise", "/decode"):
+    assert_error(alone.post("/status", json={"prompt": "x" * 70_000}), 413, "body_too_large")
+    for path in ("/begin", "/denoise", "/decode"):
         connection = http.client.HTTPConnection("127.0.0.1", alone.port, timeout=60)
         connection.putrequest("POST", path)
         connection.putheader("Content-Type", "application/json")

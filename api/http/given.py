@@ -1,0 +1,76 @@
+"""From a shape as a client sends it to coarse voxels, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+
+import numpy as np
+
+from api.errors import InvalidRequest
+from api.generation.generator import Generator
+from api.given import Given, GivenRequest, RefineRequest
+from api.given_shape import GivenShape
+from api.http.job_answers import find
+from api.http.job_results import check_made
+from api.jobs.service import Jobs
+from api.schemas import GenerateRequest, JobRequest
+from models.errors import MeshError
+from models.shape import Voxels
+
+_READERS = 2
+"""Shapes that are read at a time: a mesh may take half a GB while it becomes voxels."""
+
+
+class ShapeReader:
+    """Reads what clients send for the tasks of one event loop."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(_READERS)
+
+    async def request(self, asked: RefineRequest | JobRequest, generator: Generator, jobs: Jobs) -> GenerateRequest:
+        """The request to generate from, with the shape that came with it, if one did.
+
+        Raises:
+            InvalidRequest: the shape cannot be used; one sentence says why.
+            NotFound, JobNotFinished, JobCanceled, ResultGone: it is that of a job, which has none.
+            Draining, StillLoading, ModelsUnavailable: the grid of coarse shapes is not known now.
+        """
+        fields = asked.model_dump(exclude={"shape", "webhook"})
+        if asked.shape is None:
+            return GenerateRequest(**fields)
+        if not asked.use_fine:
+            raise InvalidRequest("use_fine is false, but a given shape is for the fine stage: leave it out.")
+        generator.check_open()
+        coarse = await self._coarse(asked.shape, generator.status().coarse_resolution, jobs)
+        return GivenRequest(**fields, given=Given(coarse=coarse.to_bytes()))
+
+    async def _coarse(self, shape: GivenShape, resolution: int, jobs: Jobs) -> Voxels:
+        if shape.job is not None:
+            record = await find(jobs, shape.job)
+            check_made(record)
+            found = (await jobs.store.result(record)).coarse
+            if round(1 / found.voxel_size) != resolution:
+                raise InvalidRequest("The shape of this job is that of other models: send its points as xyz.")
+            return found
+        try:
+            async with self._places:
+                return await asyncio.to_thread(_read, shape, resolution)
+        except MeshError as error:
+            raise InvalidRequest(f"The shape {error}.") from None
+
+
+def _read(shape: GivenShape, resolution: int) -> Voxels:
+    from formats.given import from_file, from_points
+
+    if shape.xyz is not None:
+        normal = None if shape.normal is None else np.array(shape.normal, np.float32)
+        return from_points(np.array(shape.xyz, np.float32), normal, resolution)
+    assert shape.file is not None
+    assert shape.format is not None
+    try:
+        content = base64.b64decode(shape.file, validate=True)
+    except binascii.Error:
+        raise MeshError("is not in Base64: encode the bytes of the file, without line breaks") from None
+    return from_file(content, shape.format, resolution, shape.up)
