@@ -98,6 +98,12 @@ class Settings(BaseSettings):
     max_queue: int = Field(default=32, ge=0, le=100_000, description="generations that may wait in the queue")
     max_batch: int = Field(default=8, ge=1, le=1024, description="most prompts in one batch")
     jobs_dir: Path = Field(default=Path("runs/jobs"), description="folder for jobs and their results")
+    recent_dir: Path | None = Field(
+        default=None, description="folder that keeps recent results across restarts; several services may share it"
+    )
+    recent_max_bytes: int = Field(
+        default=2**30, ge=2**20, le=2**50, description="most bytes in `XCUBE_RECENT_DIR`; the oldest results make room"
+    )
     results_url: SecretStr | None = Field(
         default=None,
         description="bucket (`s3://…`) or folder (`file:///…`) for the results of all services that share "
@@ -237,7 +243,7 @@ class Settings(BaseSettings):
                 raise ValueError("needs XCUBE_RESULTS_URL beside it, such as s3://bucket/folder or file:///folder")
         return value
 
-    @field_validator("checkpoint_dir", "config", "jobs_dir", "api_keys_file")
+    @field_validator("checkpoint_dir", "config", "jobs_dir", "recent_dir", "api_keys_file")
     @classmethod
     def _from_home(cls, value: Path | None) -> Path | None:
         try:

@@ -16,6 +16,7 @@ from api.errors import ClientGone, DeadlinePassed, Draining, QueueFull
 from api.generation.admission import Admission, Place
 from api.generation.estimates import check_deadline, work_left
 from api.generation.events import CoarseMade, Event, Queued, Remaining, Report, Stepped, ignore
+from api.generation.kept import KeptResults
 from api.generation.monitor import Monitor
 from api.generation.recent import RecentResults
 from api.generation.sampler_client import SamplerClient
@@ -79,6 +80,8 @@ class Generator:
         self.admission = Admission(max(1, running), queue)
         self.quotas = Quotas(shared_state.of_this_service("quotas"))
         self.recent = RecentResults(RECENT_BYTES)
+        folder = settings.recent_dir
+        self.kept = None if folder is None else KeptResults(folder, settings.recent_max_bytes)
         self.writer = FileWriter()
         self.draining = False
         """Whether the service is stopping: it takes no new work."""
@@ -115,11 +118,19 @@ class Generator:
             call.made_by = makers.pop()
         if call.made_by:
             self.recent.put(call.made_by, request, result)
+            if self.kept is not None:
+                self.kept.put(call.made_by, request, result)
         return result
 
-    def known(self, request: GenerateRequest, call: Call) -> Shape | None:
-        """The result of an equal request with the same seed, if it was made a moment ago and the client takes it."""
-        return None if call.anew else self.recent.get(self.monitor.status.bits, request)
+    async def known(self, request: GenerateRequest, call: Call) -> Shape | None:
+        """The result of an equal request with the same seed, if it is in memory or kept, and the client takes it."""
+        if call.anew:
+            return None
+        bits = self.monitor.status.bits
+        result = self.recent.get(bits, request)
+        if result is None and self.kept is not None and (result := await self.kept.get(bits, request)) is not None:
+            self.recent.put(bits, request, result)
+        return result
 
     async def recognise(self, prompt: str, call: Call) -> Recognised:
         """What is known of a prompt, for a client that waits.

@@ -138,7 +138,7 @@ class MeshRoutes:
         generator = self._behind.generator
         generator.check_open()
         asked = GenerateRequest(**{**order.parameters(), "seed": seed})
-        result = generator.recent.get(generator.status().bits, asked)
+        result = await generator.known(asked, call)
         if result is None:
             result = await generator.run(asked, call, Timings())
         file = await generator.write(kind.format, result, call, kind.options)

@@ -87,7 +87,7 @@ async def _file(
     tag = etag(bits, request, format_, options)
     if tag is not None and request.seed is not None and has(call.known, tag) and not call.anew:
         return not_modified(tag, request.seed, for_caches(format_, options))
-    result = generator.known(request, call)
+    result = await generator.known(request, call)
     if result is None:
         result = await generator.run(request, call, timings)
         bits = call.made_by

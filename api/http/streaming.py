@@ -59,9 +59,7 @@ class EventStream:
         self._events: deque[Event] = deque()
         self._news = asyncio.Event()
         self._wanted = wanted or StreamOptions()
-        known = generator.known(request, call) if self._wanted.recent else None
-        work = generator.run(request, call, Timings(), self._report) if known is None else self._again(known)
-        self._work = asyncio.create_task(work)
+        self._work = asyncio.create_task(self._result(request))
         self._work.add_done_callback(lambda _: self._news.set())
 
     async def refusal(self) -> XCubeError | None:
@@ -97,7 +95,10 @@ class EventStream:
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
 
-    async def _again(self, known: Shape) -> Shape:
+    async def _result(self, request: GenerateRequest) -> Shape:
+        known = await self._generator.known(request, self._call) if self._wanted.recent else None
+        if known is None:
+            return await self._generator.run(request, self._call, Timings(), self._report)
         self._call.headers["X-Seed"] = str(known.seed)
         self._report(CoarseMade(known.coarse.to_bytes(), None))
         return known

@@ -126,7 +126,7 @@ def _variants(request: GenerateRequest, call: Call) -> list[GenerateRequest]:
 
 async def _made(generator: Generator, request: GenerateRequest, call: Call, format_: Format, options: Options) -> _Made:
     own, bits = call.part(), generator.status().bits
-    result = generator.known(request, call)
+    result = await generator.known(request, call)
     if result is None:
         result = await generator.run(request, own, Timings())
         bits = own.made_by

@@ -18,8 +18,8 @@ from api.jobs.faults import FULL, GONE, Faults, result_gone
 from api.jobs.record import Record, State
 from api.jobs.results import packed, unpacked
 from api.jobs.store import NewJob, Place, Survey
-from api.jobs.threads import Threads
 from api.jobs.watch import Watch
+from api.threads import Threads
 from models.shape import Shape, Voxels
 
 T = TypeVar("T")

@@ -18,8 +18,8 @@ from api.jobs.shared.objects import Objects
 from api.jobs.shared.records import Records
 from api.jobs.shared.room import Room
 from api.jobs.store import NewJob, Place, Survey
-from api.jobs.threads import Threads
 from api.jobs.watch import Watch
+from api.threads import Threads
 from models.shape import Shape
 
 T = TypeVar("T")

@@ -87,7 +87,7 @@ class Idle:
     def status(self) -> Any:
         return SimpleNamespace(bits=BITS)
 
-    def known(self, *_: Any) -> None:
+    async def known(self, *_: Any) -> None:
         return None
 
     async def run(self, *_: Any) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from api.errors import JobsUnavailable, StorageFull
 from api.jobs.embedded import database as module
-from api.jobs.threads import Threads
+from api.threads import Threads
 from tests.support.job_store import (
     HALF,
     MODELS,

@@ -1,4 +1,4 @@
-"""Threads of the store's own: one that hangs, or is slow, holds up nobody but who asks for jobs."""
+"""Threads of a store's own: one that hangs, or is slow, holds up nobody but who asks for what is in it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Threads:
             OSError: Too many calls are under way, or this one took too long; or the work raises it.
         """
         if self._open >= self._most:
-            raise OSError(errno.EAGAIN, "too many calls wait for the store of jobs")
+            raise OSError(errno.EAGAIN, "too many calls wait for it")
         loop = asyncio.get_running_loop()
         done: asyncio.Future[T] = loop.create_future()
         self._open += 1
