@@ -28,7 +28,7 @@ _LIMITS = {
 _MOST_LEVELS = 16
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 '-]{0,63}")
 """Of a kind: it stands in headers, in lists with commas."""
-_MOST_KINDS, _MOST_NAMES = 10_000, 100
+_MOST_KINDS, MOST_NAMES = 10_000, 100
 Kinds = dict[str, tuple[str, ...]]
 """Kinds of shapes by name, with the other names that captions call them."""
 T = TypeVar("T")
@@ -210,6 +210,11 @@ def _check(source: str, name: str, value: Any, kind: str) -> Any:
     raise ConfigError(f"{source}: {name} is {short(value)} but must be {wanted}; correct or replace this file")
 
 
+def may_be_kind(name: str) -> bool:
+    """Whether a configuration may list a kind under this name."""
+    return _NAME.fullmatch(name) is not None
+
+
 def _are_kinds(value: Any) -> bool:
     def are_names(names: Any, most: int) -> bool:
         return len(names) <= most and all(isinstance(name, str) and _NAME.fullmatch(name) for name in names)
@@ -217,7 +222,7 @@ def _are_kinds(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and are_names(value, _MOST_KINDS)
-        and all(isinstance(others, list | tuple) and are_names(others, _MOST_NAMES) for others in value.values())
+        and all(isinstance(others, list | tuple) and are_names(others, MOST_NAMES) for others in value.values())
     )
 
 

@@ -16,9 +16,10 @@ from models.stages import CoarseStage
 from models.text import TextEncoder
 from models.vae import Decoder
 from training.dataset import Shapes, pick
-from training.diffusion import PREVIEW_PROMPTS, Noising, caption_context, save_pictures, start_as_identity
+from training.diffusion import Noising, caption_context, save_pictures, start_as_identity
 from training.engine import Budget, Losses, Trainer
 from training.recipe import Recipe
+from training.start import Start, fill
 
 
 def use_faster_layout(unet: DenseUNet, batch: int) -> None:
@@ -48,17 +49,18 @@ def use_faster_layout(unet: DenseUNet, batch: int) -> None:
 
 
 def train_coarse(
-    recipe: Recipe, shapes: Shapes, latents: Tensor, encoder: TextEncoder, decoder: Decoder, folder: Path,
-    minutes: float | None, generator: torch.Generator,
+    recipe: Recipe, shapes: Shapes, latents: Tensor, encoder: TextEncoder, decoder: Decoder, start: Start,
+    previews: tuple[str, ...], folder: Path, minutes: float | None, generator: torch.Generator,
 ) -> CoarseStage:  # fmt: skip
     """Trains the denoiser on mean latents [S, C, X, Y, Z], resuming from `folder`; returns the stage that uses it."""
     device, plan, config = generator.device, recipe.coarse_plan, recipe.coarse
     assert isinstance(config.unet, DenseUNetConfig)
     unet = DenseUNet(config.unet).to(device)
-    start_as_identity(unet)
+    if not fill(unet, start.coarse, "unet."):
+        start_as_identity(unet)
     use_faster_layout(unet, plan.batch)
     trainer = Trainer("coarse", unet, folder / "coarse.pt", Budget(plan.steps, minutes), plan.optimization, generator)
-    scale_factor = 1 / latents.float().std().item()
+    scale_factor = start.scale_factor("coarse") or 1 / latents.float().std().item()
     noising, tokens = Noising(config.schedule, generator), shapes.tokens.to(device)
 
     def losses(step: int) -> Losses:
@@ -77,10 +79,10 @@ def train_coarse(
 
     def sample(step: int) -> None:
         model = stage()
-        texts = encoder.encode(PREVIEW_PROMPTS)
+        texts = encoder.encode(previews)
         states = [model.start(text, seed=seed, steps=recipe.sample_steps) for seed, text in enumerate(texts)]
         done = model.decode(model.denoise(states, recipe.sample_steps))
-        save_pictures(done, PREVIEW_PROMPTS, folder / "samples" / f"coarse_{step:06d}.png")
+        save_pictures(done, previews, folder / "samples" / f"coarse_{step:06d}.png")
 
     trainer.run(losses, sample)
     return stage()

@@ -22,18 +22,22 @@ from training.tokens import CaptionTokenizer
 SHARD = 40
 GPU_WORKERS = 4
 NORMAL_SCALE = 127.0
+SHARE_OF_MEMORY = 0.4
+"""Of a GPU, that voxels may take to lie there all the time."""
 
 
 @dataclass(frozen=True)
 class Rows:
     """Voxels of many shapes in one table: shape s owns rows offset[s] … offset[s + 1] - 1, sorted by (i, j, k).
 
-    ijk: int8 [K, 3]; values: [K, C], normals as int8 (127 = 1) or latents as float16; offset: int64 on the CPU.
+    ijk: int8 or int16 [K, 3]; values: [K, C], normals as int8 (127 = 1) or latents as float16; offset: int64 on the
+    CPU. device: where batches go, None for where the voxels are.
     """
 
     ijk: Tensor
     values: Tensor
     offset: Tensor
+    device: torch.device | None = None
 
     def __len__(self) -> int:
         return len(self.offset) - 1
@@ -43,7 +47,10 @@ class Rows:
         return self.offset.diff()
 
     def to(self, device: torch.device) -> Rows:
-        """The same rows with their voxels on `device`."""
+        """The same rows for use on `device`: there, or, where they are too many for it, with batches that go there."""
+        size = self.ijk.nbytes + self.values.nbytes
+        if device.type == "cuda" and size > SHARE_OF_MEMORY * torch.cuda.get_device_properties(device).total_memory:
+            return Rows(self.ijk.pin_memory(), self.values.pin_memory(), self.offset, device)
         return Rows(self.ijk.to(device), self.values.to(device), self.offset)
 
     def first(self, shapes: int) -> Rows:
@@ -60,7 +67,10 @@ class Rows:
         sizes, starts = sizes.to(device), starts.to(device)
         rows = torch.arange(total, device=device) + starts.repeat_interleave(sizes, output_size=total)
         owner = torch.arange(len(shapes), device=device).repeat_interleave(sizes, output_size=total)
-        return TrainingGrid.from_ijk(self.ijk[rows].int(), owner, len(shapes)), self.values[rows]
+        ijk, values = self.ijk[rows], self.values[rows]
+        if self.device is not None:
+            ijk, values, owner = ijk.to(self.device), values.to(self.device), owner.to(self.device)
+        return TrainingGrid.from_ijk(ijk.int(), owner, len(shapes)), values
 
     @classmethod
     def join(cls, parts: Iterable[Rows]) -> Rows:
@@ -74,11 +84,19 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Labels:
+    """What `Shapes.category` and the columns of `Shapes.attributes` mean: (category, attribute, values) for each."""
+
+    kinds: tuple[str, ...]
+    columns: tuple[tuple[str, str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
 class Shapes:
     """Labels, caption tokens and coarse voxels of many shapes; `fine` may hold fewer shapes, or be left out.
 
-    category: int64 [S]; attributes: int64 [S, A], the index of each attribute's value, -1 where the category does not
-    have that attribute (see `attribute_columns`); tokens: int32 [S, captions, L].
+    category: int64 [S], -1 for one that is not in `labels`; attributes: int64 [S, A], the index of each attribute's
+    value, -1 where the category does not have that attribute; tokens: int32 [S, captions, L].
     """
 
     category: Tensor
@@ -86,6 +104,7 @@ class Shapes:
     tokens: Tensor
     coarse: Rows
     fine: Rows | None
+    labels: Labels
 
     def __len__(self) -> int:
         return len(self.category)
@@ -151,6 +170,7 @@ def load_shapes(folder: Path, numbers: range, split: Split, fine: int = 0) -> Sh
         torch.cat(tokens),
         Rows.join(Rows(*part["coarse"]) for part in parts),
         Rows.join(Rows(*part["fine"]) for part in parts[: -(-fine // SHARD)]).first(fine) if fine else None,
+        Labels(CATEGORIES, tuple(attribute_columns())),
     )
 
 

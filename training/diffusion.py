@@ -27,16 +27,6 @@ from training.tokens import insert_random_words
 DROPPED = 0.1
 """The share of captions replaced by the empty prompt, for guidance."""
 NOISY_CAPTIONS = 0.1
-PREVIEW_PROMPTS = (
-    "a tall chair with armrests",
-    "a round table",
-    "a car with large wheels",
-    "an airplane",
-    "a mug",
-    "a castle",
-    "a dog with a long tail",
-    "a hammer",
-)
 
 
 class Noising:

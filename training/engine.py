@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import errno
 import math
 import os
 import random
@@ -10,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
+
+from training import workers
+from training.curve import Curve
 
 Losses = dict[str, Tensor]
 
@@ -45,6 +49,10 @@ class Optimization:
     clip: float = 1.0
     ema: float | None = 0.999
 
+    def scaled(self, factor: float) -> Optimization:
+        """The same with another learning rate."""
+        return replace(self, lr=self.lr * factor)
+
     def rate(self, step: int, fraction: float) -> float:
         """The learning rate at this step, `fraction` of the budget into the run."""
         decay = 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(fraction, 1.0)))
@@ -54,9 +62,10 @@ class Optimization:
 class Trainer:
     """Trains `modules` by calling `losses(step)`, which returns named losses whose sum is minimised.
 
-    The state (weights, averaged weights, optimizer, random generator, time used) goes to `path` every
-    `save_every` seconds, written to a temporary file and renamed, so that a run may be killed at any moment. A
-    finished stage is not trained again. `generator` is the only source of randomness that a resumed run restores.
+    The state (weights, averaged weights, optimizer, time used, losses so far) goes to `path` every `save_every`
+    seconds, written to a temporary file and renamed, so that a run may be killed at any moment. A finished stage is not
+    trained again. `generator` is seeded anew for every step, from its first seed and the step's number: what is random
+    in a step depends on nothing before it, and a run goes on as if it had never been stopped, on another machine too.
     """
 
     def __init__(
@@ -72,7 +81,8 @@ class Trainer:
         self.name, self.modules, self.path = name, modules, path
         self.budget, self.optimization, self.generator = budget, optimization, generator
         self.save_every = save_every
-        self.step, self.seconds, self.done = 0, 0.0, False
+        self.seed = generator.initial_seed()
+        self.step, self.seconds, self.done, self.curve = 0, 0.0, False, Curve()
         self.average = copy.deepcopy(modules).eval() if optimization.ema is not None else modules
         for parameter in self.average.parameters() if self.average is not modules else ():
             parameter.requires_grad_(False)
@@ -94,17 +104,21 @@ class Trainer:
             return self.average
         self.modules.train()
         begin, saved = time.monotonic() - self.seconds, time.monotonic()
+        timed = self.budget.minutes is not None
+        trained = [parameter for parameter in self.modules.parameters() if parameter.requires_grad]
         shown = {round(self.budget.fraction(self.step, self.seconds) * samples)}
         try:
             with progress_bar(self.name, self.budget.steps, self.step) as bar:
                 while (fraction := self.budget.fraction(self.step, self.seconds)) < 1:
-                    parts = self._update(losses, fraction)
-                    self.seconds = time.monotonic() - begin
+                    parts = self._update(losses, fraction, trained)
+                    (self.seconds,) = workers.agree([time.monotonic() - begin]) if timed else [time.monotonic() - begin]
+                    if self.curve.wants(self.step):
+                        self.curve.add(self.step, {name: value.item() for name, value in parts.items()})
                     bar.advance(self.step, parts, fraction)
                     if time.monotonic() - saved > self.save_every:
                         self._save()
                         saved = time.monotonic()
-                    if sample is not None and (turn := int(fraction * samples)) not in shown:
+                    if sample is not None and workers.rank() == 0 and (turn := int(fraction * samples)) not in shown:
                         shown.add(turn)
                         sample(self.step)
                         self.modules.train()
@@ -113,19 +127,24 @@ class Trainer:
             raise
         self.done = True
         self._save()
-        if sample is not None:
+        if workers.rank() == 0:
+            print(f"{self.name}: losses {self.curve.line()}", flush=True)
+        if sample is not None and workers.rank() == 0:
             sample(self.step)
         return self.average
 
-    def _update(self, losses: Callable[[int], Losses], fraction: float) -> Losses:
+    def _update(self, losses: Callable[[int], Losses], fraction: float, trained: list[nn.Parameter]) -> Losses:
+        turn = self.step * workers.size() + workers.rank()
+        self.generator.manual_seed((self.seed * 1_000_003 + turn) % 2**63)
         rate = self.optimization.rate(self.step, fraction)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        parts = losses(self.step)
+        parts = losses(turn)
         total = torch.stack([value.float() for value in parts.values()]).sum()
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
-        norm = nn.utils.clip_grad_norm_(self.modules.parameters(), self.optimization.clip)
+        workers.average([parameter.grad for parameter in trained if parameter.grad is not None])
+        norm = nn.utils.clip_grad_norm_(trained, self.optimization.clip)
         # A rare overflow must not end a run that nobody watches: the fused optimizer leaves such a step out.
         self.optimizer.found_inf = (~torch.isfinite(norm)).float()  # type: ignore[attr-defined]
         self.optimizer.step()
@@ -143,12 +162,16 @@ class Trainer:
         torch._foreach_lerp_(ours, theirs, 1 - decay)
 
     def _save(self) -> None:
+        if workers.rank() != 0:
+            return
+        self.curve.draw(self.path.parent / "losses" / f"{self.name}.png", f"{self.name}: {self.step:,} steps")
         save_atomically(
             {
                 "modules": self.modules.state_dict(),
                 "average": self.average.state_dict() if self.average is not self.modules else None,
                 "optimizer": self.optimizer.state_dict(),
-                "generator": self.generator.get_state(),
+                "curve": asdict(self.curve),
+                "seed": self.seed,
                 "step": self.step,
                 "seconds": self.seconds,
                 "done": self.done,
@@ -163,7 +186,7 @@ class Trainer:
         if state["average"] is not None:
             self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"].cpu())
+        self.seed, self.curve = state["seed"], Curve(**state["curve"])
         self.step, self.seconds, self.done = state["step"], state["seconds"], state["done"]
 
 
@@ -173,13 +196,15 @@ class ProgressBar:
     def __init__(self, name: str, total: int, start: int = 0, interval: float = 15.0) -> None:
         self.name, self.interval, self.last = name, interval, 0.0
         self.begin, self.start = time.monotonic(), start
-        self.bar = tqdm(total=total, initial=start, desc=name, file=sys.stderr) if sys.stderr.isatty() else None
+        self.silent = workers.rank() != 0
+        shown = sys.stderr.isatty() and not self.silent
+        self.bar = tqdm(total=total, initial=start, desc=name, file=sys.stderr) if shown else None
 
     def advance(self, step: int, parts: Losses | None = None, fraction: float | None = None) -> None:
         """Shows that `step` steps are done, with the losses (read back seldom: it waits for the GPU)."""
         if self.bar is not None:
             self.bar.update(step - self.bar.n)
-        if time.monotonic() - self.last < (1.0 if self.bar is not None else self.interval):
+        if self.silent or time.monotonic() - self.last < (1.0 if self.bar is not None else self.interval):
             return
         self.last = time.monotonic()
         text = " ".join(f"{key} {value.item():.4f}" for key, value in (parts or {}).items())
@@ -220,8 +245,13 @@ def save_atomically(state: Any, path: Path) -> None:
     """torch.save to a temporary file beside `path`, then a rename: a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    try:
+        torch.save(state, temporary)
+        temporary.replace(path)
+    except RuntimeError as error:  # torch's own way to say that a disk is full
+        raise OSError(errno.ENOSPC, f"it could not be written ({str(error)[:80]})", str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _decay_groups(modules: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

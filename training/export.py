@@ -9,20 +9,19 @@ import torch
 from torch import Tensor
 
 from models.checkpoint.own import write_own
-from models.config import TextConfig
+from models.config import Kinds, TextConfig
 from models.dense import DenseUNet
 from models.sparse import SparseUNet
 from models.stages import CoarseStage, FineStage
 from models.text import TextEncoder
-from training.shapes import names_of_kinds
 
 
-def export_text(encoder: TextEncoder, config: TextConfig, folder: Path) -> None:
+def export_text(encoder: TextEncoder, config: TextConfig, kinds: Kinds, folder: Path) -> None:
     """Writes the text tower, with the kinds of shapes that it was trained on."""
     folder.mkdir(parents=True, exist_ok=True)
     write_own(
         folder,
-        replace(config, kinds=names_of_kinds()),
+        replace(config, kinds=kinds),
         {name: _half(value) for name, value in encoder.state_dict().items()},
     )
 

@@ -18,6 +18,7 @@ from training.dataset import Rows, Shapes, pick, unit
 from training.diffusion import Noising, caption_context, save_pictures, start_as_identity
 from training.engine import Budget, Losses, Trainer
 from training.recipe import Recipe
+from training.start import Start, fill
 from training.vae import disturb
 
 NORMAL_NOISE = 0.3
@@ -26,18 +27,19 @@ PREVIEWS = 8
 
 
 def train_fine(
-    recipe: Recipe, shapes: Shapes, latents: Rows, encoder: TextEncoder, decoder: Decoder, folder: Path,
-    minutes: float | None, generator: torch.Generator,
+    recipe: Recipe, shapes: Shapes, latents: Rows, encoder: TextEncoder, decoder: Decoder, start: Start,
+    folder: Path, minutes: float | None, generator: torch.Generator,
 ) -> FineStage:  # fmt: skip
     """Trains the denoiser on what `encode_fine` made, resuming from `folder`; returns the stage that uses it."""
     device, plan, config = generator.device, recipe.fine_plan, recipe.fine
     assert isinstance(config.unet, SparseUNetConfig)
     unet = SparseUNet(config.unet).to(device)
-    start_as_identity(unet)
+    if not fill(unet, start.fine, "unet."):
+        start_as_identity(unet)
     trainer = Trainer("fine", unet, folder / "fine.pt", Budget(plan.steps, minutes), plan.optimization, generator)
     channels = config.unet.out_channels
     on_surface = latents.values[:, -1] > 0.5
-    scale_factor = 1 / latents.values[on_surface, :channels].float().std().item()
+    scale_factor = start.scale_factor("fine") or 1 / latents.values[on_surface, :channels].float().std().item()
     noising, tokens = Noising(config.schedule, generator), shapes.tokens.to(device)
 
     def losses(step: int) -> Losses:
@@ -63,11 +65,12 @@ def train_fine(
 
     def sample(step: int) -> None:
         model = stage()
-        labels = [f"shape {shape}" for shape in range(PREVIEWS)]
+        chosen = range(min(PREVIEWS, len(shapes)))
+        labels = [f"shape {shape}" for shape in chosen]
         states = [
             model.start(_coarse(shapes.coarse, shape, config.voxel_size * config.vae.factor), encoder.null,
                         seed=shape, steps=recipe.sample_steps)
-            for shape in range(PREVIEWS)
+            for shape in chosen
         ]  # fmt: skip
         done = model.decode(model.denoise(states, recipe.sample_steps))
         save_pictures(done, labels, folder / "samples" / f"fine_{step:06d}.png")

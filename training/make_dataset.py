@@ -6,12 +6,14 @@ Stopped at any moment, the same command goes on where it was. The report names w
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
 from formats.meshes import SUFFIXES
 from formats.meshes.mesh import AXES
 from formats.meshes.preparing import RESOLUTIONS
+from models.card import check_name
 from models.cores import usable_cores
 from models.errors import ConfigError
 from training.meshes.building import Settings, build
@@ -26,12 +28,13 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns 0, or 1 after a sentence on stderr."""
     options = _parser().parse_args(arguments)
     folder: Path = options.folder
-    name = options.name or folder.resolve().name
+    name = options.name or _slug(folder.resolve().name)
     out: Path = options.out or Path("runs/data") / name
     settings = Settings(
         options.resolution, options.up, options.captions, options.keep_hidden, options.heldout, options.workers
     )
     try:
+        check_name(name, "--name")
         made, report = build(folder, out, settings, name)
         text = write_report(made, report).splitlines()
         picture = write_picture(made)
@@ -51,6 +54,11 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"The set is in {out}, a picture of it in {picture}.")
     print(f"Train on it: scripts/train --data {out}")
     return 0
+
+
+def _slug(text: str) -> str:
+    """A name as sets of models have it, of any text."""
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:32].strip("-") or "shapes"
 
 
 def _share(text: str) -> float:

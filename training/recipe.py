@@ -1,8 +1,9 @@
-"""What is trained and for how long: the demo pair's recipe, and a small one that proves every step of it."""
+"""What is trained and for how long: the demo pair's recipe, one for few meshes, and one that proves every step."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from models.config import DenseUNetConfig, SparseUNetConfig, StageConfig, TextConfig, VAEConfig
 from training.engine import Optimization
@@ -10,6 +11,8 @@ from training.engine import Optimization
 COARSE, FINE, LATENT = 32, 128, 8
 """Resolutions of the demo pair: coarse voxels, fine voxels, coarse latents."""
 LATENT_CHANNELS = 8
+GENTLER = 0.3
+"""Learning rate of a model that has learnt before, against that of a new one."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,52 @@ class Recipe:
     fine_plan: Plan
     classifier_plan: Plan
     sample_steps: int
+
+    @property
+    def coarse_resolution(self) -> int:
+        """Coarse voxels a side."""
+        return round(1 / self.coarse.voxel_size)
+
+    def at(self, resolution: int) -> Recipe:
+        """The recipe with models for shapes of `resolution` fine voxels a side, and a quarter of them coarse.
+
+        The cube of coarse latents has at least 8 cells a side where the coarse voxels allow it, and at most 16.
+        """
+        side = resolution // 4
+        levels = 4 if side >= 128 else 3
+        latent = side // 2 ** (levels - 1)
+        coarse, fine = self.coarse, self.fine
+        return replace(
+            self,
+            coarse=replace(
+                coarse,
+                unet=replace(coarse.unet, image_size=latent),
+                vae=replace(coarse.vae, num_blocks=levels, latent_resolution=latent),
+                voxel_size=1 / side,
+            ),
+            fine=replace(fine, vae=replace(fine.vae, latent_resolution=side), voxel_size=1 / resolution),
+        )
+
+    def with_text(self, text: TextConfig) -> Recipe:
+        """The recipe with another text tower, and denoisers that listen to it."""
+
+        def listening(stage: StageConfig) -> StageConfig:
+            return replace(stage, unet=replace(stage.unet, context_dim=text.width))
+
+        return replace(self, text=text, coarse=listening(self.coarse), fine=listening(self.fine))
+
+    def gentler(self, stage: str) -> Recipe:
+        """The recipe with a lower learning rate for a denoiser that has learnt before."""
+        name = f"{stage}_plan"
+        plan: Plan = getattr(self, name)
+        changed: dict[str, Any] = {name: replace(plan, optimization=plan.optimization.scaled(GENTLER))}
+        return replace(self, **changed)
+
+    def lasting(self, factor: float) -> Recipe:
+        """The recipe with `factor` times as many steps in every plan."""
+        names = ("text_plan", "coarse_vae_plan", "fine_vae_plan", "coarse_plan", "fine_plan")
+        plans: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return replace(self, **{n: replace(p, steps=max(1, round(p.steps * factor))) for n, p in plans.items()})
 
     @property
     def classifier_numbers(self) -> range:
@@ -127,4 +176,18 @@ SMOKE = Recipe(
     sample_steps=5,
 )
 
-PRESETS = {"demo": DEMO, "smoke": SMOKE}
+SMALL = replace(
+    SMOKE,
+    text=TextConfig(width=64, heads=4, layers=3),
+    coarse=_coarse(channels=32, blocks=1, f_maps=16, width=64),
+    fine=_fine((1, 1), f_maps=8, width=64),
+    text_plan=Plan(300, 64, Optimization(lr=1e-3, warmup=20, ema=0.99)),
+    coarse_vae_plan=Plan(600, 8, Optimization(lr=2e-3, warmup=20, ema=0.99)),
+    fine_vae_plan=Plan(300, 2, Optimization(lr=2e-3, warmup=20, ema=0.98)),
+    coarse_plan=Plan(1_500, 32, Optimization(lr=1e-3, warmup=50, ema=0.995)),
+    fine_plan=Plan(400, 4, Optimization(lr=1e-3, warmup=30, ema=0.99)),
+    sample_steps=25,
+)
+"""For some tens of meshes, on a CPU within an hour."""
+
+PRESETS = {"demo": DEMO, "small": SMALL, "smoke": SMOKE}

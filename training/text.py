@@ -14,29 +14,31 @@ from torch.nn import functional
 
 from models.config import TextConfig
 from models.text import TextEncoder
-from training.dataset import Rows, Shapes, attribute_columns, choose_captions, pick
+from training.dataset import Labels, Rows, Shapes, choose_captions, pick
 from training.engine import Budget, Losses, Trainer
-from training.recipe import COARSE, LATENT, Recipe
-from training.shapes import CATEGORIES
+from training.recipe import Recipe
+from training.start import Start, fill
 from training.tokens import END, START, insert_random_words, lengths
 
 MOST_RANDOM_WORDS = 4
 SHARE_WITH_RANDOM_WORDS = 0.5
 SMALL_EMBEDDING = 0.005
+CELLS = 8
+"""Along each axis, of which captions tell whether they are touched."""
 
 
 class TextProbe(nn.Module):
     """The tower with the heads that teach it."""
 
-    def __init__(self, config: TextConfig) -> None:
+    def __init__(self, config: TextConfig, labels: Labels) -> None:
         super().__init__()
         self.encoder = TextEncoder(config)
         # Words that never occur keep their first embedding: a small one says little.
         nn.init.normal_(self.encoder.text.token_embedding.weight, std=SMALL_EMBEDDING)
-        self.sizes = [len(values) for _, _, values in attribute_columns()]
-        self.category = nn.Linear(2 * config.width, len(CATEGORIES))
-        self.attributes = nn.Linear(2 * config.width, sum(self.sizes))
-        self.cells = nn.Linear(2 * config.width, LATENT**3)
+        self.sizes = [len(values) for _, _, values in labels.columns]
+        self.category = nn.Linear(2 * config.width, len(labels.kinds))
+        self.attributes = nn.Linear(2 * config.width, sum(self.sizes)) if self.sizes else None
+        self.cells = nn.Linear(2 * config.width, CELLS**3)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
         """tokens int64 [B, L] -> logits of category [B, K], of each attribute [B, values], of cells [B, 512]."""
@@ -44,7 +46,8 @@ class TextProbe(nn.Module):
         mean = states.sum(dim=1) / mask.sum(dim=1, keepdim=True)
         last = states[torch.arange(len(tokens), device=tokens.device), lengths(tokens) - 1]
         pooled = torch.cat((mean, last), dim=1)
-        return self.category(pooled), list(self.attributes(pooled).split(self.sizes, dim=1)), self.cells(pooled)
+        attributes = list(self.attributes(pooled).split(self.sizes, dim=1)) if self.attributes is not None else []
+        return self.category(pooled), attributes, self.cells(pooled)
 
 
 def embed(encoder: TextEncoder, tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,14 +65,23 @@ def drop_text(tokens: Tensor, share: float, generator: torch.Generator) -> Tenso
 
 
 def train_text(
-    recipe: Recipe, shapes: Shapes, folder: Path, minutes: float | None, generator: torch.Generator
+    recipe: Recipe, shapes: Shapes, start: Start, folder: Path, minutes: float | None, generator: torch.Generator
 ) -> TextEncoder:
-    """Trains the tower, resuming from `folder`, and returns it frozen."""
+    """Trains the tower, resuming from `folder`, and returns it frozen; one that is to be kept is only read."""
     device, plan = generator.device, recipe.text_plan
-    probe = TextProbe(recipe.text).to(device)
+    if start.keep_text:
+        return start.encoder().to(device)
+    probe = TextProbe(recipe.text, shapes.labels).to(device)
+    fill(probe.encoder, start.text)
     trainer = Trainer("text", probe, folder / "text.pt", Budget(plan.steps, minutes), plan.optimization, generator)
     tokens, category, attributes, cells = (
-        value.to(device) for value in (shapes.tokens, shapes.category, shapes.attributes, occupied_cells(shapes.coarse))
+        value.to(device)
+        for value in (
+            shapes.tokens,
+            shapes.category,
+            shapes.attributes,
+            occupied_cells(shapes.coarse, recipe.coarse_resolution),
+        )
     )
 
     def losses(step: int) -> Losses:
@@ -90,6 +102,8 @@ def train_text(
 
 def attribute_loss(logits: list[Tensor], labels: Tensor) -> Tensor:
     """Mean cross-entropy over the attributes that a shape has: labels int64 [B, A], -1 = not an attribute of it."""
+    if not logits:
+        return labels.new_zeros((), dtype=torch.float32)
     parts = [
         functional.cross_entropy(column, label, ignore_index=-1, reduction="sum")
         for column, label in zip(logits, labels.unbind(1), strict=True)
@@ -98,11 +112,11 @@ def attribute_loss(logits: list[Tensor], labels: Tensor) -> Tensor:
     return total
 
 
-def occupied_cells(coarse: Rows) -> Tensor:
-    """Which of the 8³ latent cells hold a voxel: bool [shapes, 512]."""
+def occupied_cells(coarse: Rows, resolution: int) -> Tensor:
+    """Which of the CELLS³ cells hold a voxel of a grid of `resolution`: bool [shapes, CELLS³]."""
     device = coarse.ijk.device
     owner = torch.arange(len(coarse), device=device).repeat_interleave(coarse.sizes().to(device))
-    cell = (coarse.ijk.long() + COARSE // 2) // (COARSE // LATENT)
-    cells = torch.zeros(len(coarse), LATENT**3, dtype=torch.bool, device=device)
-    cells[owner, (cell[:, 0] * LATENT + cell[:, 1]) * LATENT + cell[:, 2]] = True
+    cell = (coarse.ijk.long() + resolution // 2) // (resolution // CELLS)
+    cells = torch.zeros(len(coarse), CELLS**3, dtype=torch.bool, device=device)
+    cells[owner, (cell[:, 0] * CELLS + cell[:, 1]) * CELLS + cell[:, 2]] = True
     return cells

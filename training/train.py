@@ -1,7 +1,9 @@
-"""Trains the demo models: shapes, text tower, two VAEs, two denoisers, and the classifier that judges them.
+"""Trains a set of models: text tower, two VAEs, two denoisers; for the demo also its shapes and the classifier.
 
-Every stage resumes from --run-dir where it was stopped, and is left out when it is done; a stage may be told how many
-minutes it has. Stages that do not need each other may run in processes of their own on one GPU.
+Without --data it trains the demo models on procedural shapes; with it, models of their own on a set that
+scripts/dataset has made. Every stage resumes from --run-dir where it was stopped, on this machine or another, and is
+left out when it is done. Stages that do not need each other may run at the same time; with torchrun, several GPUs train
+together.
 """
 
 from __future__ import annotations
@@ -11,18 +13,25 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from models.cores import usable_cores
+from models.errors import XCubeError
+from training import workers
+from training.card import write_cards
 from training.classifier import CLASSIFIER_FILE, accuracy, save_classifier, train_classifier
 from training.coarse import train_coarse
-from training.dataset import Shapes, load_shapes, make_shapes
+from training.dataset import Shapes, load_shapes
 from training.engine import seed_everything
 from training.export import export_stage, export_text, megabytes
 from training.fine import train_fine
+from training.meshes.source import MeshSource
 from training.recipe import PRESETS, Recipe
+from training.sources import ProceduralSource, Source
+from training.start import Start
 from training.text import train_text
 from training.vae import encode_coarse, encode_fine, train_vae
 
@@ -35,87 +44,92 @@ class Run:
     """One invocation: where things are, and one method a stage."""
 
     def __init__(
-        self,
-        recipe: Recipe,
-        folder: Path,
-        out: Path,
-        device: torch.device,
-        seed: int,
+        self, recipe: Recipe, source: Source, start: Start, folder: Path, out: Path, device: torch.device, seed: int,
         minutes: float | None,
-        workers: int,
-    ) -> None:
-        self.recipe, self.folder, self.out, self.device = recipe, folder, out, device
-        self.seed, self.minutes, self.workers = seed, minutes, workers
-        self.data = folder / "data"
+    ) -> None:  # fmt: skip
+        self.recipe, self.source, self.start, self.folder, self.out = recipe, source, start, folder, out
+        self.device, self.seed, self.minutes = device, seed, minutes
 
     def generator(self, stage: str) -> torch.Generator:
         """Seeds everything for a stage, the same whichever stages ran before it."""
         return seed_everything(self.seed * len(STAGES) + STAGES.index(stage), self.device)
 
-    def shapes(self, fine: int = 0) -> Shapes:
-        """The training shapes, the first `fine` of them with fine voxels."""
-        return load_shapes(self.data, range(self.recipe.shapes), "train", fine)
+    def model(self, kind: str) -> Path:
+        """The folder of a finished model."""
+        return self.out / f"{self.source.name}_{kind}"
 
     def make_data(self) -> None:
-        """Makes the shapes of all splits, or what is missing of them."""
-        recipe = self.recipe
-        make_shapes(self.data, range(recipe.shapes), recipe.captions, "train", self.workers, self.device)
-        for numbers in (recipe.classifier_numbers, recipe.test_numbers):
-            make_shapes(self.data, numbers, 1, "heldout", self.workers, self.device)
+        """Makes the shapes that are missing."""
+        self.source.prepare()
 
     def train_text(self) -> None:
         """Trains the text tower and exports it."""
-        encoder = train_text(self.recipe, self.shapes(), self.folder, self.minutes, self.generator("text"))
-        export_text(encoder, self.recipe.text, self.out / "demo_text")
+        shapes = self.source.shapes()
+        encoder = train_text(self.recipe, shapes, self.start, self.folder, self.minutes, self.generator("text"))
+        if workers.rank() == 0:
+            export_text(encoder, self.recipe.text, self.source.kinds, self.model("text"))
 
     def train_coarse_vae(self) -> None:
         """Trains the coarse VAE."""
         recipe, generator = self.recipe, self.generator("coarse-vae")
-        coarse = self.shapes().coarse.to(self.device)
-        train_vae(recipe.coarse, recipe.coarse_vae_plan, coarse, self.folder, self.minutes, generator)
+        coarse = self.source.shapes().coarse.to(self.device)
+        train_vae(
+            recipe.coarse, recipe.coarse_vae_plan, coarse, self.start.coarse, self.folder, self.minutes, generator
+        )
 
     def train_fine_vae(self) -> None:
         """Trains the fine VAE."""
         recipe, generator = self.recipe, self.generator("fine-vae")
-        fine = self.shapes(recipe.fine_shapes).fine
+        fine = self.source.shapes(fine=True).fine
         assert fine is not None
-        train_vae(recipe.fine, recipe.fine_vae_plan, fine.to(self.device), self.folder, self.minutes, generator)
+        fine = fine.to(self.device)
+        train_vae(recipe.fine, recipe.fine_vae_plan, fine, self.start.fine, self.folder, self.minutes, generator)
 
     def train_coarse(self) -> None:
         """Trains the coarse denoiser on the coarse VAE's latents and exports the stage."""
-        recipe, shapes = self.recipe, self.shapes()
+        recipe, shapes, start = self.recipe, self.source.shapes(), self.start
         coarse = shapes.coarse.to(self.device)
-        encoder = train_text(recipe, shapes, self.folder, None, self.generator("text"))
-        vae = train_vae(recipe.coarse, recipe.coarse_vae_plan, coarse, self.folder, None, self.generator("coarse-vae"))
+        encoder = train_text(recipe, shapes, start, self.folder, None, self.generator("text"))
+        vae = train_vae(
+            recipe.coarse, recipe.coarse_vae_plan, coarse, start.coarse, self.folder, None, self.generator("coarse-vae")
+        )
         latents = encode_coarse(vae, coarse)
         generator = self.generator("coarse")
-        stage = train_coarse(recipe, shapes, latents, encoder, vae.decoder, self.folder, self.minutes, generator)
-        export_stage(stage, self.out / "demo_coarse")
+        stage = train_coarse(
+            recipe, shapes, latents, encoder, vae.decoder, start, self.source.previews, self.folder, self.minutes,
+            generator,
+        )  # fmt: skip
+        if workers.rank() == 0:
+            export_stage(stage, self.model("coarse"))
 
     def train_fine(self) -> None:
         """Trains the fine denoiser on the fine VAE's latents and exports the stage."""
-        recipe, shapes = self.recipe, self.shapes(self.recipe.fine_shapes)
+        recipe, shapes, start = self.recipe, self.source.shapes(fine=True), self.start
         assert shapes.fine is not None
-        encoder = train_text(recipe, shapes, self.folder, None, self.generator("text"))
-        on_device = Shapes(
-            shapes.category,
-            shapes.attributes,
-            shapes.tokens,
-            shapes.coarse.to(self.device),
-            shapes.fine.to(self.device),
+        encoder = train_text(recipe, shapes, start, self.folder, None, self.generator("text"))
+        on_device = replace(shapes, coarse=shapes.coarse.to(self.device), fine=shapes.fine.to(self.device))
+        vae = train_vae(
+            recipe.fine, recipe.fine_vae_plan, shapes.fine, start.fine, self.folder, None, self.generator("fine-vae")
         )
-        vae = train_vae(recipe.fine, recipe.fine_vae_plan, shapes.fine, self.folder, None, self.generator("fine-vae"))
         latents = encode_fine(vae, on_device)
         generator = self.generator("fine")
-        stage = train_fine(recipe, on_device, latents, encoder, vae.decoder, self.folder, self.minutes, generator)
-        export_stage(stage, self.out / "demo_fine")
+        stage = train_fine(
+            recipe, on_device, latents, encoder, vae.decoder, start, self.folder, self.minutes, generator
+        )
+        if workers.rank() == 0:
+            export_stage(stage, self.model("fine"))
 
     def train_classifier(self) -> None:
-        """Trains the classifier that evaluates shapes, on held-out ones, and prints its accuracy."""
+        """Trains the classifier that evaluates the demo, on held-out shapes, and prints its accuracy."""
         recipe = self.recipe
-        shapes = load_shapes(self.data, recipe.classifier_numbers, "heldout")
+        assert isinstance(self.source, ProceduralSource)
+
+        def heldout(numbers: range) -> Shapes:
+            return load_shapes(self.source.folder, numbers, "heldout")  # type: ignore[attr-defined]
+
+        shapes = heldout(recipe.classifier_numbers)
         model = train_classifier(recipe, shapes, self.folder, self.minutes, self.generator("classifier"))
-        category, attributes = accuracy(model, load_shapes(self.data, recipe.test_numbers, "heldout"))
+        category, attributes = accuracy(model, heldout(recipe.test_numbers))
         print(f"classifier on {recipe.test_shapes} other shapes: category {category:.1%}, attributes {attributes:.1%}")
         save_classifier(model, self.out / CLASSIFIER_FILE)
 
@@ -123,14 +137,47 @@ class Run:
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     options = _parser().parse_args(arguments)
-    options.out = options.out or options.run_dir / "checkpoints"
-    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = workers.join(torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu")))
     torch.backends.cudnn.benchmark = True
     # Told to stop, a stage saves its state first.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    run = Run(
-        PRESETS[options.preset], options.run_dir, options.out, device, options.seed, options.minutes, options.workers
+    try:
+        return _train(_prepared(options, device), options.stages)
+    except XCubeError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(
+            f"{error.filename or options.run_dir}: {error.strerror or error}; make room there or use --run-dir, then "
+            "run the command again, it goes on from the last saved state",
+            file=sys.stderr,
+        )
+        return 1
+    finally:
+        workers.leave()
+
+
+def _prepared(options: argparse.Namespace, device: torch.device) -> Run:
+    """The run that the command line asks for."""
+    start = Start.of(options.start, options.clip)
+    recipe: Recipe = PRESETS[options.preset or ("small" if options.data else "demo")].lasting(options.longer)
+    source: Source
+    if options.data is None:
+        folder = options.run_dir or Path("runs/demo")
+        recipe = start.adapted(recipe, round(1 / recipe.fine.voxel_size))
+        source = ProceduralSource(recipe, folder / "data", options.workers, device)
+    else:
+        source = MeshSource.open(options.data)
+        folder = options.run_dir or Path("runs") / source.name
+        recipe = start.adapted(recipe.at(source.made.resolution), source.made.resolution)
+    options.run_dir = folder
+    folder.mkdir(parents=True, exist_ok=True)
+    return Run(
+        recipe, source, start, folder, options.out or folder / "checkpoints", device, options.seed, options.minutes
     )
+
+
+def _train(run: Run, stages: list[str]) -> int:
     actions: dict[str, Callable[[], None]] = {
         "data": run.make_data,
         "text": run.train_text,
@@ -140,22 +187,28 @@ def main(arguments: list[str] | None = None) -> int:
         "fine": run.train_fine,
         "classifier": run.train_classifier,
     }
-    options.run_dir.mkdir(parents=True, exist_ok=True)
-    for stage in options.stages:
+    demo = isinstance(run.source, ProceduralSource)
+    for stage in [stage for stage in stages if demo or stage != "classifier"]:
         for needed in NEEDS.get(stage, ()):
-            if not (options.run_dir / f"{needed}.pt").exists():
+            if not (run.folder / f"{needed}.pt").exists() and not (needed == "text" and run.start.keep_text):
                 print(
-                    f"Stage {stage} needs {needed.replace('_', '-')}, which is not in {options.run_dir}: "
+                    f"Stage {stage} needs {needed.replace('_', '-')}, which is not in {run.folder}: "
                     f"run --stages {needed.replace('_', '-')} first.",
                     file=sys.stderr,
                 )
                 return 2
         begin = time.monotonic()
         actions[stage]()
-        print(f"stage {stage}: {time.monotonic() - begin:.0f} s", flush=True)
-    size = megabytes(options.out)
-    print(f"models in {options.out}: {size:.1f} MB")
-    return 0 if size <= LIMIT_MB else 1
+        workers.wait()
+        if workers.rank() == 0:
+            print(f"stage {stage}: {time.monotonic() - begin:.0f} s", flush=True)
+    if workers.rank() != 0:
+        return 0
+    size = megabytes(run.out)
+    if isinstance(run.source, MeshSource):
+        write_cards(run.source.made, run.out)
+    print(f"models in {run.out}: {size:.1f} MB; put them into the store: scripts/import --checkpoint-dir {run.out}")
+    return 0 if size <= LIMIT_MB or not demo else 1
 
 
 def _stages(text: str) -> list[str]:
@@ -167,12 +220,21 @@ def _stages(text: str) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/train", description=__doc__)
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="demo", help="sizes and steps (default: demo)")
+    parser.add_argument("--preset", choices=sorted(PRESETS), help="sizes and steps (default: demo; with --data small)")
+    parser.add_argument("--data", type=Path, metavar="SET", help="a training set that scripts/dataset has made")
+    parser.add_argument(
+        "--from", dest="start", metavar="MODELS",
+        help="start from these models and not from nothing: a set in the store, such as demo, or a folder of models",
+    )  # fmt: skip
+    parser.add_argument(
+        "--clip", metavar="PLACE", help="take this text tower of CLIP as it is: a file, a folder, or a name on the hub"
+    )
+    parser.add_argument("--longer", type=float, default=1.0, metavar="FACTOR", help="times the preset's steps (1)")
     parser.add_argument(
         "--stages", type=_stages, default=list(STAGES), metavar="A,B", help=f"of {','.join(STAGES)} (default: all)"
     )
     parser.add_argument("--minutes", type=float, help="time for each training stage (default: until its last step)")
-    parser.add_argument("--run-dir", type=Path, default=Path("runs/demo"), help="shapes and training state (runs/demo)")
+    parser.add_argument("--run-dir", type=Path, help="training state, curves, pictures (default: runs/NAME)")
     parser.add_argument("--out", type=Path, help="where the models go (default: RUN_DIR/checkpoints)")
     parser.add_argument("--device", help="cpu, cuda, … (default: a GPU if there is one)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.checkpoint.source import Source
 from models.config import StageConfig, VAEConfig
 from models.vae import Decoded, Decoder, DoubleConv
 from models.vae_encoder import Encoder
@@ -25,6 +26,7 @@ from training.dataset import Rows, Shapes, balanced, pick, unit
 from training.engine import Budget, Losses, Trainer, progress_bar
 from training.grids import TrainingGrid
 from training.recipe import Plan
+from training.start import fill
 
 KL_WEIGHT = 5e-4
 NORMAL_WEIGHT = 0.5
@@ -65,11 +67,18 @@ def levels_of(grid: TrainingGrid, config: VAEConfig) -> list[TrainingGrid]:
 
 
 def train_vae(
-    config: StageConfig, plan: Plan, rows: Rows, folder: Path, minutes: float | None, generator: torch.Generator
-) -> Autoencoder:
-    """Trains the VAE of a stage on voxels of its finest grid, resuming from `folder`, and returns it frozen."""
+    config: StageConfig, plan: Plan, rows: Rows, start: Source | None, folder: Path, minutes: float | None,
+    generator: torch.Generator,
+) -> Autoencoder:  # fmt: skip
+    """Trains the VAE of a stage on voxels of its finest grid, resuming from `folder`, and returns it frozen.
+
+    The decoder of a model to start from stays as it is, because its denoiser knows its latents: what is trained then is
+    an encoder that makes such latents of the new shapes.
+    """
     device, name = generator.device, f"{config.stage}_vae"
     model = Autoencoder(config).to(device)
+    if fill(model.decoder, start, "vae."):
+        model.decoder.requires_grad_(False)
     trainer = Trainer(name, model, folder / f"{name}.pt", Budget(plan.steps, minutes), plan.optimization, generator)
 
     def losses(step: int) -> Losses:

@@ -1,0 +1,112 @@
+"""From a folder of twenty meshes to shapes of a prompt, as docs/training.md tells it, with real steps."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from models import Pipeline
+from tests.support.meshes import PARTS, furniture_folder
+from tests.support.paths import ROOT
+from training.make_dataset import main as make_dataset
+from training.meshes.source import MeshSource
+from training.train import main as train
+
+
+def training_set(folder: Path, count: int) -> Path:
+    meshes = furniture_folder(folder / "furniture", count)
+    assert make_dataset([str(meshes), "--out", str(folder / "set"), "--resolution", "64", "--workers", "1"]) == 0
+    return folder / "set"
+
+
+def trained(folder: Path, *options: str) -> int:
+    return train(
+        [
+            "--data",
+            str(folder / "set"),
+            "--preset",
+            "smoke",
+            "--run-dir",
+            str(folder / "run"),
+            "--device",
+            "cpu",
+            *options,
+        ]
+    )
+
+
+def test_a_set_is_a_source_of_shapes_with_captions_and_kinds(tmp_path: Path) -> None:
+    source = MeshSource.open(training_set(tmp_path, 6))
+    shapes = source.shapes(fine=True)
+    assert source.name == "furniture"
+    assert set(source.kinds) <= set(PARTS)
+    assert len(shapes) == len(source.items) == len(shapes.coarse)
+    assert shapes.fine is not None
+    grid, normals = shapes.fine.batch(torch.tensor([len(shapes) - 1, 0]))
+    assert len(grid) == len(normals) == int(shapes.fine.sizes()[[0, -1]].sum())
+    parents = torch.unique(torch.div(shapes.fine.first(1).ijk.int(), 4, rounding_mode="floor"), dim=0)
+    assert torch.equal(parents, shapes.coarse.first(1).ijk.int())
+    assert [shapes.labels.kinds[row] for row in shapes.category] == [item.kind for item in source.items]
+
+
+def test_a_set_that_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(["--data", str(tmp_path), "--run-dir", str(tmp_path / "run")]) == 2
+    assert "holds no training set" in capsys.readouterr().err
+
+
+@pytest.mark.costly
+def test_a_text_tower_learns_the_words_of_a_set_and_goes_on_after_a_kill(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training_set(tmp_path, 6)
+    assert trained(tmp_path, "--stages", "text") == 0
+    shown = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("text: losses"))
+    first, last = float(shown.split()[2]), float(shown.split()[-1])
+    assert last < 0.5 * first
+    assert (tmp_path / "run" / "losses" / "text.png").stat().st_size > 1000
+    state = torch.load(tmp_path / "run" / "text.pt", weights_only=True)
+    assert state["done"]
+    assert state["curve"]["steps"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_twenty_meshes_become_a_model_whose_shapes_are_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training_set(tmp_path, 20)
+    assert trained(tmp_path) == 0
+    shown = [line for line in capsys.readouterr().out.splitlines() if ": losses " in line]
+    assert [line.split(":")[0] for line in shown] == ["text", "coarse_vae", "fine_vae", "coarse", "fine"]
+    for line in shown:
+        assert float(line.split()[-1]) < 0.9 * float(line.split()[2]), line
+    models = tmp_path / "run" / "checkpoints"
+    pipeline = Pipeline.from_dirs(*(models / f"furniture_{kind}" for kind in ("text", "coarse", "fine")), device="cpu")
+    shape = pipeline.generate("a table", steps=5, seed=1)
+    assert len(shape.coarse) > 50
+    assert shape.fine is not None
+    assert shape.fine.voxel_size == 1 / 64
+    assert pipeline.recogniser.recognise("a table").known
+    assert not pipeline.recogniser.recognise("an elephant").known
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_two_processes_train_one_tower(tmp_path: Path) -> None:
+    training_set(tmp_path, 6)
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "training.train",
+        "--data", str(tmp_path / "set"), "--preset", "smoke", "--run-dir", str(tmp_path / "run"), "--device", "cpu",
+        "--stages", "text",
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("text: losses") == 1
+    assert (tmp_path / "run" / "checkpoints" / "furniture_text" / "model.safetensors").exists()

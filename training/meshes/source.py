@@ -1,0 +1,94 @@
+"""A training set of meshes as a source of shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+from models.config import MOST_NAMES, Kinds, may_be_kind
+from training.dataset import Labels, Rows, Shapes
+from training.meshes.captions import noun
+from training.meshes.store import Item, TrainingSet, read_set
+from training.tokens import CaptionTokenizer
+
+MOST_CAPTIONS = 16
+PREVIEWS = 8
+
+
+class MeshSource:
+    """The training part of a set that `scripts/dataset` has made."""
+
+    def __init__(self, made: TrainingSet) -> None:
+        self.made = made
+        self.items = made.split("train")
+
+    @classmethod
+    def open(cls, folder: Path) -> MeshSource:
+        """The set in a folder. Raises ConfigError if there is none."""
+        return cls(read_set(folder))
+
+    @property
+    def name(self) -> str:
+        """The set's name."""
+        return self.made.name
+
+    @property
+    def kinds(self) -> Kinds:
+        """Every kind with the nouns of its captions, as far as a configuration may hold them."""
+        found: dict[str, dict[str, None]] = {}
+        for item in self.items:
+            names = found.setdefault(item.kind, {})
+            names.update(dict.fromkeys(noun(caption) for caption in item.captions))
+        return {
+            kind: tuple(name for name in names if name != kind and may_be_kind(name))[:MOST_NAMES]
+            for kind, names in sorted(found.items())
+            if may_be_kind(kind)
+        }
+
+    @property
+    def previews(self) -> tuple[str, ...]:
+        """A caption of shapes spread over the set."""
+        step = max(1, len(self.items) // PREVIEWS)
+        return tuple(item.captions[0] for item in self.items[::step][:PREVIEWS])
+
+    def prepare(self) -> None:
+        """Nothing: the set is there."""
+
+    def shapes(self, fine: bool = False) -> Shapes:
+        """All shapes of the training part."""
+        return shapes_of(self.made, self.items, fine)
+
+
+def shapes_of(made: TrainingSet, items: Sequence[Item], fine: bool) -> Shapes:
+    """Some items of a set as tensors, in their order."""
+    kinds = made.kinds
+    most = min(max(len(item.captions) for item in items), MOST_CAPTIONS)
+    # As many captions for each shape: who has fewer has them more often.
+    texts = [[item.captions[n % len(item.captions)] for n in range(most)] for item in items]
+    return Shapes(
+        torch.tensor([kinds.index(item.kind) if item.kind in kinds else -1 for item in items]),
+        torch.zeros(len(items), 0, dtype=torch.int64),
+        CaptionTokenizer().encode_all(texts),
+        _rows(made, items, "coarse"),
+        _rows(made, items, "fine") if fine else None,
+        Labels(kinds, ()),
+    )
+
+
+def _rows(made: TrainingSet, items: Sequence[Item], level: str) -> Rows:
+    """Voxels of items, read from mapped shards, each opened once."""
+    parts: dict[int, Rows] = {}
+    by_shard: dict[str, list[int]] = {}
+    for row, item in enumerate(items):
+        by_shard.setdefault(item.shard, []).append(row)
+    for shard, rows in by_shard.items():
+        with safe_open(made.folder / f"{shard}.safetensors", "pt") as file:
+            offset = file.get_tensor(f"{level}_offset")
+            ijk, normal = file.get_slice(f"{level}_ijk"), file.get_slice(f"{level}_normal")
+            for row in rows:
+                low, high = int(offset[items[row].row]), int(offset[items[row].row + 1])
+                parts[row] = Rows(ijk[low:high], normal[low:high], torch.tensor([0, high - low]))
+    return Rows.join(parts[row] for row in range(len(items)))
