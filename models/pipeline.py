@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 
 from models.errors import CheckpointError
+from models.joining import Box, joined
 from models.loading import check_pair, load_coarse, load_fine, load_text
 from models.presets import controls
 from models.recognition import Recogniser
@@ -167,8 +169,8 @@ class Pipeline:
             text, steps=wanted.steps, guidance_scale=guidance_scale, seed=seed, scheduler=wanted.scheduler,
             guidance_interval=wanted.guidance_interval,
         )  # fmt: skip
-        coarse = _run(self.coarse, state, progress)
-        fine = None
+        state = _denoised(self.coarse, state, progress)
+        coarse, fine = self.coarse.decode([state])[0], None
         if use_fine and self.fine is None:
             warnings.append(NO_FINE_MODEL)
         elif use_fine and self.fine is not None and len(coarse):
@@ -177,7 +179,7 @@ class Pipeline:
             if not len(fine):
                 fine = None
                 warnings.append(FINE_EMPTY)
-        return Shape(coarse, fine, seed, tuple(warnings), prompt)
+        return Shape(coarse, fine, seed, tuple(warnings), prompt, latent=state.to_bytes())
 
     def variants(self, prompt: str, n: int, *, seed: int | None = None, **controls: Any) -> list[Shape]:
         """Several shapes of a prompt, one after the other, as the HTTP service makes them.
@@ -234,10 +236,65 @@ class Pipeline:
             warnings.append(FINE_EMPTY)
         return Shape(coarse, fine, seed, tuple(warnings), prompt)
 
+    def vary(
+        self, of: Shape, prompt: str, *, strength: float = 0.5, box: Box | None = None, seed: int | None = None,
+        steps: int = 100, guidance_scale: float = 7.5, use_fine: bool = True, scheduler: str = "ddim",
+        progress: StepCallback | None = None,
+    ) -> Shape:  # fmt: skip
+        """Another shape that resembles one: its coarse latent gets noise, and is denoised again.
+
+        Args:
+            of: A shape that this pipeline has made.
+            prompt: What the new one is; the same or another.
+            strength: Above 0 to 1: how much noise, and which part of the steps is taken. 1 leaves nothing of the shape.
+            box: All that may change: outside of it voxels stay as they are, coarse ones and, if `of` has them, fine.
+            seed: See :meth:`generate`.
+            steps: Denoising steps of a whole run of each stage, 1 to 1000.
+            guidance_scale: See :meth:`generate`.
+            use_fine: False leaves the fine stage out.
+            scheduler: "ddim", or "dpm++".
+            progress: See :meth:`generate`.
+
+        Raises:
+            ValueError: An argument is out of range, or the shape has no latent, as one has that was read from a file.
+            NumericError: a latent is no longer finite; another seed helps.
+            torch.OutOfMemoryError: the GPU's memory does not suffice.
+        """
+        if not of.latent:
+            raise ValueError("the shape has no latent: vary one that this pipeline has made")
+        timesteps(steps)
+        if scheduler not in SCHEDULERS:
+            raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, not {scheduler!r}")
+        seed = secrets.randbelow(RANDOM_SEEDS) if seed is None else seed
+        text = self.text.encode([prompt])[0]
+        state = self.coarse.vary(
+            DiffusionState.from_bytes(of.latent), text, seed=seed, strength=strength, box=box, steps=steps,
+            guidance_scale=guidance_scale, scheduler=scheduler,
+        )  # fmt: skip
+        state = _denoised(self.coarse, state, progress)
+        coarse = self.coarse.decode([state])[0]
+        if box is not None:
+            coarse = joined(of.coarse, coarse, box)
+        warnings = (TRUNCATED,) if text.truncated else ()
+        shape = Shape(coarse, None, seed, warnings, prompt, latent=state.to_bytes())
+        if not use_fine or not len(coarse):
+            return shape
+        if self.fine is None:
+            return replace(shape, warnings=(*warnings, NO_FINE_MODEL))
+        refined = self.refine(coarse, prompt, steps=steps, seed=seed, scheduler=scheduler, progress=progress)
+        fine = refined.fine
+        if box is not None and of.fine is not None and fine is not None:
+            fine = joined(of.fine, fine, box)
+        return replace(shape, fine=fine, warnings=refined.warnings)
+
 
 def _run(stage: DiffusionStage, state: DiffusionState, progress: StepCallback | None) -> Voxels:
+    return stage.decode([_denoised(stage, state, progress)])[0]
+
+
+def _denoised(stage: DiffusionStage, state: DiffusionState, progress: StepCallback | None) -> DiffusionState:
     while not state.done:
         state = stage.denoise([state], 1)[0]
         if progress is not None:
             progress(stage.stage, state.step, state.steps)
-    return stage.decode([state])[0]
+    return state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -52,7 +52,8 @@ class Shape:
     fine stage's, of 128³ or 512³, or None: none were asked for, there is no model for them, or it kept none. seed: the
     seed that was used; with it the same request gives the same shape again. warnings: sentences that a user should
     read, mostly none. prompt: what was asked for, "" where nobody says. models: names and versions
-    of the models that made it, with spaces between, "" where nobody says.
+    of the models that made it, with spaces between, "" where nobody says. latent: the finished state of the
+    coarse stage as bytes, with which the shape can be varied; empty where it is not known, as for a shape from a file.
     """
 
     coarse: Voxels
@@ -61,6 +62,7 @@ class Shape:
     warnings: tuple[str, ...] = ()
     prompt: str = ""
     models: str = ""
+    latent: bytes = field(default=b"", repr=False, compare=False)
 
     @property
     def finest(self) -> Voxels:

@@ -28,7 +28,7 @@ from models.lanes import Lanes, on_stream, stream_on
 from models.layers import TextContext
 from models.noise import NoiseAhead, noise
 from models.runtime import Runtime
-from models.schedulers import SCHEDULERS, timesteps
+from models.schedulers import SCHEDULERS, alphas_cumprod, timesteps
 from models.shape import Voxels
 from models.state import DiffusionState
 from models.threads import share
@@ -89,10 +89,34 @@ class DiffusionStage:
             NumericError: A latent is no longer finite.
             torch.OutOfMemoryError: The GPU's memory does not suffice; everything is freed that can be made again.
         """
+        if all(state.known is None for state in states):
+            return self._denoise(states, steps)
+        for _ in range(min(steps, max(state.steps - state.step for state in states))):
+            states = [self._kept(state) for state in self._denoise(states, 1)]
+        return list(states)
+
+    def _denoise(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
         if not self.graphed:
             return self._finite(share(partial(self._advance, steps=steps), [state.to(self.device) for state in states]))
         with self._lane() as graphed:
             return self._finite(graphed.advance([state.to(self.device) for state in states], steps))
+
+    def _kept(self, state: DiffusionState) -> DiffusionState:
+        """A state in which what is not free is what is known, as noisy as the rest."""
+        if state.known is None or state.free is None:
+            return state
+        free, known = state.free[:, None], state.known
+        previous = None if state.previous is None else torch.where(free, state.previous, known)
+        return replace(state, x=torch.where(free, state.x, self.noised(state, known)), previous=previous)
+
+    def noised(self, state: DiffusionState, clean: Tensor) -> Tensor:
+        """A clean latent with the noise of a state's next step, drawn from its seed; with none where it is done."""
+        if state.done:
+            return clean
+        run = timesteps(state.steps, self.config.schedule.num_train_timesteps)
+        alpha = alphas_cumprod(self.config.schedule)[run[state.step]]
+        drawn = noise(state.seed, f"{self.stage} known", state.step, *clean.shape).to(clean.device)
+        return alpha.sqrt().item() * clean + (1 - alpha).sqrt().item() * drawn
 
     @torch.inference_mode()
     def rehearse(self, states: Sequence[DiffusionState], steps: int) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from models.cache import LRUCache
 from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig
 from models.dense import DenseUNet, cube_of, latents_of
+from models.errors import StateError
 from models.graphed import Lane
 from models.graphed_coarse import GraphedCoarse
 from models.graphed_fine import GraphedFine
 from models.grids import Grid, rooms_for
+from models.joining import Box
 from models.noise import INITIAL, noise
 from models.precision import prepare
 from models.runtime import REFERENCE, Runtime
@@ -19,6 +23,7 @@ from models.shape import Voxels
 from models.sparse import SparseUNet, with_voxels
 from models.stage import DiffusionStage
 from models.state import ALWAYS, DiffusionState
+from models.strength import steps_taken
 from models.text import TextEmbedding
 from models.threads import share
 from models.vae import Decoder
@@ -60,6 +65,47 @@ class CoarseStage(DiffusionStage):
         return DiffusionState(
             self.stage, seed, steps, 0, scheduler, guidance_scale, x, text.tokens, guidance_interval=guidance_interval
         )
+
+    def vary(
+        self, origin: DiffusionState, text: TextEmbedding, *, seed: int, strength: float, box: Box | None = None,
+        steps: int = 100, guidance_scale: float = 7.5, scheduler: str = "ddim",
+        guidance_interval: tuple[float, float] = ALWAYS,
+    ) -> DiffusionState:  # fmt: skip
+        """A state on the way from another shape, as noisy as `strength` says.
+
+        Args:
+            origin: The finished state of that shape.
+            text: The prompt.
+            seed: Any integer, taken modulo 2 ** 64.
+            strength: Above 0 to 1: which part of the run is taken. With 1 and no box nothing of the shape is left, and
+                the state is that of `start`.
+            box: All that may change; the latents of everything else stay.
+            steps: Denoising steps of a whole run, 1 to 1000.
+            guidance_scale: See `start`.
+            scheduler: See `start`.
+            guidance_interval: See `start`; a part of the whole run.
+
+        Raises:
+            ValueError: The strength is no number above 0 to 1.
+            StateError: The shape's state is not finished, or that of another model.
+        """
+        if not 0 < strength <= 1:
+            raise ValueError(f"strength must be above 0 and at most 1, not {strength}")
+        origin.check(self.config)
+        if not origin.done:
+            raise StateError("the shape to vary is not finished: denoise it to its last step")
+        state = self.start(
+            text, seed=seed, steps=steps, guidance_scale=guidance_scale, scheduler=scheduler,
+            guidance_interval=guidance_interval,
+        )  # fmt: skip
+        state, clean = replace(state, step=steps - steps_taken(steps, strength)), origin.x.cpu()
+        if state.step:
+            state = replace(state, x=self.noised(state, clean))
+        if box is None:
+            return state
+        cells = self._grid.ijk.cpu().numpy()
+        free = torch.from_numpy(box.meets(cells, self.config.voxel_size, self.config.vae.factor))
+        return self._kept(replace(state, known=clean, free=free))
 
     def grid(self, state: DiffusionState) -> Grid:
         """The full cube, the same for every state."""

@@ -15,7 +15,7 @@ from models.config import DenseUNetConfig, Stage, StageConfig
 from models.errors import StateError
 from models.schedulers import SCHEDULERS
 
-STATE_VERSION = 4
+STATE_VERSION = 5
 ALWAYS = (0.0, 1.0)
 """The guidance interval that is the whole run."""
 
@@ -30,7 +30,9 @@ class DiffusionState:
     latent predicted by the step before, for multistep schedulers. weights: names those that made it, where somebody
     keeps states for later; a state means nothing to other weights. guidance_interval: the part of the run, from 0 at
     pure noise to 1, in which guidance is applied (Kynkäänniemi et al., "Applying Guidance in a Limited Interval
-    Improves Sample and Distribution Quality in Diffusion Models", 2024).
+    Improves Sample and Distribution Quality in Diffusion Models", 2024). known (float32 [V, C]) and free (bool [V]):
+    the clean latent of which everything that is not free stays, as in RePaint (Lugmayr et al., "RePaint: Inpainting
+    using Denoising Diffusion Probabilistic Models", 2022); None where all may change.
     """
 
     stage: Stage
@@ -46,6 +48,8 @@ class DiffusionState:
     previous: Tensor | None = None
     weights: str = ""
     guidance_interval: tuple[float, float] = ALWAYS
+    known: Tensor | None = None
+    free: Tensor | None = None
 
     @property
     def guided(self) -> bool:
@@ -72,7 +76,7 @@ class DiffusionState:
         """The same state with what changes from step to step, and the normals, on `device`."""
         moved: dict[str, Any] = {
             name: None if tensor is None else tensor.to(device)
-            for name, tensor in (("x", self.x), ("normal", self.normal), ("previous", self.previous))
+            for name, tensor in ((name, getattr(self, name)) for name in _MOVED)
         }
         return replace(self, **moved)
 
@@ -128,6 +132,8 @@ class DiffusionState:
             "ijk": (torch.int16, (rows, 3)),
             "normal": (torch.float32, (rows, 3)),
             "previous": (torch.float32, (rows, self.x.shape[-1])),
+            "known": (torch.float32, (rows, self.x.shape[-1])),
+            "free": (torch.bool, (rows,)),
         }
         present = {"x", "text", "ijk", "normal"} if self.stage == "fine" else {"x", "text"}
         for name, (dtype, shape) in shapes.items():
@@ -136,6 +142,8 @@ class DiffusionState:
                 raise ValueError(f"{name} is missing")
             if tensor is not None and (tensor.dtype, tuple(tensor.shape)) != (dtype, shape):
                 raise ValueError(f"{name} is {tensor.dtype} {tuple(tensor.shape)}")
+        if (self.known is None) != (self.free is None):
+            raise ValueError("known and free go together")
         numbers = (self.seed, self.steps, self.step)
         low, high = self.guidance_interval
         if self.stage not in get_args(Stage) or not all(type(number) is int for number in numbers):
@@ -145,5 +153,6 @@ class DiffusionState:
             raise ValueError("a value is out of range")
 
 
-_TENSORS = ("x", "text", "ijk", "normal", "previous")
+_TENSORS = ("x", "text", "ijk", "normal", "previous", "known", "free")
+_MOVED = ("x", "normal", "previous", "known", "free")
 _VALUES = ("stage", "seed", "steps", "step", "scheduler", "guidance_scale", "weights", "guidance_interval")

@@ -11,6 +11,7 @@ from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 
 from models import CheckpointError, Pipeline, Shape, Voxels, pipeline
+from models.joining import Box
 from models.presets import PRESETS
 from models.store import find
 
@@ -141,3 +142,46 @@ def test_voxels_of_another_grid_are_not_refined(demo: Pipeline) -> None:
         demo.refine(Voxels(outside.ijk[:0], outside.normal[:0], 1 / 32), "a mug")
     with pytest.raises(ValueError, match="no fine model"):
         Pipeline(demo.text, demo.coarse).refine(outside, "a mug")
+
+
+def test_a_variation_of_full_strength_is_the_shape_of_its_seed(demo: Pipeline) -> None:
+    made = demo.generate("a mug", seed=1, steps=4)
+    again = demo.vary(made, "a chair", strength=1.0, seed=2, steps=4)
+    wanted = demo.generate("a chair", seed=2, steps=4)
+    assert np.array_equal(again.finest.ijk, wanted.finest.ijk)
+    assert np.array_equal(again.finest.normal, wanted.finest.normal)
+
+
+def test_the_stronger_a_variation_the_less_is_left_of_the_shape(demo: Pipeline) -> None:
+    made = demo.generate("a mug", seed=1, steps=20, use_fine=False)
+    other = [demo.vary(made, "a mug", strength=s, seed=2, steps=20, use_fine=False) for s in (0.05, 0.5, 1)]
+    shared = [_overlap(made, each) for each in other]
+    assert shared[0] > 0.95
+    assert shared[0] > shared[1] > shared[2]
+
+
+def test_what_lies_outside_of_the_box_of_a_variation_stays(demo: Pipeline) -> None:
+    made = demo.generate("a mug", seed=1, steps=20)
+    box = Box((-0.5, 0.0, -0.5), (0.5, 0.5, 0.5))
+    other = demo.vary(made, "a mug", strength=0.9, seed=2, steps=20, box=box)
+    assert made.fine is not None
+    assert other.fine is not None
+    for old, new in ((made.coarse, other.coarse), (made.fine, other.fine)):
+        was, there = ~box.holds(old.ijk, old.voxel_size), ~box.holds(new.ijk, new.voxel_size)
+        assert np.array_equal(old.ijk[was], new.ijk[there])
+        assert np.array_equal(old.normal[was], new.normal[there])
+        assert not np.array_equal(old.ijk[~was], new.ijk[~there])
+
+
+def _overlap(one: Shape, other: Shape) -> float:
+    ours, theirs = (set(map(tuple, shape.coarse.ijk.tolist())) for shape in (one, other))
+    return len(ours & theirs) / len(ours | theirs)
+
+
+def test_a_variation_of_what_has_no_latent_or_of_no_strength_is_refused(demo: Pipeline) -> None:
+    made = demo.generate("a mug", seed=1, steps=1, use_fine=False)
+    with pytest.raises(ValueError, match="no latent"):
+        demo.vary(Shape(made.coarse, None, 1), "a mug")
+    for strength in (0.0, 1.1, float("nan")):
+        with pytest.raises(ValueError, match="strength must be above 0"):
+            demo.vary(made, "a mug", strength=strength)
