@@ -25,10 +25,10 @@ def filled(voxels: Voxels, fill: Fill, thickness: int) -> Voxels:
     Raises:
         ShapeError: that makes too many voxels.
     """
-    from scipy.ndimage import binary_erosion
-
     if fill == "shell" or not len(voxels):
         return voxels
+    from scipy.ndimage import binary_erosion
+
     mask, low = solid(voxels)
     if fill == "hollow":
         mask &= ~binary_erosion(mask, iterations=thickness)

@@ -28,20 +28,21 @@ def attention(
     """q [B * L, heads * d], k and v [B * S, heads * d], whose columns are adjacent -> [B * L, heads * d].
 
     lengths: int32 [B], the keys of each sample that count, or None for all. real: int32 [B], the queries that count,
-    where the others are only room; what they get is undefined.
+    where the others are only room; what they get is undefined. In self-attention it is `lengths` too.
     """
     queries, keys = q.shape[0] // samples, k.shape[0] // samples
     width = q.shape[1] // heads
     out = torch.empty(q.shape[0], q.shape[1], dtype=q.dtype, device=q.device)
-    block_m = WIDE if size_class(queries) >= 1024 else NARROW
-    block_n = NARROW
+    tokens = lengths is not None and lengths is not real  # of a text: few
+    block_m = WIDE if size_class(queries) >= 1024 and lengths is not None else NARROW
+    block_n = NARROW // 2 if tokens else NARROW
     _attention[(triton.cdiv(queries, block_m), samples * heads)](
         q, k, v, out, q if lengths is None else lengths, q if real is None else real,
         queries, keys, q.stride(0), k.stride(0), v.stride(0), math.log2(math.e) / math.sqrt(width),
         HEADS=heads, DIM=width, WIDTH=max(16, triton.next_power_of_2(width)),
         LENGTHS=lengths is not None, COUNTED=real is not None, EVEN=lengths is None and keys % block_n == 0,
         BLOCK_M=block_m, BLOCK_N=block_n, num_warps=8 if block_m == WIDE and width > NARROW else 4,
-        num_stages=3 if width <= NARROW else 2,
+        num_stages=4 if tokens else 3 if width <= NARROW else 2,
     )  # fmt: skip
     return out
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ from formats import FORMATS, FileWriter, Options, file_of
 from formats import writing as module
 from models.errors import ShapeError
 from models.shape import Shape
+from tests.support.paths import ROOT
 from tests.support.solids import box, shell
 
 BY_NAME = {format_.name: format_ for format_ in FORMATS}
@@ -83,3 +86,22 @@ def test_a_process_without_memory_is_told_in_a_sentence(
 
 def children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "formats" in child.cmdline()]
+
+
+_QUICK_FORMATS = """
+import sys
+import numpy as np
+from formats import FORMATS
+from formats.pipeline import file_of
+from models.shape import Shape, Voxels
+voxel = Voxels(np.zeros((1, 3), np.int16), np.ones((1, 3), np.float32), 1 / 128)
+for format_ in FORMATS:
+    if format_.name in ("json", "npz", "ply", "vox"):
+        file_of(format_, Shape(voxel, voxel, 0), "0")
+print(sorted({"scipy", "skimage", "trimesh"} & set(sys.modules)))
+"""
+
+
+def test_the_first_answer_in_a_quick_format_waits_for_no_import_that_it_does_not_need() -> None:
+    found = subprocess.run([sys.executable, "-c", _QUICK_FORMATS], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert found.stdout.strip() == "[]"
