@@ -148,6 +148,15 @@ class DiffusionStage:
         with self._lane() as graphed:
             return graphed.predict(state, timestep)
 
+    @torch.inference_mode()
+    def foresee(self, state: DiffusionState) -> DiffusionState:
+        """The finished state that an unfinished one would become if the model's next prediction were its last."""
+        schedule = self.config.schedule
+        t = timesteps(state.steps, schedule.num_train_timesteps)[state.step]
+        alpha, sigma, *_ = SCHEDULERS[state.scheduler].coefficients(schedule, t, None, None)
+        state = state.to(self.device)
+        return replace(state, x=alpha * state.x - sigma * self.predict(state, t), step=state.steps)
+
     def decode_raw(self, states: Sequence[DiffusionState]) -> list[Decoded]:
         """Decodes finished states one by one, with every level and raw normals, as the parity tests need them."""
         return self._decode(states, self._decoded)

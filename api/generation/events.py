@@ -32,7 +32,14 @@ class CoarseMade:
     fine: Progress | None
 
 
-Event = Queued | Stepped | CoarseMade
+@dataclass(frozen=True)
+class Previewed:
+    """What the coarse shape seems to become, as packed `voxels`."""
+
+    voxels: bytes
+
+
+Event = Queued | Stepped | CoarseMade | Previewed
 Report = Callable[[Event], None]
 
 

@@ -142,6 +142,10 @@ class Generator:
         self.check_open()
         return await self._while_wanted(self.sampler.recognise(prompt), call)
 
+    async def preview(self, progress: Progress) -> bytes:
+        """What a state that is under way seems to become, as packed voxels. Raises what the models raise."""
+        return (await self.sampler.decode(progress.state)).voxels
+
     async def write(self, format_: Format, result: Shape, call: Call, options: Options | None = None) -> File:
         """A result as a file for a client that waits.
 

@@ -10,6 +10,7 @@ from api.errors import InvalidRequest
 
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _SHOWN = 40
+MOST_PREVIEWS = 50
 
 
 class Rule(NamedTuple):
@@ -29,6 +30,13 @@ RULES = {
         "`completed` alone",
         lambda text: _FLAGS.get(text.lower()),
     ),
+    "previews": Rule(
+        f"a whole number from 0 to {MOST_PREVIEWS}",
+        {"type": "integer", "minimum": 0, "maximum": MOST_PREVIEWS, "default": 0},
+        "so many events `preview` at most, each with what the coarse shape seems to become; each takes a step more and "
+        "the decoding",
+        lambda text: int(text) if text.isascii() and text.isdigit() and int(text[:9]) <= MOST_PREVIEWS else None,
+    ),
 }
 
 
@@ -37,6 +45,7 @@ class StreamOptions:
     """What a stream was asked for; see `RULES`."""
 
     recent: bool = False
+    previews: int = 0
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Self:

@@ -16,9 +16,10 @@ import orjson
 
 from api.call import Call
 from api.errors import problem_of
-from api.generation.events import CoarseMade, Event, Queued, Stepped
+from api.generation.events import CoarseMade, Event, Previewed, Queued, Stepped
 from api.generation.generator import Generator, Timings
 from api.http.accept import prefers
+from api.http.previews import Previews
 from api.http.stream_options import StreamOptions
 from api.schemas import GenerateRequest
 from api.telemetry import metrics
@@ -59,7 +60,14 @@ class EventStream:
         self._events: deque[Event] = deque()
         self._news = asyncio.Event()
         self._wanted = wanted or StreamOptions()
+<<<<<<< HEAD
         self._work = asyncio.create_task(self._result(request))
+=======
+        self._previews = Previews(generator, self._wanted.previews, self._report) if self._wanted.previews else None
+        known = generator.known(request, call) if self._wanted.recent else None
+        work = generator.run(request, call, Timings(), self._report) if known is None else self._again(known)
+        self._work = asyncio.create_task(work)
+>>>>>>> 4b44a73 (The page shows shapes as they become, variants, controls and kinds)
         self._work.add_done_callback(lambda _: self._news.set())
 
     async def refusal(self) -> XCubeError | None:
@@ -92,6 +100,8 @@ class EventStream:
                         yield event
                     return
         finally:
+            if self._previews is not None:
+                self._previews.stop()
             self._work.cancel()
             await asyncio.gather(self._work, return_exceptions=True)
 
@@ -104,6 +114,8 @@ class EventStream:
         return known
 
     def _report(self, event: Event) -> None:
+        if self._previews is not None and isinstance(event, Stepped):
+            self._previews.follow(event.progress)
         # For a client that reads slowly only the latest of its kind is kept.
         if self._events and type(self._events[-1]) is type(event):
             self._events.pop()
@@ -138,6 +150,8 @@ class EventStream:
                 return "progress", orjson.dumps({**values, "seconds_left": left})
             case CoarseMade():
                 return "coarse", await asyncio.to_thread(self._coarse, event.voxels)
+            case Previewed():
+                return "preview", await asyncio.to_thread(self._coarse, event.voxels)
 
     def _coarse(self, packed: bytes) -> bytes:
         shape = Shape(Voxels.from_bytes(packed), None, int(self._call.headers["X-Seed"]))

@@ -115,7 +115,10 @@ class Engine:
         return [results[index] for index in range(len(items))]
 
     def decode(self, state: bytes, fine_steps: int = 0) -> Decoded:
-        """Voxels of a finished state; with `fine_steps`, also the first state of the fine stage on them."""
+        """Voxels of a state; with `fine_steps`, also the first state of the fine stage on them.
+
+        One that is not finished is decoded as what it seems to become.
+        """
         return self._guarded(Decoded, lambda: self._decode(self._read(state), fine_steps))
 
     def _recognise(self, prompt: str) -> Recognised:
@@ -203,7 +206,7 @@ class Engine:
     def _voxels(self, state: DiffusionState) -> Voxels:
         stage = self._stage(state.stage)
         state.check(stage.config)
-        return stage.decode([state])[0]
+        return stage.decode([state if state.done else stage.foresee(state)])[0]
 
     def _with_room(self, needed: str, work: Callable[[], T], *, smallest: bool = True) -> T:
         """Some work, tried again with more room where the GPU's memory does not suffice.

@@ -90,6 +90,21 @@ def test_a_recent_shape_comes_at_once_where_the_client_asks_for_it(server: Serve
     assert_error(server.post(f"{path}?recent=perhaps", json=body, headers=ACCEPT), 400, "invalid_request")
 
 
+def test_previews_show_what_the_coarse_shape_becomes_and_change_nothing(single: Server) -> None:
+    body = {"prompt": "a chair", "ddim_steps": 60, "seed": 13}
+    events = parse(single.post("/generate?previews=3", json=body, headers=ACCEPT).text)
+    kinds = [name for name, _ in events]
+    assert 1 <= kinds.count("preview") <= 3
+    assert kinds.index("preview") < kinds.index("coarse")
+    shown = dict(events)
+    assert shown["preview"].keys() == shown["coarse"].keys()
+    assert len(shown["preview"]["coarse_xyz"]) == len(shown["preview"]["coarse_normal"]) > 0
+    plain = single.post("/generate", json=body, headers={"Cache-Control": "no-cache"}).json()
+    assert shown["completed"] == plain
+    for wrong in ("-1", "51", "many"):
+        assert_error(single.post(f"/generate?previews={wrong}", json=body, headers=ACCEPT), 400, "invalid_request")
+
+
 def test_bentomls_client_streams_the_same_events(server: Server) -> None:
     with bentoml.SyncHTTPClient(server.url, timeout=60) as client:
         chunks: Iterable[str] = client.generate_stream(prompt="a chair", ddim_steps=4, seed=1)

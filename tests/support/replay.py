@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
@@ -17,7 +18,7 @@ from api.http.streaming import event_text
 from api.http.web_page import page_or, ui_routes
 from formats import file_of
 from formats.json_text import write_json
-from models.shape import Shape
+from models.shape import Shape, Voxels
 
 SEED = str(2**63 + 1)
 
@@ -37,6 +38,12 @@ class Replay:
         self.pause = 0.02
         self.held = False
         """While it is true, a stream stops behind the coarse shape."""
+        self.preview: Voxels | None = None
+        """What a stream shows before the coarse shape, where previews are asked for."""
+        self.early = False
+        """While it is true, a stream stops behind that."""
+        self.kinds: list[dict[str, Any]] = []
+        """What the models know; to a prompt that holds none of the names the first kind is the nearest."""
         self.requests: list[bytes] = []
         self.cancelled = asyncio.Event()
         self.app = Starlette(
@@ -44,6 +51,8 @@ class Replay:
                 Route("/", page_or(self._index)),
                 Route("/health", self._health),
                 Route("/generate", self._generate, methods=["POST"]),
+                Route("/kinds", self._kinds),
+                Route("/kinds", self._recognise, methods=["POST"]),
                 *ui_routes(),
             ]
         )
@@ -56,6 +65,15 @@ class Replay:
             return JSONResponse({"error": "Send the API key.", "code": "unauthorized", "retryable": False}, 401)
         return JSONResponse(self.health)
 
+    async def _kinds(self, _: Request) -> Response:
+        return JSONResponse({"kinds": self.kinds})
+
+    async def _recognise(self, request: Request) -> Response:
+        prompt = (await request.json())["prompt"]
+        known = any(name in prompt for kind in self.kinds for name in kind["names"])
+        nearest = [] if known else [self.kinds[0]["name"]]
+        return JSONResponse({"known": known, "kinds": [], "nearest_kinds": nearest, "warnings": []})
+
     async def _generate(self, request: Request) -> Response:
         body = await request.body()
         self.requests.append(body)
@@ -65,13 +83,16 @@ class Replay:
         seed = str(json.loads(body, parse_int=str).get("seed") or SEED)
         headers = {"X-Seed": seed}
         if self.streams and "text/event-stream" in request.headers["accept"]:
-            return StreamingResponse(self._events(), headers=headers, media_type="text/event-stream")
+            count = json.loads(body).get("n", 1)
+            previews = int(request.query_params.get("previews", 0))
+            told = self._events(previews) if count == 1 else self._variants(int(seed), count)
+            return StreamingResponse(told, headers=headers, media_type="text/event-stream")
         format_ = negotiate(request.headers.get("accept"), request.query_params.get("format"))
         if self.result.warnings:
             headers["X-XCube-Warning"] = "; ".join(self.result.warnings)
         return Response(file_of(format_, self.result, "test").content, headers=headers, media_type=format_.media_type)
 
-    async def _events(self) -> AsyncIterator[bytes]:
+    async def _events(self, previews: int) -> AsyncIterator[bytes]:
         coarse = json.loads(write_json(Shape(self.result.coarse, None, 0)))
         try:
             yield event("queued", {"position": 2})
@@ -81,6 +102,11 @@ class Replay:
                     left = (100 - step) / 20
                     yield event("progress", {"stage": stage, "step": step, "steps": 100, "seconds_left": left})
                     await asyncio.sleep(self.pause)
+                if stage == "coarse" and previews and self.preview is not None:
+                    early = json.loads(write_json(Shape(self.preview, None, 0)))
+                    yield event("preview", {name: early[name] for name in ("coarse_xyz", "coarse_normal")})
+                    while self.early:
+                        await asyncio.sleep(self.pause)
                 if stage == "coarse":
                     yield event("coarse", {name: coarse[name] for name in ("coarse_xyz", "coarse_normal")})
                     while self.held:
@@ -91,6 +117,18 @@ class Replay:
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
+
+    async def _variants(self, seed: int, count: int) -> AsyncIterator[bytes]:
+        coarse = json.loads(write_json(Shape(self.result.coarse, None, 0)))
+        for index in range(count):
+            yield event("progress", {"index": index, "stage": "coarse", "step": 50, "steps": 100, "seconds_left": 2})
+            yield event("coarse", {"index": index, **coarse})
+        while self.held:
+            await asyncio.sleep(self.pause)
+        for index in range(count):
+            shape = write_json(replace(self.result, seed=seed + index), with_seed=True)
+            yield event_text("variant", b'{"index":%d,' % index + shape[1:])
+        yield event("completed", {"made": count, "failed": 0})
 
 
 def event(name: str, data: dict[str, Any]) -> bytes:

@@ -61,7 +61,9 @@ def test_the_whole_way_can_be_gone_with_the_keyboard(page: Page, site: Site) -> 
     page.keyboard.press("Tab")
     reached: list[str] = []
     for _ in range(40):
-        name = page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()")
+        name = page.evaluate(
+            "document.activeElement.id || document.activeElement.name || document.activeElement.textContent.trim()"
+        )
         if name in reached:
             break
         reached.append(name)

@@ -77,6 +77,24 @@ def test_the_coarse_shape_comes_first_and_the_fine_one_stands_in_the_middle(page
     expect(page.locator("#live")).to_contain_text("Done")
 
 
+def test_what_a_shape_becomes_is_seen_while_it_is_made(page: Page, site: Site, ball: Shape) -> None:
+    site.replay.preview = ball.coarse
+    site.replay.early = site.replay.held = True
+    page.goto(site.url)
+    page.get_by_label("Prompt").fill("a ring")
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator("#stage")).to_have_attribute("data-state", "coarse")
+    settled(page)
+    early = picture(page)
+    assert drawn(early).mean() > 0.03
+    site.replay.early = False
+    expect(page.locator("#live")).to_have_text("The coarse shape is there.")
+    settled(page)
+    assert difference(early, picture(page)) > 0.01
+    site.replay.held = False
+    finished(page)
+
+
 def test_a_service_that_does_not_stream_is_understood_too(page: Page, site: Site, ball: Shape) -> None:
     site.replay.streams = False
     site.replay.result = ball

@@ -4,9 +4,11 @@ import { keepFocus } from "./focus.js";
 import * as form from "./form.js";
 import * as history from "./history.js";
 import * as kept from "./kept.js";
-import { fromHash, key, toHash } from "./request.js";
+import * as kinds from "./kinds.js";
+import { fromHash, key, settingsOf, toHash } from "./request.js";
 import { run } from "./run.js";
 import { announce, askHealth, noProblem, noProgress, problem, watchHealth } from "./status.js";
+import * as variants from "./variants.js";
 
 const element = (id) => document.getElementById(id);
 const stage = element("stage");
@@ -17,11 +19,14 @@ let viewer = null;
 const viewerTried = makeViewer();
 /** What is on the screen: {request, shapes: {coarse, fine|null}, warning, seconds}. */
 let shown = null;
-/** What is being made: {request, control}. */
+/** What is being made: {request, control, made: how many of its variants are there}. */
 let running = null;
 
 form.prepare(() => start(form.read()), () => shown?.request.seed ?? "");
 history.prepare(open);
+variants.prepare(show);
+kinds.prepare(form.setPrompt);
+addEventListener("modelsready", kinds.load);
 download.prepare(() => shown.request, () => viewer.picture(), problem);
 element("cancel").addEventListener("click", cancel);
 element("reset").addEventListener("click", () => viewer?.reset());
@@ -71,17 +76,14 @@ async function open(request, { draft = false } = {}) {
 async function start(request) {
   if (!request || running) return;
   const control = new AbortController();
-  running = { request, control };
+  running = { request, control, made: 0 };
+  variants.clear();
   setBusy(true);
   noProblem();
   uncover();
   setAddress();
   try {
-    const made = await run(request, control.signal, { coarse: showCoarse, seed: nameSeed });
-    await viewerTried;
-    show(made);
-    kept.put(made);
-    history.add(made.request, viewer?.thumbnail() ?? "");
+    await run(request, control.signal, { coarse: showCoarse, seed: nameSeed, made: take });
     announce(`Done: ${element("facts-text").textContent}`);
     if (element("health").dataset.state !== "ready") askHealth();
   } catch (error) {
@@ -98,6 +100,17 @@ async function start(request) {
     setBusy(false);
     setAddress();
   }
+}
+
+/** Shows and keeps a shape that has just been made. */
+async function take(made) {
+  await viewerTried;
+  running.made++;
+  show(made);
+  const picture = viewer?.thumbnail() ?? "";
+  kept.put(made);
+  history.add(made.request, picture);
+  if (running.request.n > 1) variants.add(made, picture);
 }
 
 function cancel() {
@@ -135,11 +148,15 @@ function remedy({ status, code, message }, request) {
   return status === 400 || status === 413 ? [] : [() => start(request)];
 }
 
-function showCoarse(shape) {
+/** Shows a coarse shape, or `early` what it seems to become. */
+function showCoarse(shape, index, early) {
+  if (index > 0 || running.made) return;
+  // What follows a preview takes its place.
+  const next = stage.dataset.state === "coarse";
   stage.dataset.state = "coarse";
   element("levels").hidden = true;
-  viewer?.show(shape);
-  announce("The coarse shape is there.");
+  viewer?.show(shape, { keep: next, appear: !next });
+  if (!early) announce("The coarse shape is there.");
 }
 
 function show(made) {
@@ -152,7 +169,7 @@ function show(made) {
   document.querySelector("[name=level][value=fine]").checked = true;
   element("caption").textContent = request.prompt;
   element("facts-text").textContent =
-    `${finest.count.toLocaleString("en")} voxels · seed ${request.seed} · ${request.steps} steps · ${seconds.toFixed(1)} s`;
+    `${finest.count.toLocaleString("en")} voxels · seed ${request.seed} · ${settingsOf(request)} · ${seconds.toFixed(1)} s`;
   element("warning").textContent = warning ?? "";
   element("warning").hidden = !warning;
   canvas.setAttribute("aria-label", `${request.prompt}, ${finest.count} voxels`);
@@ -160,6 +177,7 @@ function show(made) {
   setAddress();
   viewer?.show(finest, { keep });
   history.show(request);
+  variants.show(request);
   keepFocus();
 }
 

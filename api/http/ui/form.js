@@ -1,5 +1,5 @@
 // The form: reading a request out of it, writing into it, and saying what is wrong in it.
-import { DEFAULTS, randomSeed, validSeed } from "./request.js";
+import { DEFAULTS, PRESETS, presetOf, randomSeed, validSeed } from "./request.js";
 
 const DRAFT = "xcube.draft";
 const element = (id) => document.getElementById(id);
@@ -9,6 +9,11 @@ const guidance = element("guidance");
 const seed = element("seed");
 const fine = element("fine");
 const lock = element("lock");
+const scheduler = element("scheduler");
+const fineSteps = element("fine-steps");
+const from = element("from");
+const to = element("to");
+const FIELDS = [prompt, steps, guidance, seed, fine, scheduler, fineSteps, from, to];
 /** What is wrong in a field, or "". */
 const FAULTS = new Map([
   [prompt, () => (prompt.value.trim() ? "" : "Say what to make.")],
@@ -32,12 +37,12 @@ export function lockedSeed() {
 
 export function setPrompt(text) {
   prompt.value = text;
-  show();
+  prompt.dispatchEvent(new Event("input"));
 }
 
 /** Takes over the settings of a request and locks its seed, so that the next shape differs in nothing but the prompt. */
 export function keep(request) {
-  write({ ...request, prompt: prompt.value });
+  write({ ...DEFAULTS, ...request, prompt: prompt.value, n: values().n });
 }
 
 export function setSteps(value) {
@@ -56,8 +61,10 @@ export function setSeed(value) {
  * @param {() => string} shownSeed gives the seed of the shape on the screen, or ""
  */
 export function prepare(submit, shownSeed) {
-  write(stored()?.request ?? DEFAULTS);
-  for (const field of [prompt, steps, guidance, seed, fine]) field.addEventListener("input", show);
+  write({ ...DEFAULTS, ...stored()?.request });
+  for (const field of FIELDS) field.addEventListener("input", show);
+  for (const field of [fineSteps, from, to]) field.addEventListener("change", () => write(values()));
+  element("presets").addEventListener("change", ({ target }) => write({ ...values(), ...PRESETS[target.value] }));
   element("dice").addEventListener("click", () => setSeed(randomSeed()));
   lock.addEventListener("click", () => setSeed(seed.value ? "" : shownSeed() || randomSeed()));
   element("examples").addEventListener("click", (event) => {
@@ -98,7 +105,17 @@ function values() {
     guidance: Number(guidance.value),
     seed: seed.value.trim(),
     fine: fine.checked,
+    scheduler: scheduler.value,
+    fineSteps: within(fineSteps, 1, 1000, "", Math.round),
+    from: Math.min(within(from, 0, 1, 0), within(to, 0, 1, 1)),
+    to: within(to, 0, 1, 1),
+    n: Number(document.querySelector("[name=n]:checked").value),
   };
+}
+
+/** The number in a field, within its bounds, or what it means when it is empty. */
+function within(field, low, high, empty, rounded = (value) => value) {
+  return field.value === "" ? empty : rounded(Math.min(high, Math.max(low, Number(field.value))));
 }
 
 function write(request) {
@@ -107,6 +124,12 @@ function write(request) {
   setRange(guidance, request.guidance);
   seed.value = request.seed;
   fine.checked = request.fine;
+  scheduler.value = request.scheduler;
+  fineSteps.value = request.fineSteps;
+  from.value = request.from;
+  to.value = request.to;
+  document.querySelector(`[name=n][value="${request.n}"]`).checked = true;
+  if (presetOf(request) === undefined && request.scheduler !== DEFAULTS.scheduler) element("more").open = true;
   show();
 }
 
@@ -130,6 +153,9 @@ function setRange(range, value) {
 
 function show() {
   element("steps-value").value = steps.value = Math.round(steps.value);
+  const preset = presetOf(values());
+  for (const input of document.querySelectorAll("[name=preset]")) input.checked = input.value === preset;
+  fineSteps.disabled = !fine.checked;
   element("guidance-value").value = guidance.value === "1" ? "off" : guidance.value;
   const locked = seed.value !== "";
   lock.setAttribute("aria-pressed", String(locked));

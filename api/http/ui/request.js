@@ -1,16 +1,32 @@
-// A request {prompt, steps, guidance, seed, fine}: in the form, and in a link. A seed is text, "" means a random one.
+// A request: in the form, and in a link. A seed is text, "" means a random one; fineSteps "" means as many as steps; from
+// and to are the part of the run in which guidance is applied; n shapes are asked for at once.
 
 const MAX_STEPS = 1000;
+export const MOST_VARIANTS = 4;
 
-export const DEFAULTS = { prompt: "", steps: 100, guidance: 7.5, seed: "", fine: true };
+export const DEFAULTS = {
+  prompt: "", steps: 100, guidance: 7.5, seed: "", fine: true, scheduler: "ddim", fineSteps: "", from: 0, to: 1, n: 1,
+};
+/** What the service's presets stand for. */
+export const PRESETS = {
+  draft: { scheduler: "dpm++", steps: 12, fineSteps: 8, from: 0, to: 1 },
+  standard: { scheduler: "ddim", steps: 100, fineSteps: "", from: 0, to: 1 },
+  best: { scheduler: "ddim", steps: 100, fineSteps: "", from: 0.1, to: 0.9 },
+};
+/** Fields in a link by their names there. */
+const IN_LINK = {
+  seed: "seed", steps: "steps", guidance: "guidance", scheduler: "scheduler", fineSteps: "fine_steps",
+  from: "guidance_from", to: "guidance_to", n: "n",
+};
 
 /** The part of a link after #; settings that are the default are left out. */
 export function toHash(request) {
-  const fields = new URLSearchParams({ prompt: request.prompt });
-  for (const name of ["seed", "steps", "guidance"]) {
-    if (String(request[name]) !== String(DEFAULTS[name])) fields.set(name, request[name]);
+  const whole = { ...DEFAULTS, ...request };
+  const fields = new URLSearchParams({ prompt: whole.prompt });
+  for (const [name, inLink] of Object.entries(IN_LINK)) {
+    if (String(whole[name]) !== String(DEFAULTS[name])) fields.set(inLink, whole[name]);
   }
-  if (!request.fine) fields.set("fine", "0");
+  if (!whole.fine) fields.set("fine", "0");
   return `#${fields}`;
 }
 
@@ -20,12 +36,19 @@ export function fromHash(hash) {
   const prompt = fields.get("prompt")?.trim().slice(0, 1000);
   if (!prompt) return null;
   const seed = fields.get("seed") ?? "";
+  const fineSteps = Math.round(within(fields.get("fine_steps"), 1, MAX_STEPS, 0)) || "";
+  const from = within(fields.get("guidance_from"), 0, 1, DEFAULTS.from);
   return {
     prompt,
     steps: Math.round(within(fields.get("steps"), 1, MAX_STEPS, DEFAULTS.steps)),
     guidance: within(fields.get("guidance"), 1, 20, DEFAULTS.guidance),
     seed: validSeed(seed) ? seed : "",
     fine: fields.get("fine") !== "0",
+    scheduler: fields.get("scheduler") === "dpm++" ? "dpm++" : DEFAULTS.scheduler,
+    fineSteps,
+    from,
+    to: within(fields.get("guidance_to"), from, 1, DEFAULTS.to),
+    n: Math.round(within(fields.get("n"), 1, MOST_VARIANTS, DEFAULTS.n)),
   };
 }
 
@@ -42,7 +65,23 @@ export function randomSeed() {
 
 /** Two requests that give the same shape have the same key. */
 export function key(request) {
-  return JSON.stringify([request.prompt, request.steps, request.guidance, request.seed, request.fine]);
+  const whole = { ...DEFAULTS, ...request };
+  return JSON.stringify(Object.keys(DEFAULTS).map((name) => whole[name]));
+}
+
+/** The name of the preset that has the settings of a request, or undefined. */
+export function presetOf(request) {
+  const fits = (preset) => Object.entries(preset).every(([name, value]) => request[name] === value);
+  return Object.keys(PRESETS).find((name) => fits(PRESETS[name]));
+}
+
+/** How a shape was made, in a few words. */
+export function settingsOf(request) {
+  const { steps, fine, fineSteps, scheduler, from, to } = { ...DEFAULTS, ...request };
+  const words = [fine && fineSteps ? `${steps} + ${fineSteps} steps` : `${steps} steps`];
+  if (scheduler !== DEFAULTS.scheduler) words.push(scheduler);
+  if (from > 0 || to < 1) words.push(`guided ${from}–${to}`);
+  return words.join(", ");
 }
 
 function within(text, low, high, fallback) {

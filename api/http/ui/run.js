@@ -1,14 +1,14 @@
 // One generation, from the click to the shape: waits for models and for a free place by itself.
 import { generate, ServiceError } from "./service.js";
-import { shapesOf } from "./shapes.js";
+import { shapesOf, variantOf } from "./shapes.js";
 import { elapsed, pause, progress, untilSettled } from "./status.js";
 
 const LONGEST_WAIT_S = 60;
 const STAGES = { coarse: "Coarse shape", fine: "Fine detail" };
 
 /**
- * Generates; calls on.seed(seed) and on.coarse(shape) when they are there, and returns what was made: {request with its
- * seed, shapes, warning, seconds}. Throws ServiceError, and AbortError when the signal says so.
+ * Generates. Calls on.seed(seed) and on.coarse(shape, index, early) when they are there, early ones being previews, and on.made(made) for each variant, with
+ * what was made: {request with its seed, shapes, warning, seconds}. Throws ServiceError, and AbortError when the signal says so.
  */
 export async function run(request, signal, on) {
   for (let tries = 0; ; tries++) {
@@ -31,28 +31,38 @@ export async function run(request, signal, on) {
 
 async function once(request, signal, on) {
   const start = performance.now();
-  const seconds = () => Math.round((performance.now() - start) / 1000);
+  const seconds = () => (performance.now() - start) / 1000;
   progress("Generating");
   // A service that does not stream says nothing on the way: then the clock shows that something goes on.
   let told = false;
-  const clock = setInterval(() => told || elapsed(seconds()), 1000);
-  let seed = request.seed;
+  const clock = setInterval(() => told || elapsed(Math.round(seconds())), 1000);
+  const steps = new Steps(request);
+  const ended = (shapes, seed, warning) => ({ request: { ...request, seed, n: 1 }, shapes, warning, seconds: seconds() });
+  let { seed } = request;
   try {
     for await (const event of generate(request, signal)) {
       told ||= event.type !== "seed";
       if (event.type === "seed") on.seed((seed = String(event.seed)));
       if (event.type === "queued") progress(event.position > 0 ? `Waiting, place ${event.position} in the queue` : "Starting");
-      if (event.type === "progress") showSteps(event, request);
-      if (event.type === "coarse") {
+      if (event.type === "progress") steps.show(event);
+      if (event.type === "preview" || event.type === "coarse") {
         const { coarse } = await shapesOf(event.text);
-        if (!signal.aborted) on.coarse(coarse);
+        if (!signal.aborted) on.coarse(coarse, event.index, event.type === "preview");
+      }
+      if (event.type === "variant") {
+        const variant = await variantOf(event.text);
+        signal.throwIfAborted();
+        steps.end(event.index);
+        if (variant.shapes) await on.made(ended(variant.shapes, variant.seed, variant.warnings.join("; ")));
       }
       if (event.type === "completed") {
-        const took = (performance.now() - start) / 1000;
+        if (request.n > 1) return;
+        const took = seconds();
         progress("Drawing", 1);
         const shapes = await shapesOf(event.text);
         signal.throwIfAborted();
-        return { request: { ...request, seed }, shapes, warning: event.warning, seconds: took };
+        await on.made({ ...ended(shapes, seed, event.warning), seconds: took });
+        return;
       }
     }
   } finally {
@@ -61,10 +71,31 @@ async function once(request, signal, on) {
   throw new ServiceError("The service sent no shape.");
 }
 
-function showSteps({ stage, step, steps, seconds_left: left }, { fine }) {
-  const share = step / steps;
-  const whole = fine ? (stage === "fine" ? 0.5 + share / 2 : share / 2) : share;
-  progress(STAGES[stage] ?? stage, whole, left);
+/** How far a request is, whose variants go on side by side. */
+class Steps {
+  constructor({ fine, n = 1 }) {
+    this.fine = fine;
+    this.shares = Array(n).fill(0);
+    this.ended = 0;
+  }
+
+  show({ stage, step, steps, seconds_left: left, index = 0 }) {
+    const share = step / steps;
+    this.shares[index] = this.fine ? (stage === "fine" ? 0.5 + share / 2 : share / 2) : share;
+    this.tell(STAGES[stage] ?? stage, left);
+  }
+
+  end(index) {
+    this.ended++;
+    this.shares[index] = 1;
+    this.tell();
+  }
+
+  tell(stage, left) {
+    const { length } = this.shares;
+    const text = length > 1 ? `${this.ended} of ${length} shapes` : stage;
+    progress(text, this.shares.reduce((sum, share) => sum + share) / length, left);
+  }
 }
 
 async function countDown(wait, signal) {

@@ -1,8 +1,13 @@
 // The service's HTTP interface, as the page uses it.
+import { DEFAULTS } from "./request.js";
 import { events } from "./sse.js";
 
 const GENERATE = new URL("../generate", document.baseURI);
+const KINDS = new URL("../kinds", document.baseURI);
 const HEALTH = new URL("../health", document.baseURI);
+// A preview takes about as long as two steps.
+const STEPS_PER_PREVIEW = 12;
+const MOST_PREVIEWS = 6;
 const KEY = "xcube.key";
 
 /** What the service answered instead of a shape, or that it did not answer. */
@@ -35,6 +40,25 @@ export async function modelSet() {
   }
 }
 
+/** The kinds of shapes that the models know, [{name, names}]; null where the service does not say. */
+export async function kinds() {
+  try {
+    const answer = await fetch(KINDS, { headers: authorization() });
+    return answer.ok ? (await answer.json()).kinds : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Whether the models know a prompt: {known, nearest_kinds}; null where the service does not say. */
+export async function recognise(prompt) {
+  try {
+    return await (await post(KINDS, JSON.stringify({ prompt }), "application/json")).json();
+  } catch {
+    return null;
+  }
+}
+
 /** Keeps the API key until this tab is closed. */
 export function setKey(key) {
   sessionStorage.setItem(KEY, key);
@@ -42,13 +66,15 @@ export function setKey(key) {
 
 /**
  * Generates a shape. Yields {type, ...} in the order in which the service tells: seed {seed}, queued {position},
- * progress {stage, step, steps, seconds_left}, coarse {text}, completed {text, warning}; the texts are answers for
- * shapesOf. A service that does not stream gives seed and completed alone. Throws ServiceError.
+ * progress {stage, step, steps, seconds_left}, preview {text}, coarse {text}, completed {text, warning}; the texts are answers for
+ * shapesOf. Of several variants each tells its index, and each ends with variant {index, text}, which may hold an error.
+ * A service that does not stream gives seed and completed alone. Throws ServiceError.
  */
 export async function* generate(request, signal) {
   const url = new URL(GENERATE);
   url.searchParams.set("recent", "true");
-  const answer = await post(url, request, "text/event-stream, application/json;q=0.9", signal);
+  url.searchParams.set("previews", Math.min(MOST_PREVIEWS, Math.floor(request.steps / STEPS_PER_PREVIEW)));
+  const answer = await post(url, body(request), "text/event-stream, application/json;q=0.9", signal);
   let warning = answer.headers.get("X-XCube-Warning");
   yield { type: "seed", seed: answer.headers.get("X-Seed") ?? request.seed };
   if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream")) {
@@ -56,8 +82,9 @@ export async function* generate(request, signal) {
     return;
   }
   for await (const { event, data } of events(answer.body)) {
-    if (event === "coarse" || event === "completed") {
-      yield { type: event, text: data, warning };
+    if (event === "preview" || event === "coarse" || event === "variant" || event === "completed") {
+      // Of several variants, the index comes first.
+      yield { type: event, text: data, warning, index: Number(/^\{"index":(\d+)/.exec(data)?.[1] ?? 0) };
       if (event === "completed") return;
       continue;
     }
@@ -73,14 +100,14 @@ export async function* generate(request, signal) {
 export async function file(request, format) {
   const url = new URL(GENERATE);
   url.searchParams.set("format", format);
-  return (await post(url, request, "*/*")).blob();
+  return (await post(url, body(request), "*/*")).blob();
 }
 
-async function post(url, request, accept, signal) {
+async function post(url, body, accept, signal) {
   const headers = { "Content-Type": "application/json", Accept: accept, ...authorization() };
   let answer;
   try {
-    answer = await fetch(url, { method: "POST", headers, body: body(request), signal });
+    answer = await fetch(url, { method: "POST", headers, body, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ServiceError("The service does not answer. Is it running, and is the network up?");
@@ -100,8 +127,13 @@ function authorization() {
 }
 
 /** The JSON of a request. Seeds are kept as text: they have up to 64 bits, JavaScript's numbers 53. */
-function body({ prompt, steps, guidance, seed, fine }) {
+function body(request) {
+  const { prompt, steps, guidance, seed, fine, scheduler, fineSteps, from, to, n } = { ...DEFAULTS, ...request };
   const fields = { prompt, ddim_steps: steps, guidance_scale: guidance, use_fine: fine };
+  if (scheduler !== DEFAULTS.scheduler) fields.scheduler = scheduler;
+  if (fine && fineSteps !== "") fields.fine_steps = fineSteps;
+  if (from > 0 || to < 1) fields.guidance_interval = [from, to];
+  if (n > 1) fields.n = n;
   const text = JSON.stringify(fields);
   return seed === "" ? text : `${text.slice(0, -1)},"seed":${seed}}`;
 }

@@ -4,10 +4,10 @@ const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module
 const waiting = new Map();
 let last = 0;
 
-worker.addEventListener("message", ({ data: { number, shapes, fault } }) => {
+worker.addEventListener("message", ({ data: { number, made, fault } }) => {
   const { resolve, reject } = waiting.get(number);
   waiting.delete(number);
-  if (shapes) resolve(shapes);
+  if (made) resolve(made);
   else reject(new Error(fault));
 });
 
@@ -17,7 +17,12 @@ worker.addEventListener("error", () => {
 });
 
 /** The shapes {coarse, fine|null} in the text of an answer, with their light. They come in the order of the calls. */
-export function shapesOf(text) {
+export async function shapesOf(text) {
+  return (await variantOf(text)).shapes;
+}
+
+/** A variant: {shapes, seed, warnings} or {error, code}. */
+export function variantOf(text) {
   const number = ++last;
   return new Promise((resolve, reject) => {
     waiting.set(number, { resolve, reject });

@@ -28,7 +28,10 @@ export async function askHealth() {
     pill.dataset.state = state;
     pill.textContent = HEALTH_TEXT[state] ?? state;
     pill.title = now?.error ?? now?.gpu_name ?? "";
-    if (state === "ready") element("demo").hidden = (await modelSet()) !== "demo";
+    if (state === "ready") {
+      dispatchEvent(new Event("modelsready"));
+      element("demo").hidden = (await modelSet()) !== "demo";
+    }
   }
   return now;
 }

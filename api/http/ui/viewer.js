@@ -44,8 +44,8 @@ export class Viewer {
     this.resize();
   }
 
-  /** Shows a shape; the view stays where it is when `keep` is set and there was one before. */
-  show(shape, { keep = false } = {}) {
+  /** Shows a shape; the view stays where it is when `keep` is set and there was one before. It may grow as it appears. */
+  show(shape, { keep = false, appear = true } = {}) {
     const first = this.shape === null;
     this.clear();
     this.shape = shape;
@@ -58,7 +58,8 @@ export class Viewer {
     for (const object of [...this.voxels, this.points, groundOf(shape)]) this.add(object);
     this.setMode(this.mode);
     if (first || !keep) this.reset();
-    this.appear();
+    if (appear) this.appear();
+    else this.uniforms.grow.value = 1;
   }
 
   add(object) {

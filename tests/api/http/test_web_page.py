@@ -106,6 +106,6 @@ def test_first_visit_is_light(client: TestClient) -> None:
     """What a browser fetches before it can show the page and take a prompt, the library and pictures aside."""
     names = [path.name for path in OWN if path.suffix in (".html", ".css", ".js", ".svg")]
     answers = [client.get(f"/ui/{name}", headers={"Accept-Encoding": "gzip"}) for name in names]
-    assert sum(int(answer.headers["Content-Length"]) for answer in answers) < 40_000
+    assert sum(int(answer.headers["Content-Length"]) for answer in answers) < 50_000
     pictures = sum(path.stat().st_size for path in (FILES / "examples").glob("*.webp"))
     assert 0 < pictures < 80_000
