@@ -60,14 +60,8 @@ class EventStream:
         self._events: deque[Event] = deque()
         self._news = asyncio.Event()
         self._wanted = wanted or StreamOptions()
-<<<<<<< HEAD
-        self._work = asyncio.create_task(self._result(request))
-=======
         self._previews = Previews(generator, self._wanted.previews, self._report) if self._wanted.previews else None
-        known = generator.known(request, call) if self._wanted.recent else None
-        work = generator.run(request, call, Timings(), self._report) if known is None else self._again(known)
-        self._work = asyncio.create_task(work)
->>>>>>> 4b44a73 (The page shows shapes as they become, variants, controls and kinds)
+        self._work = asyncio.create_task(self._result(request))
         self._work.add_done_callback(lambda _: self._news.set())
 
     async def refusal(self) -> XCubeError | None:
