@@ -124,6 +124,12 @@ def test_a_recorded_octree_is_one_of_the_service(server: Server, request: pytest
     assert body[:12] == live.content[:12]
 
 
+def test_recorded_variants_are_those_of_the_service(single: Server, request: pytest.FixtureRequest) -> None:
+    fields = {"prompt": "a chair", "ddim_steps": 4, "seed": 1, "use_fine": False}
+    live = single.post("/batch_generate", json={"prompts": [fields], "n": 4})  # one more than there is room for
+    compare("variants", live, request.config)
+
+
 @pytest.mark.slow
 def test_what_is_recorded_of_missing_models_is_what_the_service_says(
     start_server: StartServer, tmp_path: Path, request: pytest.FixtureRequest
@@ -165,5 +171,5 @@ def test_what_is_recorded_of_a_deadline_is_what_the_service_says(
 
 def test_every_recorded_answer_is_compared() -> None:
     compared = {"health", "shape", "coarse", "refused", "loading", "health_failed", "unavailable", "empty", "deadline"}
-    compared |= {"events", "octree", "not_modified"}
+    compared |= {"events", "octree", "not_modified", "variants"}
     assert {path.stem for path in FOLDER.iterdir()} == compared

@@ -7,6 +7,7 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::{key_of, Cache, Head, Kept};
+use crate::variants::{Results, Variants};
 use crate::{Error, Events, GenerateRequest, Generated, Health, Octree, Recognition};
 
 const STILL_LOADING: &str = "still loading";
@@ -102,6 +103,17 @@ impl Client {
         let seed = head.seed.and_then(|text| text.parse().ok());
         let nearest_kinds = head.nearest.iter().flat_map(|names| names.split(", ")).map(str::to_owned).collect();
         Ok(Generated { shape: read(&body)?, seed, warning: head.warning, nearest_kinds })
+    }
+
+    /// Several shapes of a prompt in one call, in order: the first with the seed of the request, the others with those
+    /// that follow it. One that could not be made is an error of its own.
+    pub async fn variants<S: Serialize>(
+        &self,
+        request: &GenerateRequest<S>,
+        n: u32,
+    ) -> Result<Vec<Result<Generated, Error>>, Error> {
+        let answer = self.post("/batch_generate", &[], &text_of(&Variants::new(request, n))?, None).await?;
+        Ok(read::<Results>(&answer.bytes().await?)?.into_variants())
     }
 
     /// The shape of a request as a file: `format` is one of those in the service's documentation, such as ply or bcf.
@@ -211,7 +223,7 @@ async fn error_of(answer: Response) -> Error {
 }
 
 /// A request as JSON.
-fn text_of<S: Serialize>(request: &GenerateRequest<S>) -> Result<String, Error> {
+fn text_of<T: Serialize>(request: &T) -> Result<String, Error> {
     serde_json::to_string(request).map_err(|error| Error::Unsendable(error.to_string()))
 }
 

@@ -20,9 +20,10 @@ mod error;
 mod octree;
 mod stream;
 mod types;
+mod variants;
 
 pub use client::{Client, Settings};
 pub use error::Error;
 pub use octree::{Cube, Malformed, Octree};
 pub use stream::{Coarse, Event, Events, Progress};
-pub use types::{GenerateRequest, Generated, Health, Point, Recognition, Scheduler, Shape};
+pub use types::{GenerateRequest, Generated, Health, Point, Preset, Recognition, Scheduler, Shape};

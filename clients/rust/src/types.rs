@@ -37,13 +37,26 @@ pub enum Scheduler {
     DpmPlusPlus,
 }
 
+/// A set of controls by name. What a request gives wins over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preset {
+    /// To look at soon.
+    Draft,
+    /// What a request without any control gets.
+    Standard,
+    /// The most quality, whatever it takes.
+    Best,
+}
+
 /// The body of `POST /generate`. What is None is left to the service.
 /// Seeds are any integers of 64 bits, with or without a sign: `S` is `i32`, `u64` and so on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GenerateRequest<S = i32> {
     pub prompt: String,
-    /// Denoising steps of each stage, 1 to 1000.
-    pub ddim_steps: u32,
+    /// Denoising steps of each stage, 1 to 1000; 100, or those of the preset, if it is None.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ddim_steps: Option<u32>,
     /// 1.0 to 20.0; exactly 1.0 switches guidance off.
     pub guidance_scale: f32,
     /// The same seed gives the same shape; without one the service draws one.
@@ -60,6 +73,9 @@ pub struct GenerateRequest<S = i32> {
     /// The part of the coarse run in which guidance is applied, from 0 at pure noise to 1; all of it if it is None.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guidance_interval: Option<[f32; 2]>,
+    /// Chooses steps, scheduler and interval where they are None.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preset: Option<Preset>,
 }
 
 impl GenerateRequest {
@@ -67,13 +83,14 @@ impl GenerateRequest {
     pub fn new(prompt: impl Into<String>) -> Self {
         Self {
             prompt: prompt.into(),
-            ddim_steps: 100,
+            ddim_steps: None,
             guidance_scale: 7.5,
             seed: None,
             use_fine: true,
             scheduler: None,
             fine_steps: None,
             guidance_interval: None,
+            preset: None,
         }
     }
 }
@@ -90,6 +107,7 @@ impl<S> GenerateRequest<S> {
             scheduler: self.scheduler,
             fine_steps: self.fine_steps,
             guidance_interval: self.guidance_interval,
+            preset: self.preset,
         }
     }
 }

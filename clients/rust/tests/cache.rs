@@ -84,7 +84,7 @@ async fn every_other_request_is_kept_for_itself() {
     client.generate(&chair()).await.unwrap();
     client.file(&chair(), "ply").await.unwrap();
     client.file(&chair(), "stl").await.unwrap();
-    client.generate(&GenerateRequest { ddim_steps: 7, ..chair() }).await.unwrap();
+    client.generate(&GenerateRequest { ddim_steps: Some(7), ..chair() }).await.unwrap();
     client.generate(&GenerateRequest { prompt: "a mug".to_owned(), ..chair() }).await.unwrap();
     assert_eq!(known(&server), [None, None, None, None, None]);
     assert_eq!(folder.files().len(), 5);

@@ -5,7 +5,7 @@ mod replay;
 use std::time::{Duration, Instant};
 
 use replay::{Replay, Step};
-use xcube_client::{Client, Error, GenerateRequest, Scheduler, Settings};
+use xcube_client::{Client, Error, GenerateRequest, Preset, Scheduler, Settings};
 
 fn quick() -> Settings {
     Settings { back_off: [1, 2, 4].map(Duration::from_millis), ..Settings::default() }
@@ -78,10 +78,7 @@ async fn seeds_of_every_width_go_out_as_numbers_and_none_is_left_out() {
         .iter()
         .map(|request| serde_json::from_str(request.split_once("\r\n\r\n").unwrap().1).unwrap())
         .collect();
-    assert_eq!(
-        bodies[0],
-        serde_json::json!({"prompt": "a chair", "ddim_steps": 100, "guidance_scale": 7.5, "use_fine": true})
-    );
+    assert_eq!(bodies[0], serde_json::json!({"prompt": "a chair", "guidance_scale": 7.5, "use_fine": true}));
     assert_eq!(bodies[1]["seed"], -1);
     assert_eq!(bodies[2]["seed"], i64::MIN);
     assert_eq!(bodies[3]["seed"], u64::MAX);
@@ -95,6 +92,7 @@ async fn what_is_chosen_beside_the_defaults_goes_out_in_the_service_s_words() {
         scheduler: Some(Scheduler::DpmPlusPlus),
         fine_steps: Some(20),
         guidance_interval: Some([0.2, 0.9]),
+        preset: Some(Preset::Draft),
         ..chair()
     };
     client(&server).generate(&request).await.unwrap();
@@ -102,6 +100,25 @@ async fn what_is_chosen_beside_the_defaults_goes_out_in_the_service_s_words() {
     assert_eq!(body["scheduler"], "dpm++");
     assert_eq!(body["fine_steps"], 20);
     assert_eq!(body["guidance_interval"], serde_json::json!([0.2, 0.9]));
+    assert_eq!(body["preset"], "draft");
+    assert!(body.get("ddim_steps").is_none(), "the preset's count");
+}
+
+#[tokio::test]
+async fn variants_are_read_with_their_seeds_and_one_that_was_not_made_is_an_error() {
+    let server = Replay::of(&[Step::Answer("variants")]);
+    let made = client(&server).variants(&GenerateRequest { use_fine: false, ..chair() }, 4).await.unwrap();
+    let body: serde_json::Value = serde_json::from_str(server.requests()[0].split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!(body["n"], 4);
+    assert_eq!(body["prompts"][0]["prompt"], "a chair");
+    assert_eq!(made.len(), 4);
+    for (number, one) in made[..3].iter().enumerate() {
+        let one = one.as_ref().unwrap();
+        assert_eq!(one.seed, Some(1 + number as i128));
+        assert!(!one.shape.coarse_xyz.is_empty());
+        assert_eq!((&one.shape.fine_xyz, &one.warning), (&None, &None));
+    }
+    assert!(matches!(&made[3], Err(Error::Stopped { code: Some(code), .. }) if code == "queue_full"));
 }
 
 #[tokio::test]
