@@ -22,6 +22,7 @@ def test_the_results_come_in_order_and_are_those_of_single_calls(server: Server)
     assert [result.pop("seed") for result in results] == [1, 2, 1]
     assert [result.pop("seed_text") for result in results] == ["1", "2", "1"]
     assert [result.pop("warnings") for result in results] == [[], [], []]
+    assert [result.pop("nearest_kinds") for result in results] == [[], [], []]
     assert results == [single.json() for single in singles]
 
 
