@@ -122,14 +122,14 @@ def files(folder: Path) -> dict[str, bytes]:
 # What is where
 
 
-def test_only_one_package_lands_among_the_others_and_one_command(installed: Installed) -> None:
+def test_only_one_package_lands_among_the_others_and_two_commands(installed: Installed) -> None:
     assert {path.name for path in installed.packages.iterdir()} == {
         OTHERS,
         "xcube_serve",
         f"xcube_serve-{VERSION}.dist-info",
     }
     own = {path.name for path in (installed.folder / "bin").iterdir() if not re.match("python|[Aa]ctivate", path.name)}
-    assert own == {SERVE}
+    assert own == {SERVE, "xcube-mcp"}
 
 
 def test_the_package_holds_all_that_serves_and_nothing_else(installed: Installed) -> None:
@@ -138,7 +138,10 @@ def test_the_package_holds_all_that_serves_and_nothing_else(installed: Installed
     assert {path.name for path in installed.app.iterdir()} - {"__pycache__"} == {
         "api", "checkpoints", "cli", "formats", "models", "service.py",
     }  # fmt: skip
-    assert set(files(installed.app / "cli")) == {"__init__.py", "import_models.py", "serve.py"}
+    assert set(files(installed.app / "cli")) == {
+        "__init__.py", "connection.py", "import_models.py", "serve.py",
+        *(f"mcp/{name}.py" for name in ("__init__", "__main__", "server", "service")),
+    }  # fmt: skip
     assert {path.name for path in (installed.app / "checkpoints").iterdir()} == {
         "LICENSE", "README.md", "demo_coarse", "demo_fine", "demo_text",
     }  # fmt: skip

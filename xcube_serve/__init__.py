@@ -1,4 +1,4 @@
-"""The command `xcube-serve`: starts the service, or imports models for it.
+"""The commands `xcube-serve`, which starts the service or imports models for it, and `xcube-mcp`, for assistants.
 
 An installed package holds the project's modules in its folder `app`, so that names such as `api` and `models` do not
 collide with those of other packages. In a checkout they are next to this package.
@@ -51,6 +51,19 @@ def main() -> None:
         from cli.serve import main as serve
 
         serve(arguments)
+
+
+def assist() -> None:
+    """Runs the command `xcube-mcp`, with which assistants make shapes at a running service.
+
+    Raises:
+        SystemExit: Always, with its exit status or one sentence.
+    """
+    if BUNDLED.is_dir():
+        find_modules_in(BUNDLED)
+    from cli.mcp.__main__ import main as serve_assistant
+
+    serve_assistant(sys.argv[1:], program="xcube-mcp")
 
 
 def find_modules_in(folder: Path) -> None:
