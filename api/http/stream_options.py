@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Self
 from api.errors import InvalidRequest
 
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
+_SHAPES = ("json", "npz")
 _SHOWN = 40
 MOST_PREVIEWS = 50
 
@@ -23,6 +24,13 @@ class Rule(NamedTuple):
 
 
 RULES = {
+    "shape": Rule(
+        "json or npz",
+        {"enum": list(_SHAPES), "default": "json"},
+        "npz: events that hold a shape have `npz` in place of positions and normals, the file of that format in Base64 "
+        "as a list of texts to be joined: about a seventh of the bytes",
+        lambda text: text if text in _SHAPES else None,
+    ),
     "recent": Rule(
         "true or false",
         {"type": "boolean", "default": False},
@@ -46,6 +54,7 @@ class StreamOptions:
 
     recent: bool = False
     previews: int = 0
+    shape: str = "json"
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Self:

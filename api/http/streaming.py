@@ -7,6 +7,7 @@ several `data:` lines, which readers join with line breaks: many readers of line
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
@@ -38,6 +39,9 @@ LONGEST_LINE = 32 * 1024
 _DATA = b"data: "
 HEARTBEAT_SECONDS = 10.0
 _COARSE = replace(FORMATS[0], write=lambda shape, _: write_coarse_json(shape.coarse, shape.seed))
+_NPZ = next(format_ for format_ in FORMATS if format_.name == "npz")
+_PART = 24 * 1024
+"""Characters of one text of a long file, so that lines end between texts."""
 HEARTBEAT = b": alive\n\n"
 Told = tuple[str, bytes]
 """Name and data of an event."""
@@ -130,6 +134,9 @@ class EventStream:
         return [*warning, ("completed", body)]
 
     async def _body(self, result: Shape) -> bytes:
+        if self._wanted.shape == _NPZ.name:
+            file = await self._generator.write(_NPZ, result, self._call, self._options)
+            return await asyncio.to_thread(_npz_text, file.content)
         if self._options.given():
             return (await self._generator.write(FORMATS[0], result, self._call, self._options)).content
         return await asyncio.to_thread(write_json, result)
@@ -150,7 +157,11 @@ class EventStream:
     def _coarse(self, packed: bytes) -> bytes:
         shape = Shape(Voxels.from_bytes(packed), None, int(self._call.headers["X-Seed"]))
         # A size is that of the finest stage, which is still to come.
-        return file_of(_COARSE, shape, service_version(), replace(self._options, size=None)).content
+        options = replace(self._options, size=None)
+        if self._wanted.shape == _NPZ.name:
+            told = _npz_text(file_of(_NPZ, shape, service_version(), options).content)
+            return told[:-1] + b',"seed":%d,"seed_text":"%d"}' % (shape.seed, shape.seed)
+        return file_of(_COARSE, shape, service_version(), options).content
 
 
 def wants_events(call: Call) -> bool:
@@ -165,13 +176,23 @@ def event_text(name: str, data: bytes, id_: str | None = None) -> bytes:
     return b"\n".join(lines) + b"\n\n"
 
 
-def _lines(data: bytes) -> Iterator[bytes]:
-    """JSON text in lines of limited length. They end between two points, where JSON allows white space.
+def _npz_text(content: bytes) -> bytes:
+    """A file as JSON."""
+    text = base64.b64encode(content)
+    return b'{"npz":["%s"]}' % b'","'.join(text[start : start + _PART] for start in range(0, len(text), _PART))
 
-    Only shapes are so long, and a shape's text has no strings that could hold what looks like two points.
+
+def _lines(data: bytes) -> Iterator[bytes]:
+    """JSON text in lines of limited length. They end between two points or texts, where JSON allows white space.
+
+    Only shapes are so long, and a shape's text has no strings that could hold what looks like two points. No string
+    holds what looks like two texts, since quotes in it are escaped.
     """
     longest, start = LONGEST_LINE - len(_DATA), 0
-    while len(data) - start > longest and (gap := data.rfind(b"],[", start, start + longest)) >= 0:
+    while len(data) - start > longest:
+        gap = max(data.rfind(between, start, start + longest) for between in (b"],[", b'","'))
+        if gap < 0:
+            break
         yield data[start : gap + 2]
         start = gap + 2
     yield data[start:]

@@ -74,7 +74,7 @@ class _VariantStream(EventStream):
     """The events of one variant, which ends with its shape as a batch has it."""
 
     async def _body(self, result: Shape) -> bytes:
-        if self._options.given():
+        if self._options.given() or self._wanted.shape != StreamOptions.shape:
             return with_seed_of(result, await super()._body(result))
         return await asyncio.to_thread(write_json, result, with_seed=True)
 

@@ -67,7 +67,7 @@ def made(options: Options, service: Service, bar: Bar) -> Iterator[tuple[int, Sh
         bar.begin(request)
         start = time.monotonic()
         try:
-            for index, shape in service.generate(options.request(request), bar.event):
+            for index, shape in service.generate(options.request(request), bar.event, compact=not as_it_comes(options)):
                 yield request + index, shape, time.monotonic() - start
         except GenerateError as error:
             if options.count == 1 or error.code not in OF_THE_SEED:
@@ -75,12 +75,17 @@ def made(options: Options, service: Service, bar: Bar) -> Iterator[tuple[int, Sh
             yield request, error, time.monotonic() - start
 
 
+def as_it_comes(options: Options) -> bool:
+    """Whether the file that is wanted is the answer of POST /generate itself."""
+    return options.format is formats.FORMATS[0] and not options.wanted.given()
+
+
 def write(options: Options, index: int, shape: Shape, service: Service) -> Path | None:
     """Writes the file of a shape, if one is wanted; returns its path."""
     path = options.path(index, shape.seed)
     if path is None or options.format is None:
         return None
-    if shape.body is not None and options.format is formats.FORMATS[0] and not options.wanted.given():
+    if shape.body is not None and as_it_comes(options):
         content = shape.body
     else:
         request = {**options.request(index), "seed": shape.seed}

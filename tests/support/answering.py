@@ -70,7 +70,7 @@ def answering() -> Iterator[Server]:
                 self.reply(404, b"", {})
                 return
             state.keys.append(self.headers["Authorization"])
-            if url.query:
+            if url.query not in ("", "shape=npz"):  # which a service that is older does not know
                 state.files.append((url.query, request))
                 self.reply(200, f"a file with {url.query}".encode(), {})
                 return
