@@ -21,17 +21,11 @@ from api.networks import networks_of
 from api.origins import origins_of
 from api.signing import WebhookSecret
 from api.webhooks import Hosts
-from models.cores import usable_cores
+from models.cores import default_threads
 from models.errors import ConfigError
 
 _SHOWN = 100
 """Characters of a wrong value that are told."""
-
-
-def default_threads() -> int:
-    """All cores but one, which is left to HTTP; two of two, since what uses them there makes way."""
-    cores = usable_cores()
-    return max(min(cores, 2), cores - 1)
 
 
 class Settings(BaseSettings):

@@ -18,6 +18,12 @@ def usable_cores(process: Path = PROCESS) -> int:
     return allowed if granted is None else max(1, min(allowed, int(granted)))
 
 
+def default_threads() -> int:
+    """All cores but one, which is left to HTTP; two of two, since what uses them there makes way."""
+    cores = usable_cores()
+    return max(min(cores, 2), cores - 1)
+
+
 def _allowed() -> int:
     """Cores that this process may run on; all of them where the system cannot say, as macOS cannot."""
     if hasattr(os, "sched_getaffinity"):

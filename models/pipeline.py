@@ -90,6 +90,7 @@ class Pipeline:
     ) -> Self:
         """Loads models from the BentoML model store, as the service does.
 
+        On a CPU it works with the service's number of threads, unless `threads.use` has said another.
         Where the store has no demo models yet, those of this checkout are imported first, which takes seconds.
         Official models have to be imported by `scripts/import`.
 
@@ -105,9 +106,11 @@ class Pipeline:
             BackendError: the backend that was asked for cannot be used here.
             ValueError: there is no set of that name.
         """
+        from models import threads
         from models.importer import import_demo
         from models.store import find
 
+        threads.use_by_default()
         found = find(model_set)
         if found.name == "demo" and (found.text is None or found.coarse is None):
             import_demo(DEMO_FOLDER)

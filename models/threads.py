@@ -16,6 +16,8 @@ from typing import TypeVar
 
 import torch
 
+from models.cores import default_threads
+
 MOST_LANES = 2
 """Guidance makes two rows of a sample; threads beyond that serve PyTorch, the same number in each lane."""
 MOST_ROWS = 512
@@ -41,6 +43,7 @@ class _Place(threading.local):
 
 
 _team = _Team(1)
+_chosen = False
 _place = _Place()
 
 
@@ -49,11 +52,18 @@ def use(threads: int) -> None:
 
     Bits depend on the size alone, which PyTorch uses for each piece: 1, 2 and 3 threads give the same, so do 4 and 5.
     """
-    global _team
+    global _team, _chosen
+    _chosen = True
     _team.helpers.shutdown(wait=False)
     lanes = min(MOST_LANES, threads)
     torch.set_num_threads(threads // lanes)
     _team = _Team(lanes)
+
+
+def use_by_default() -> None:
+    """Divides the threads of `models.cores.default_threads`, or of PyTorch if those are fewer, if nobody has chosen."""
+    if not _chosen:
+        use(min(default_threads(), torch.get_num_threads()))
 
 
 def lanes() -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 import formats
-from api.schemas import SchedulerName
+from api.environment import variable
+from api.schemas import MAX_STEPS, SchedulerName
 from cli.connection import address, seconds
 from formats import FORMATS, Format
 from formats.options import RULES
@@ -29,6 +31,7 @@ _METAVARS = {
 
 _EXAMPLES = f"""\
 examples:
+  scripts/generate "a tall chair"
   scripts/generate "a tall chair" -o chair.glb
   scripts/generate "a tall chair" -o chair.ply --preview
   scripts/generate "a tall chair" --format stl --n 4 --preview chairs.png
@@ -131,8 +134,9 @@ def parse(arguments: list[str] | None = None) -> Options:
         format_ = BY_SUFFIX.get(given.output.suffix.lower())
         if format_ is None:
             parser.error(f"{given.output} ends in none of {', '.join(BY_SUFFIX)}: change it or add --format")
-    if format_ is None and given.preview is None:
-        parser.error("there is nothing to do: add -o FILE, --format or --preview")
+    alone = format_ is None and given.preview is None
+    if alone:
+        format_ = BY_NAME["glb"]
     picture = given.preview or None
     wanted = _wanted(parser, given, format_)
     for path in filter(None, (given.output, picture)):
@@ -144,7 +148,7 @@ def parse(arguments: list[str] | None = None) -> Options:
         format=format_,
         count=given.count,
         variants=given.n,
-        drawn=given.preview is not None,
+        drawn=given.preview is not None or (alone and sys.stderr.isatty()),
         picture=picture,
         steps=given.steps,
         guidance_scale=given.guidance_scale,
@@ -197,7 +201,8 @@ def _parser() -> argparse.ArgumentParser:
         "--format",
         choices=BY_NAME,
         metavar="NAME",
-        help=f"{', '.join(BY_NAME)}; without -o the file is named after prompt and seed, such as a-tall-chair-7.glb",
+        help=f"{', '.join(BY_NAME)}; without -o the file is named after prompt and seed, such as a-tall-chair-7.glb; "
+        "without -o, --format and --preview it is glb, and drawn in a terminal too",
     )
     several = files.add_mutually_exclusive_group()
     several.add_argument(
@@ -230,7 +235,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=PRESETS,
         help="controls by name: draft to look at soon, best for quality; what is given wins",
     )
-    shape.add_argument("--steps", type=int, metavar="N", help="denoising steps, 1 to 1000 (the service's default: 100)")
+    shape.add_argument(
+        "--steps", type=_steps, metavar="N", help="denoising steps, 1 to 1000 (the service's default: 100)"
+    )
     shape.add_argument(
         "--guidance-scale",
         type=float,
@@ -243,7 +250,7 @@ def _parser() -> argparse.ArgumentParser:
         help="how the steps go: dpm++ needs fewer of them (the service's default: ddim)",
     )
     shape.add_argument(
-        "--fine-steps", type=int, metavar="N", help="denoising steps of the fine stage (default: as many as --steps)"
+        "--fine-steps", type=_steps, metavar="N", help="denoising steps of the fine stage (default: as many as --steps)"
     )
     shape.add_argument(
         "--guidance-interval",
@@ -262,8 +269,9 @@ def _parser() -> argparse.ArgumentParser:
     service.add_argument(
         "--url",
         type=address,
-        default="http://127.0.0.1:8000",
-        help="address of the service (default: %(default)s); for one on this machine no proxy is used",
+        default=variable(os.environ, "XCUBE_URL") or "http://127.0.0.1:8000",
+        help="address of the service (default: XCUBE_URL, or else http://127.0.0.1:8000); for one on this machine no "
+        "proxy is used",
     )
     service.add_argument(
         "--timeout",
@@ -273,6 +281,12 @@ def _parser() -> argparse.ArgumentParser:
         help="longest time for the start of the service, and for a shape (default: 300)",
     )
     return parser
+
+
+def _steps(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 0 < int(text) <= MAX_STEPS):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of denoising steps: give 1 to {MAX_STEPS}")
+    return int(text)
 
 
 def _count(text: str) -> int:

@@ -18,9 +18,9 @@ os.environ["no_proxy"] = f"localhost,127.0.0.1,::1,{others}"
 
 
 def main() -> None:
-    # BentoML's client would wait for minutes for a service that is not there.
+    # BentoML's client tells of a service that is not there with a traceback.
     print("The service is", httpx.get(f"{URL}/health", timeout=5).json()["status"])
-    with bentoml.SyncHTTPClient(URL, timeout=300) as client:
+    with bentoml.SyncHTTPClient(URL, timeout=300, server_ready_timeout=5) as client:
         try:
             shape = client.generate(prompt="a round table", seed=7)
         except BentoMLException as error:

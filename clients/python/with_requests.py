@@ -30,7 +30,10 @@ def points_of(answer: requests.Response) -> np.ndarray:
 def main() -> None:
     request = {"prompt": "a round table", "seed": 7}
     with requests.Session() as session:
+        end = time.monotonic() + SECONDS
         while session.get(f"{URL}/health", timeout=5).json()["status"] == "loading":
+            if time.monotonic() > end:
+                raise requests.Timeout
             time.sleep(1)
 
         # npz is a ninth of JSON's bytes, and takes a tenth of the time to read.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,22 @@ def test_a_file_without_a_name_is_called_after_prompt_and_seed(server: Server, f
     assert run(server, "--format", "stl") == 0
     assert run(server, "--format", "glb-points", "--seed", -3) == 0
     assert names(folder) == ["a-chair--3-points.glb", "a-chair-42.stl"]
+
+
+def test_a_prompt_alone_makes_a_glb_and_shows_it_in_a_terminal(
+    server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XCUBE_URL", f" {server.url}/ ")
+    monkeypatch.setattr(program, "drawing", lambda *_: "DRAWN")
+    for looked_at in (False, True):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda looked_at=looked_at: looked_at)
+        with pytest.raises(SystemExit) as ended:
+            program.main(["a tall chair", "--seed", "7"])
+        assert ended.value.code == 0
+        output = capsys.readouterr()
+        assert "a-tall-chair-7.glb: " in (output.err if looked_at else output.out)
+        assert ("DRAWN" in output.err) is looked_at
+    assert [path.name for path in folder.iterdir()] == ["a-tall-chair-7.glb"]
 
 
 def test_several_shapes_have_numbered_files_and_seeds_that_count_up(
@@ -357,7 +374,8 @@ def test_events_are_read_however_they_are_cut() -> None:
         (["-o", "a.glb", "--up", "z", "--fill", "solid"], "fill does not apply to glb; up is y in glb"),
         (["-o", "a.ply", "--levels", "3"], "--levels writes a ZIP: name it a.zip and say --format"),
         (["--preview", "a.png", "--size", "9"], "size is of a file: add -o FILE or --format"),
-        ([], "there is nothing to do: add -o FILE, --format or --preview"),
+        (["--steps", "0"], "'0' is no number of denoising steps: give 1 to 1000"),
+        (["--fine-steps", "many"], "'many' is no number of denoising steps: give 1 to 1000"),
     ],
 )
 def test_a_wrong_option_stops_before_anything_is_generated(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api import settings
+import models.cores as cores_of
 from api.settings import read_settings
 from models.cores import usable_cores
 
@@ -132,7 +132,7 @@ def test_without_control_groups_all_cores_count_that_this_process_may_run_on(tmp
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (3, 2), (4, 3), (16, 15)])
 def test_a_core_is_left_to_http_from_three_on(monkeypatch: pytest.MonkeyPatch, cores: int, threads: int) -> None:
     monkeypatch.delenv("XCUBE_THREADS", raising=False)
-    monkeypatch.setattr(settings, "usable_cores", lambda: cores)
+    monkeypatch.setattr(cores_of, "usable_cores", lambda: cores)
     assert read_settings().threads == threads
 
 
