@@ -12,9 +12,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import error_of_code, rule_of
-from api.given import Given
+from api.given import Given, Variation
 from api.schemas import GenerateRequest, Health, Seed
 from models.config import Stage
+from models.strength import steps_taken
 
 MODELS = ("text", "coarse", "fine")
 """Names of the models, in the order in which a prompt meets them."""
@@ -39,17 +40,31 @@ class Order(GenerateRequest):
 
     Attributes:
         weights: `Status.weights` of the only models that may begin it; empty where any may.
-        given: The shape that it starts from, if it starts from one.
+        given: The coarse shape that it refines, if it does.
+        variation: The shape that it varies, if it does.
     """
 
     seed: Seed
     given: Given | None = None
+    variation: Variation | None = None
     weights: str = Field(default="", max_length=1000)
 
     @property
     def coarse_steps(self) -> int:
         """Denoising steps of the coarse stage; none where the coarse shape is there."""
-        return self.ddim_steps if self.given is None else 0
+        if self.given is not None:
+            return 0
+        return self.ddim_steps if self.variation is None else steps_taken(self.ddim_steps, self.variation.strength)
+
+    def without_voxels(self) -> Order:
+        """The order as a Sampler needs it: of a shape to vary the latent alone."""
+        if self.variation is None:
+            return self
+        return self.model_copy(update={"variation": self.variation.model_copy(update={"coarse": b"", "fine": b""})})
+
+    def refining(self, coarse: bytes) -> Order:
+        """The order for the fine stage alone, on packed coarse voxels."""
+        return self.model_copy(update={"variation": None, "given": Given(coarse=coarse)})
 
     @classmethod
     def of(cls, request: GenerateRequest, seed: int, weights: str = "") -> Order:

@@ -63,7 +63,7 @@ def _ascending(value: tuple[float, float]) -> tuple[float, float]:
     return value
 
 
-class _OrNull:
+class OrNull:
     """Adds null to a field's published schema: the field means its default then."""
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
@@ -96,29 +96,27 @@ class _Strict(BaseModel):
 class Parameters(_Strict):
     """How a shape is generated, whatever it shows. A field that is null means the same as one that is left out."""
 
-    ddim_steps: Annotated[Steps, _OrNull()] = Field(default=100, description="denoising steps in each stage")
-    guidance_scale: Annotated[GuidanceScale, _OrNull()] = Field(
+    ddim_steps: Annotated[Steps, OrNull()] = Field(default=100, description="denoising steps in each stage")
+    guidance_scale: Annotated[GuidanceScale, OrNull()] = Field(
         default=7.5, description="s in pred + s * (pred - null), coarse stage only; 1.0 switches guidance off"
     )
     seed: Seed | None = Field(
         default=None, description="any signed or unsigned 64-bit integer; null draws one, and X-Seed tells which"
     )
-    use_fine: Annotated[bool, _OrNull()] = Field(
-        default=True, description="refine the coarse shape with the fine model"
-    )
+    use_fine: Annotated[bool, OrNull()] = Field(default=True, description="refine the coarse shape with the fine model")
 
-    scheduler: Annotated[SchedulerName, _OrNull()] = Field(
+    scheduler: Annotated[SchedulerName, OrNull()] = Field(
         default="ddim", description="of both stages; dpm++ is deterministic and needs fewer steps"
     )
     fine_steps: Steps | None = Field(
         default=None, description="denoising steps of the fine stage; null takes as many as the coarse stage"
     )
-    guidance_interval: Annotated[Interval, _OrNull()] = Field(
+    guidance_interval: Annotated[Interval, OrNull()] = Field(
         default=(0.0, 1.0), description="the part of the coarse run in which guidance is applied, 0 at pure noise to 1",
         json_schema_extra={"default": [0.0, 1.0]},
     )  # fmt: skip
     preset: PresetName | None = Field(default=None, exclude=True, description=described())
-    n: Annotated[Variants, _OrNull()] = Field(
+    n: Annotated[Variants, OrNull()] = Field(
         default=1, description="variants: shapes of the prompt, with its seed and the following ones"
     )
 
@@ -157,6 +155,38 @@ class GenerateRequest(Parameters, _OnePrompt):  # pydantic puts the fields of th
         return self.ddim_steps
 
 
+class Origin(_Strict):
+    """An earlier shape: that of a job, or of a request that was answered a moment ago."""
+
+    job: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
+        default=None, description="id of a finished job"
+    )
+    request: GenerateRequest | None = Field(
+        default=None, description="a request as it was sent to /generate, with the seed of the answer"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.job is None) == (self.request is None):
+            raise ValueError("should have either job or request")
+        if self.request is not None and (self.request.seed is None or self.request.n != 1):
+            raise ValueError("should have a request with a seed, and for one shape: X-Seed tells the seed of an answer")
+        return self
+
+
+Corner = Annotated[list[Annotated[float, Field(ge=-1.0, le=1.0)]], Field(min_length=3, max_length=3)]
+
+
+def _box(value: list[list[float]]) -> list[list[float]]:
+    if any(low > high for low, high in zip(*value, strict=True)):
+        raise ValueError("should be the low corner, then the high one")
+    return value
+
+
+Strength = Annotated[float, Field(gt=0.0, le=1.0)]
+Corners = Annotated[list[Corner], Field(min_length=2, max_length=2), AfterValidator(_box)]
+
+
 class JobRequest(GenerateRequest):
     """What to generate as a job."""
 
@@ -166,6 +196,17 @@ class JobRequest(GenerateRequest):
     shape: GivenShape | None = Field(
         default=None, description="a coarse shape to refine, as POST /refine does; null makes one"
     )
+    of: Origin | None = Field(default=None, description="an earlier shape to vary, as POST /variations does")
+    strength: Strength | None = Field(default=None, description="see POST /variations; 0.5 where it is null")
+    box: Corners | None = Field(default=None, description="see POST /variations")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.of is None and (self.strength is not None or self.box is not None):
+            raise ValueError("strength and box should go with of")
+        if self.of is not None and self.shape is not None:
+            raise ValueError("shape and of should not go together")
+        return self
 
 
 class BatchItem(_Strict):

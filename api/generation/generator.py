@@ -18,6 +18,7 @@ from api.generation.estimates import check_deadline, work_left
 from api.generation.events import CoarseMade, Event, Queued, Remaining, Report, Stepped, ignore
 from api.generation.kept import KeptResults
 from api.generation.monitor import Monitor
+from api.generation.parts import is_part, with_coarse, with_fine
 from api.generation.recent import RecentResults
 from api.generation.sampler_client import SamplerClient
 from api.messages import Decoded, Order, Progress, Recognised, Status, weights_of
@@ -224,30 +225,35 @@ class Generator:
         remaining = Remaining(status.step_seconds, self._fine_steps(order))
         if saved is None:
             with timings.measure("text"), metrics.part("text"):
-                progress = await self.sampler.begin(order)
+                progress = await self.sampler.begin(order.without_voxels())
             saved = Saved(progress, None, progress.warnings)
             if order.given is not None:
                 saved = replace(saved, coarse=order.given.coarse)
                 report(CoarseMade(order.given.coarse, progress))
         run = _Run(order, remaining, report, place)
-        coarse, warnings = saved.coarse, saved.warnings
+        coarse, warnings, latent = saved.coarse, saved.warnings, b""
         fine_start: Progress | None = saved.progress
         if coarse is None:
             with timings.measure("coarse"):
-                decoded = await self._finish(saved.progress, run, fine_steps_of(order))
-            coarse, fine_start = decoded.voxels, decoded.fine
+                decoded, latent = await self._finish(saved.progress, run, 0 if is_part(order) else fine_steps_of(order))
+                coarse, fine_start = decoded.voxels, decoded.fine
+                if is_part(order):
+                    coarse = await asyncio.to_thread(with_coarse, order, coarse)
+                    fine_start = await self.sampler.begin(order.refining(coarse)) if self._fine_steps(order) else None
             report(CoarseMade(coarse, fine_start))
         shape, fine = Voxels.from_bytes(coarse), None
         metrics.points("coarse", len(shape))
         if fine_start is not None:
             with timings.measure("fine"):
-                decoded = await self._finish(fine_start, run)
+                decoded, _ = await self._finish(fine_start, run)
+                made = await asyncio.to_thread(with_fine, order, decoded.voxels)
             warnings += decoded.warnings
-            fine = Voxels.from_bytes(decoded.voxels) if decoded.voxels else None
+            fine = Voxels.from_bytes(made) if made else None
             metrics.points("fine", len(fine) if fine else 0)
-        return Shape(shape, fine, order.seed, warnings, order.prompt, weights_of(status.versions))
+        return Shape(shape, fine, order.seed, warnings, order.prompt, weights_of(status.versions), latent=latent)
 
-    async def _finish(self, progress: Progress, run: _Run, fine_steps: int = 0) -> Decoded:
+    async def _finish(self, progress: Progress, run: _Run, fine_steps: int = 0) -> tuple[Decoded, bytes]:
+        """The voxels of a state that is denoised to its end, and that end."""
         with metrics.part(f"{progress.stage}_diffusion"):
             run.report(Stepped(progress, run.remaining.seconds(progress)))
             while not progress.done:
@@ -257,7 +263,7 @@ class Generator:
                     done = self.monitor.status.step_seconds.get(progress.stage, 0.0) * (progress.step - before)
                     await run.place.go_on(done, self._work_left(run.order, progress))
         with metrics.part(f"{progress.stage}_decode"):
-            return await self.sampler.decode(progress.state, fine_steps)
+            return await self.sampler.decode(progress.state, fine_steps), progress.state
 
     async def _while_wanted(self, work: Coroutine[Any, Any, T], call: Call) -> T:
         """The result of some work, unless the client leaves, the deadline passes or the service stops first."""
@@ -307,7 +313,7 @@ def _first(order: Order) -> Progress:
     """How far an order is before it has begun."""
     if order.given is not None:
         return Progress(stage="fine", steps=fine_steps_of(order))
-    return Progress(steps=order.ddim_steps)
+    return Progress(step=order.ddim_steps - order.coarse_steps, steps=order.ddim_steps)
 
 
 def part_of(most: int, number: int, processes: int) -> int:

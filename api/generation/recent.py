@@ -48,4 +48,4 @@ class RecentResults:
 
 def _size(result: Shape) -> int:
     stages = (result.coarse, result.fine)
-    return sum(voxels.ijk.nbytes + voxels.normal.nbytes for voxels in stages if voxels is not None)
+    return len(result.latent) + sum(voxels.ijk.nbytes + voxels.normal.nbytes for voxels in stages if voxels is not None)

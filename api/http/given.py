@@ -8,17 +8,19 @@ import binascii
 
 import numpy as np
 
-from api.errors import InvalidRequest
+from api.errors import InvalidRequest, NotFound
 from api.generation.generator import Generator
-from api.given import Given, GivenRequest, RefineRequest
+from api.given import Given, GivenRequest, RefineRequest, Variation, VariationRequest, VariedRequest
 from api.given_shape import GivenShape
 from api.http.job_answers import find
 from api.http.job_results import check_made
 from api.jobs.service import Jobs
-from api.schemas import GenerateRequest, JobRequest
+from api.schemas import GenerateRequest, JobRequest, Origin
 from models.errors import MeshError
-from models.shape import Voxels
+from models.shape import Shape, Voxels
 
+STRENGTH = 0.5
+"""Of a variation for which none is named."""
 _READERS = 2
 """Shapes that are read at a time: a mesh may take half a GB while it becomes voxels."""
 
@@ -29,7 +31,9 @@ class ShapeReader:
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(_READERS)
 
-    async def request(self, asked: RefineRequest | JobRequest, generator: Generator, jobs: Jobs) -> GenerateRequest:
+    async def request(
+        self, asked: RefineRequest | VariationRequest | JobRequest, generator: Generator, jobs: Jobs
+    ) -> GenerateRequest:
         """The request to generate from, with the shape that came with it, if one did.
 
         Raises:
@@ -37,8 +41,12 @@ class ShapeReader:
             NotFound, JobNotFinished, JobCanceled, ResultGone: it is that of a job, which has none.
             Draining, StillLoading, ModelsUnavailable: the grid of coarse shapes is not known now.
         """
-        fields = asked.model_dump(exclude={"shape", "webhook"})
-        if asked.shape is None:
+        fields = asked.model_dump(exclude={"shape", "of", "strength", "box", "webhook"})
+        if not isinstance(asked, RefineRequest) and asked.of is not None:
+            generator.check_open()
+            origin = await _origin(asked.of, generator, jobs)
+            return VariedRequest(**fields, variation=_variation(origin, asked.strength, asked.box))
+        if isinstance(asked, VariationRequest) or asked.shape is None:
             return GenerateRequest(**fields)
         if not asked.use_fine:
             raise InvalidRequest("use_fine is false, but a given shape is for the fine stage: leave it out.")
@@ -59,6 +67,34 @@ class ShapeReader:
                 return await asyncio.to_thread(_read, shape, resolution)
         except MeshError as error:
             raise InvalidRequest(f"The shape {error}.") from None
+
+
+async def _origin(of: Origin, generator: Generator, jobs: Jobs) -> Shape:
+    """An earlier shape, with its latent."""
+    if of.job is not None:
+        record = await find(jobs, of.job)
+        check_made(record)
+        found = await jobs.store.result(record)
+    else:
+        assert of.request is not None
+        recent = generator.recent.get(generator.status().bits, of.request)
+        if recent is None:
+            raise NotFound("The shape of this request is not in memory: send the request again, or name a job.")
+        found = recent
+    if not found.latent:
+        raise InvalidRequest(
+            "This shape has no latent, as one has that /generate or /variations made: vary such a one."
+        )
+    return found
+
+
+def _variation(origin: Shape, strength: float | None, box: list[list[float]] | None) -> Variation:
+    low_and_high = None if box is None else tuple(tuple(corner) for corner in box)
+    kept = {} if box is None else {"coarse": origin.coarse.to_bytes(), "fine": origin.fine and origin.fine.to_bytes()}
+    fields = {name: value for name, value in kept.items() if value}
+    return Variation.model_validate(
+        {"latent": origin.latent, "strength": strength or STRENGTH, "box": low_and_high, **fields}
+    )
 
 
 def _read(shape: GivenShape, resolution: int) -> Voxels:

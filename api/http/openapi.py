@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.given import RefineRequest
+from api.given import RefineRequest, VariationRequest
 from api.http.answer_schemas import ANSWERS
 from api.http.describing import (
     ANEW,
@@ -70,6 +70,7 @@ def document(
     kinds: list[type[BaseModel]] = [
         GenerateRequest,
         RefineRequest,
+        VariationRequest,
         JobRequest,
         BatchRequest,
         MeshRequest,

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from api.given import RefineRequest
+from api.given import RefineRequest, VariationRequest
 from api.http.mesh_schemas import MeshRequest
 from api.process.probes import INFERENCE, PROBES
 from api.schemas import BatchRequest, GenerateRequest, JobRequest, NoParameters, PromptRequest
@@ -62,6 +62,7 @@ ROUTES = (
     Route("/generate", GenerateRequest, methods=("POST",)),
     Route("/generate_stream", GenerateRequest, methods=("POST",)),
     Route("/refine", RefineRequest, methods=("POST",), shapes=True),
+    Route("/variations", VariationRequest, methods=("POST",)),
     Route("/batch_generate", BatchRequest, methods=("POST",)),
     Route("/kinds", PromptRequest, methods=(*READ, "POST")),
     Route("/jobs", JobRequest, methods=(*READ, "POST"), item_methods=(*READ, "DELETE")),

@@ -9,14 +9,20 @@ from models.shape import Shape, Voxels
 
 
 def packed(shape: Shape) -> dict[str, bytes]:
-    """A result by kind: coarse, and fine if there is one."""
+    """A result by kind: coarse, and fine and latent if there are such."""
     shapes = {"coarse": shape.coarse.to_bytes()}
     if shape.fine is not None:
         shapes["fine"] = shape.fine.to_bytes()
+    if shape.latent:
+        shapes["latent"] = shape.latent
     return shapes
 
 
 def unpacked(record: Record, read: Callable[[str], bytes]) -> Shape:
     """The inverse of `packed`; `read` gives what was kept of a kind, and whatever it raises is raised."""
-    shapes = {kind: Voxels.from_bytes(read(kind)) for kind in record.kinds or ()}
-    return Shape(shapes["coarse"], shapes.get("fine"), record.seed, record.warnings)
+    kept = {kind: read(kind) for kind in record.kinds or ()}
+    coarse, fine = Voxels.from_bytes(kept["coarse"]), kept.get("fine")
+    return Shape(
+        coarse, None if fine is None else Voxels.from_bytes(fine), record.seed, record.warnings,
+        latent=kept.get("latent", b""),
+    )  # fmt: skip

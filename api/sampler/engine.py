@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 from api.errors import EmptyResult, ModelsChanged, ModelsUnavailable, OutOfMemory, TooManyVoxels
-from api.given import Given
+from api.given import Given, Variation
 from api.messages import Decoded, Order, Outcome, Progress, Recognised, Slice, Status, bits_of, failure, for_strangers
 from api.sampler.loaded_models import LoadedModels
 from api.sampler.step_times import StepTimes
@@ -25,6 +25,7 @@ from api.schemas import Health, fine_steps_of
 from api.settings import Settings
 from api.telemetry import metrics
 from models.errors import CheckpointError, ConfigError, NumericError, StateError, XCubeError
+from models.joining import Box
 from models.pipeline import FINE_EMPTY, NO_FINE_MODEL, TRUNCATED
 from models.shape import Voxels
 from models.stage import DiffusionStage
@@ -135,13 +136,22 @@ class Engine:
         warnings += self._with_room("text", lambda: self.models.recognise(order.prompt)).warnings
         if order.given is not None:
             return self._progress(self._refine(order, order.given, text), warnings)
-        state = self._with_room("coarse", self.models.coarse).start(
+        begun = self._with_room("coarse", self.models.coarse).start
+        if order.variation is not None:
+            begun = partial(self._vary, order.variation)
+        state = begun(
             text, seed=order.seed, steps=order.ddim_steps, guidance_scale=order.guidance_scale,
             scheduler=order.scheduler, guidance_interval=order.guidance_interval,
         )  # fmt: skip
         if order.use_fine and not self.models.has_fine:
             warnings.append(NO_FINE_MODEL)
         return self._progress(state, warnings)
+
+    def _vary(self, variation: Variation, text: TextEmbedding, **controls: Any) -> DiffusionState:
+        """The state on the way from another shape."""
+        box = None if variation.box is None else Box(*variation.box)
+        origin = self._read(variation.latent)
+        return self.models.coarse().vary(origin, text, strength=variation.strength, box=box, **controls)
 
     def _refine(self, order: Order, given: Given, text: TextEmbedding) -> DiffusionState:
         """The first state of the fine stage on a shape that was given."""

@@ -1,4 +1,4 @@
-"""POST /refine on the demo pair: a coarse shape and a prompt become a fine shape, in every way of asking."""
+"""POST /refine: a coarse shape and a prompt become a fine shape, in every way of asking."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from api.jobs.durable import UNFINISHED, write_durably
 from api.jobs.envelope import is_sealed, seal, unseal
 
-KINDS = ("state", "coarse", "fine")
+KINDS = ("state", "coarse", "fine", "latent")
 LEFT_SECONDS = 60.0
 """Nobody writes one file for so long: what is unfinished then was left by a process that died."""
 _RESERVE = "reserve"
