@@ -90,7 +90,7 @@ class Settings(BaseSettings):
         default=8, ge=1, le=1024, description="generations that run at the same time, at least one in each HTTP process"
     )
     max_queue: int = Field(default=32, ge=0, le=100_000, description="generations that may wait in the queue")
-    max_batch: int = Field(default=8, ge=1, le=1024, description="most prompts in one batch")
+    max_batch: int = Field(default=8, ge=1, le=1024, description="most shapes in one batch, or variants of one prompt")
     jobs_dir: Path = Field(default=Path("runs/jobs"), description="folder for jobs and their results")
     recent_dir: Path | None = Field(
         default=None, description="folder that keeps recent results across restarts; several services may share it"

@@ -1,4 +1,4 @@
-"""The pictures of docs/concepts.md, docs/seeds.md and docs/formats.md, made by the demo models."""
+"""The pictures of docs/concepts.md, docs/http.md, docs/seeds.md and docs/formats.md, made by the demo models."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from formats.about import About
 from formats.blocks import Blocks
 from formats.preview import contact_sheet, render
 from models import Pipeline, Shape, Voxels
+from models.presets import PRESETS
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
 STEPS = 20
@@ -35,6 +36,8 @@ def draw(folder: Path = FOLDER, steps: int = STEPS) -> Iterator[Path]:
     yield _write(folder / "concept-guidance.png", chairs)
     houses = {f"seed {seed}": demo.generate("a house", seed=seed, steps=steps).finest for seed in (1, 2, 3, 4)}
     yield _write(folder / "concept-seeds.png", houses)
+    presets: dict[str, Voxels] = {name: demo.generate(CHAIR, seed=2, preset=name).finest for name in PRESETS}
+    yield _write(folder / "presets.png", presets, 256)
     yield _write_options(folder / "formats.png", demo.generate(WOODEN, seed=SEED, steps=steps))
 
 
