@@ -105,7 +105,9 @@ EVENT = _object(
     "Event",
     "One server-sent event. The data is JSON. With `n` above 1 each variant ends with `variant`.",
     {
-        "event": {"enum": ["queued", "progress", "preview", "coarse", "variant", "warning", "completed", "failed"]},
+        "event": {
+            "enum": ["queued", "progress", "preview", "coarse", "sending", "variant", "warning", "completed", "failed"]
+        },
         "data": {"type": "string", "contentMediaType": "application/json"},
     },
 )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from api.errors import InvalidRequest
 
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
-_SHAPES = ("json", "npz")
+_SHAPES = ("json", "npz", "packed")
 _SHOWN = 40
 MOST_PREVIEWS = 50
 
@@ -25,10 +25,11 @@ class Rule(NamedTuple):
 
 RULES = {
     "shape": Rule(
-        "json or npz",
+        "json, npz or packed",
         {"enum": list(_SHAPES), "default": "json"},
         "npz: events that hold a shape have `npz` in place of positions and normals, the file of that format in Base64 "
-        "as a list of texts to be joined: about a seventh of the bytes",
+        "as a list of texts to be joined: about a seventh of the bytes; packed: as few bytes as a picture needs, "
+        "`coarse` in `coarse` and `preview`, `fine` alone at the end, after a `sending` with its `bytes`",
         lambda text: text if text in _SHAPES else None,
     ),
     "recent": Rule(
@@ -55,6 +56,11 @@ class StreamOptions:
     recent: bool = False
     previews: int = 0
     shape: str = "json"
+
+    @property
+    def packed(self) -> bool:
+        """Whether shapes are to be packed."""
+        return self.shape == "packed"
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Self:

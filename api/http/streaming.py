@@ -16,10 +16,11 @@ from dataclasses import replace
 import orjson
 
 from api.call import Call
-from api.errors import problem_of
+from api.errors import InvalidRequest, problem_of
 from api.generation.events import CoarseMade, Event, Previewed, Queued, Stepped
 from api.generation.generator import Generator, Timings
 from api.http.accept import prefers
+from api.http.packed_events import packed_coarse, packed_end, size_of
 from api.http.previews import Previews
 from api.http.stream_options import StreamOptions
 from api.schemas import GenerateRequest
@@ -64,6 +65,8 @@ class EventStream:
         self._events: deque[Event] = deque()
         self._news = asyncio.Event()
         self._wanted = wanted or StreamOptions()
+        if self._wanted.packed and self._options.given():
+            raise InvalidRequest("shape=packed takes no options of files: leave out these, or it.")
         self._previews = Previews(generator, self._wanted.previews, self._report) if self._wanted.previews else None
         self._work = asyncio.create_task(self._result(request))
         self._work.add_done_callback(lambda _: self._news.set())
@@ -123,7 +126,8 @@ class EventStream:
     async def _last(self) -> list[Told]:
         try:
             result = await self._work
-            body = await self._body(result)
+            packed = self._wanted.packed
+            body = await (asyncio.to_thread(packed_end, result) if packed else self._body(result))
         except Exception as error:
             problem = problem_of(error)
             metrics.problem(problem.code)
@@ -131,7 +135,8 @@ class EventStream:
         # Headers have left long ago, and `completed` has the body of POST /generate, which has no place for them.
         told = {"warnings": result.warnings, "nearest_kinds": nearest_in(result.warnings)}
         warning = [("warning", orjson.dumps(told))] if result.warnings else []
-        return [*warning, ("completed", body)]
+        sending = [("sending", size_of(body))] if packed else []
+        return [*warning, *sending, ("completed", body)]
 
     async def _body(self, result: Shape) -> bytes:
         if self._wanted.shape == _NPZ.name:
@@ -154,8 +159,10 @@ class EventStream:
             case Previewed():
                 return "preview", await asyncio.to_thread(self._coarse, event.voxels)
 
-    def _coarse(self, packed: bytes) -> bytes:
-        shape = Shape(Voxels.from_bytes(packed), None, int(self._call.headers["X-Seed"]))
+    def _coarse(self, saved: bytes) -> bytes:
+        shape = Shape(Voxels.from_bytes(saved), None, int(self._call.headers["X-Seed"]))
+        if self._wanted.packed:
+            return packed_coarse(shape.coarse, shape.seed)
         # A size is that of the finest stage, which is still to come.
         options = replace(self._options, size=None)
         if self._wanted.shape == _NPZ.name:

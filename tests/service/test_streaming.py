@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
+import struct
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import bentoml
 import httpx
+import orjson
 import pytest
 
 from tests.support.errors import assert_error
@@ -103,6 +107,20 @@ def test_previews_show_what_the_coarse_shape_becomes_and_change_nothing(single: 
     assert shown["completed"] == plain
     for wrong in ("-1", "51", "many"):
         assert_error(single.post(f"/generate?previews={wrong}", json=body, headers=ACCEPT), 400, "invalid_request")
+
+
+def test_packed_events_hold_the_same_shapes_once(server: Server) -> None:
+    body = {"prompt": "a chair", "ddim_steps": 4, "seed": 12}
+    events = parse(server.post("/generate?shape=packed", json=body, headers=ACCEPT).text)
+    assert names(events) == ["queued", "progress", "coarse", "progress", "sending", "completed"]
+    told, plain = dict(events), server.generate(seed=12).json()
+    for stage, event in (("coarse", "coarse"), ("fine", "completed")):
+        data = base64.b64decode("".join(told[event][stage]))
+        assert struct.unpack("<fI", gzip.decompress(data)[:8])[1] == len(plain[f"{stage}_xyz"])
+        assert told[event]["seed_text"] == "12"
+    assert "coarse" not in told["completed"]
+    assert told["sending"]["bytes"] == len(orjson.dumps(told["completed"]))
+    assert_error(server.post("/generate?shape=packed&size=9", json=body, headers=ACCEPT), 400, "invalid_request")
 
 
 def test_bentomls_client_streams_the_same_events(server: Server) -> None:

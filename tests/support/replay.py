@@ -14,10 +14,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from api.http.negotiation import negotiate
+from api.http.packed_events import packed_coarse, packed_end, size_of
 from api.http.streaming import event_text
 from api.http.web_page import page_or, ui_routes
 from formats import file_of
-from formats.json_text import write_json
+from formats.json_text import write_coarse_json, write_json
 from models.shape import Shape, Voxels
 
 SEED = str(2**63 + 1)
@@ -44,6 +45,10 @@ class Replay:
         """While it is true, a stream stops behind that."""
         self.kinds: list[dict[str, Any]] = []
         """What the models know; to a prompt that holds none of the names the first kind is the nearest."""
+        self.packed = False
+        """Whether the last stream is to have packed shapes."""
+        self.packs = True
+        """Whether the service knows how to pack."""
         self.requests: list[bytes] = []
         self.cancelled = asyncio.Event()
         self.app = Starlette(
@@ -85,6 +90,7 @@ class Replay:
         if self.streams and "text/event-stream" in request.headers["accept"]:
             count = json.loads(body).get("n", 1)
             previews = int(request.query_params.get("previews", 0))
+            self.packed = self.packs and request.query_params.get("shape") == "packed"
             told = self._events(previews) if count == 1 else self._variants(int(seed), count)
             return StreamingResponse(told, headers=headers, media_type="text/event-stream")
         format_ = negotiate(request.headers.get("accept"), request.query_params.get("format"))
@@ -93,7 +99,6 @@ class Replay:
         return Response(file_of(format_, self.result, "test").content, headers=headers, media_type=format_.media_type)
 
     async def _events(self, previews: int) -> AsyncIterator[bytes]:
-        coarse = json.loads(write_json(Shape(self.result.coarse, None, 0)))
         try:
             yield event("queued", {"position": 2})
             await asyncio.sleep(self.pause)
@@ -103,31 +108,36 @@ class Replay:
                     yield event("progress", {"stage": stage, "step": step, "steps": 100, "seconds_left": left})
                     await asyncio.sleep(self.pause)
                 if stage == "coarse" and previews and self.preview is not None:
-                    early = json.loads(write_json(Shape(self.preview, None, 0)))
-                    yield event("preview", {name: early[name] for name in ("coarse_xyz", "coarse_normal")})
+                    yield event_text("preview", self._coarse(self.preview))
                     while self.early:
                         await asyncio.sleep(self.pause)
                 if stage == "coarse":
-                    yield event("coarse", {name: coarse[name] for name in ("coarse_xyz", "coarse_normal")})
+                    yield event_text("coarse", self._coarse(self.result.coarse))
                     while self.held:
                         await asyncio.sleep(self.pause)
             if self.result.warnings:
                 yield event("warning", {"warnings": self.result.warnings})
-            yield event_text("completed", write_json(self.result))
+            if self.packed:
+                yield event_text("sending", size_of(packed_end(self.result)))
+            yield event_text("completed", packed_end(self.result) if self.packed else write_json(self.result))
         except asyncio.CancelledError:
             self.cancelled.set()
             raise
 
+    def _coarse(self, voxels: Voxels) -> bytes:
+        return packed_coarse(voxels, 0) if self.packed else write_coarse_json(voxels, 0)
+
     async def _variants(self, seed: int, count: int) -> AsyncIterator[bytes]:
-        coarse = json.loads(write_json(Shape(self.result.coarse, None, 0)))
+        coarse = self._coarse(self.result.coarse)
         for index in range(count):
             yield event("progress", {"index": index, "stage": "coarse", "step": 50, "steps": 100, "seconds_left": 2})
-            yield event("coarse", {"index": index, **coarse})
+            yield event_text("coarse", b'{"index":%d,' % index + coarse[1:])
         while self.held:
             await asyncio.sleep(self.pause)
         for index in range(count):
-            shape = write_json(replace(self.result, seed=seed + index), with_seed=True)
-            yield event_text("variant", b'{"index":%d,' % index + shape[1:])
+            shape = replace(self.result, seed=seed + index)
+            told = packed_end(shape) if self.packed else write_json(shape, with_seed=True)
+            yield event_text("variant", b'{"index":%d,' % index + told[1:])
         yield event("completed", {"made": count, "failed": 0})
 
 

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from models.shape import Shape
 from tests.support.page import Site, finished, listen, make
+from tests.support.solids import shell, torus
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +169,27 @@ def test_a_key_that_the_service_asks_for_is_sent_from_then_on(page: Page, site: 
     finished(page)
     assert seen[-1] == "Bearer secret"
     expect(page.locator("#health")).to_have_text("Ready")
+
+
+def test_a_slow_network_is_told_how_much_has_come(page: Page, site: Site) -> None:
+    site.replay.result = Shape(shell(torus(0.3, 0.12), 32), shell(torus(0.3, 0.12), 128), seed=5)
+    page.goto(site.url)
+    said = listen(page)
+    expect(page.locator("#health")).to_have_text("Ready")
+    slow = {"offline": False, "latency": 20, "downloadThroughput": 60_000, "uploadThroughput": 60_000}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
+    page.get_by_label("Prompt").fill("a ring")
+    page.get_by_role("button", name="Generate").click()
+    finished(page)
+    assert "Receiving" in said()
+    assert sum(text.endswith("%") for text in said("#progress-time")) > 1
+    expect(page.locator("#facts-text")).to_contain_text(f"{len(site.replay.result.fine or ()):,} voxels")
+
+
+def test_a_service_that_does_not_pack_is_understood_too(page: Page, site: Site) -> None:
+    site.replay.packs = False
+    make(page, site)
+    expect(page.locator("#facts-text")).to_contain_text(f"{len(site.replay.result.coarse):,} voxels")
 
 
 def test_cancel_closes_the_connection_so_that_the_service_stops(page: Page, site: Site) -> None:

@@ -1,7 +1,7 @@
 // One generation, from the click to the shape: waits for models and for a free place by itself.
 import { generate, ServiceError } from "./service.js";
 import { shapesOf, variantOf } from "./shapes.js";
-import { elapsed, pause, progress, untilSettled } from "./status.js";
+import { elapsed, pause, progress, receiving, untilSettled } from "./status.js";
 
 const LONGEST_WAIT_S = 60;
 const STAGES = { coarse: "Coarse shape", fine: "Fine detail" };
@@ -34,25 +34,29 @@ async function once(request, signal, on) {
   const seconds = () => (performance.now() - start) / 1000;
   progress("Generating");
   // A service that does not stream says nothing on the way: then the clock shows that something goes on.
-  let told = false;
-  const clock = setInterval(() => told || elapsed(Math.round(seconds())), 1000);
+  let anything = false;
+  /** The coarse shapes by variant: what ends a variant may leave them out. */
+  const coarseOnes = new Map();
+  const clock = setInterval(() => anything || elapsed(Math.round(seconds())), 1000);
   const steps = new Steps(request);
   const ended = (shapes, seed, warning) => ({ request: { ...request, seed, n: 1 }, shapes, warning, seconds: seconds() });
   let { seed } = request;
   try {
-    for await (const event of generate(request, signal)) {
-      told ||= event.type !== "seed";
+    for await (const event of generate(request, signal, receiving)) {
+      anything ||= event.type !== "seed";
       if (event.type === "seed") on.seed((seed = String(event.seed)));
       if (event.type === "queued") progress(event.position > 0 ? `Waiting, place ${event.position} in the queue` : "Starting");
       if (event.type === "progress") steps.show(event);
       if (event.type === "preview" || event.type === "coarse") {
         const { coarse } = await shapesOf(event.text);
+        if (event.type === "coarse") coarseOnes.set(event.index, coarse);
         if (!signal.aborted) on.coarse(coarse, event.index, event.type === "preview");
       }
       if (event.type === "variant") {
         const variant = await variantOf(event.text);
         signal.throwIfAborted();
         steps.end(event.index);
+        if (variant.shapes) variant.shapes.coarse ??= coarseOnes.get(event.index);
         if (variant.shapes) await on.made(ended(variant.shapes, variant.seed, variant.warnings.join("; ")));
       }
       if (event.type === "completed") {
@@ -60,6 +64,7 @@ async function once(request, signal, on) {
         const took = seconds();
         progress("Drawing", 1);
         const shapes = await shapesOf(event.text);
+        shapes.coarse ??= coarseOnes.get(0);
         signal.throwIfAborted();
         await on.made({ ...ended(shapes, seed, event.warning), seconds: took });
         return;

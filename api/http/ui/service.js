@@ -8,6 +8,8 @@ const HEALTH = new URL("../health", document.baseURI);
 // A preview takes about as long as two steps.
 const STEPS_PER_PREVIEW = 12;
 const MOST_PREVIEWS = 6;
+// Letters of a shape: what is shorter is there at once.
+const WORTH_TELLING = 50_000;
 const KEY = "xcube.key";
 
 /** What the service answered instead of a shape, or that it did not answer. */
@@ -69,10 +71,12 @@ export function setKey(key) {
  * progress {stage, step, steps, seconds_left}, preview {text}, coarse {text}, completed {text, warning}; the texts are answers for
  * shapesOf. Of several variants each tells its index, and each ends with variant {index, text}, which may hold an error.
  * A service that does not stream gives seed and completed alone. Throws ServiceError.
+ * @param {(share: number) => void} receiving hears how much of a shape that is being sent has come
  */
-export async function* generate(request, signal) {
+export async function* generate(request, signal, receiving) {
   const url = new URL(GENERATE);
   url.searchParams.set("recent", "true");
+  url.searchParams.set("shape", "packed");
   url.searchParams.set("previews", Math.min(MOST_PREVIEWS, Math.floor(request.steps / STEPS_PER_PREVIEW)));
   const answer = await post(url, body(request), "text/event-stream, application/json;q=0.9", signal);
   let warning = answer.headers.get("X-XCube-Warning");
@@ -81,7 +85,9 @@ export async function* generate(request, signal) {
     yield { type: "completed", text: await answer.text(), warning };
     return;
   }
-  for await (const { event, data } of events(answer.body)) {
+  let expected = 0;
+  const received = (letters) => expected > WORTH_TELLING && receiving(Math.min(1, letters / expected));
+  for await (const { event, data } of events(answer.body, received)) {
     if (event === "preview" || event === "coarse" || event === "variant" || event === "completed") {
       // Of several variants, the index comes first.
       yield { type: event, text: data, warning, index: Number(/^\{"index":(\d+)/.exec(data)?.[1] ?? 0) };
@@ -89,6 +95,7 @@ export async function* generate(request, signal) {
       continue;
     }
     const value = JSON.parse(data);
+    expected = event === "sending" ? value.bytes : 0;
     if (event === "failed") throw new ServiceError(value.error, { code: value.code, retryAfter: value.retry_after });
     if (event === "warning") warning = value.warnings.join("; ");
     yield { type: event, ...value };

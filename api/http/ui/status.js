@@ -75,6 +75,12 @@ export function progress(text, share, secondsLeft) {
   else element("progress-bar").value = share;
 }
 
+/** How much of a shape that is being sent has come. */
+export function receiving(share) {
+  progress("Receiving", share);
+  element("progress-time").textContent = `${Math.round(100 * share)} %`;
+}
+
 export function elapsed(seconds) {
   element("progress-time").textContent = `${seconds} s`;
 }

@@ -1,23 +1,32 @@
 // In the background: an answer's text becomes shapes, with their light. A variant tells its seed, warnings or error too.
 import { light } from "./light.js";
+import { unpacked } from "./packed.js";
 import { shapeOf } from "./shape.js";
 
+/** Answers leave in the order in which they came. */
+let before = Promise.resolve();
+
 addEventListener("message", ({ data: { number, text } }) => {
-  try {
-    const answer = JSON.parse(text);
-    if (answer.error) return postMessage({ number, made: { error: answer.error, code: answer.code } });
-    const coarse = lit(answer.coarse_xyz, answer.coarse_normal);
-    const fine = answer.fine_xyz ? lit(answer.fine_xyz, answer.fine_normal) : null;
-    const buffers = [coarse, fine].flatMap((shape) => (shape ? [shape.index, shape.normal, shape.ground.shade] : []));
-    const made = { shapes: { coarse, fine }, seed: answer.seed_text, warnings: answer.warnings ?? [] };
-    postMessage({ number, made }, buffers.map((array) => array.buffer));
-  } catch (error) {
-    postMessage({ number, fault: String(error) });
-  }
+  before = before.then(async () => {
+    try {
+      const made = await madeOf(JSON.parse(text));
+      const shapes = Object.values(made.shapes ?? {}).filter(Boolean);
+      const buffers = shapes.flatMap(({ index, normal, ground }) => [index.buffer, normal.buffer, ground.shade.buffer]);
+      postMessage({ number, made }, buffers);
+    } catch (error) {
+      postMessage({ number, fault: String(error) });
+    }
+  });
 });
 
-function lit(xyz, normal) {
-  const shape = shapeOf(xyz, normal);
-  light(shape);
-  return shape;
+/** Of a packed answer the coarse shape may be missing, which was told before. */
+async function madeOf(answer) {
+  if (answer.error) return { error: answer.error, code: answer.code };
+  const { coarse_xyz, coarse_normal, fine_xyz, fine_normal, coarse, fine } = answer;
+  const packed = coarse !== undefined || fine !== undefined;
+  const shapes = packed
+    ? { coarse: coarse ? await unpacked(coarse) : null, fine: fine ? await unpacked(fine) : null }
+    : { coarse: shapeOf(coarse_xyz, coarse_normal), fine: fine_xyz ? shapeOf(fine_xyz, fine_normal) : null };
+  for (const shape of [shapes.coarse, shapes.fine]) if (shape) light(shape);
+  return { shapes, seed: answer.seed_text, warnings: answer.warnings ?? [] };
 }
