@@ -159,7 +159,7 @@ class Status(Message):
 
     Attributes:
         health: What GET /health answers.
-        model_set: "demo" or "official", or "own" where XCUBE_CONFIG names the models; empty until they are found.
+        model_set: the name of the set, or "own" where XCUBE_CONFIG names the models; empty until they are found.
         models: The models that there are, or should be, by name; empty until they have been looked for.
         step_seconds: Stage to seconds of one denoising step of one sample.
         arithmetic: What changes the last bits of results besides the weights.

@@ -21,6 +21,7 @@ from api.networks import networks_of
 from api.origins import origins_of
 from api.signing import WebhookSecret
 from api.webhooks import Hosts
+from models.card import NAME
 from models.cores import default_threads
 from models.errors import ConfigError
 
@@ -48,7 +49,10 @@ class Settings(BaseSettings):
 
     checkpoint_dir: Path = Field(default=Path("checkpoints"), description="folder that checkpoints are imported from")
     config: Path | None = Field(default=None, description="YAML file that overrides the built-in model set")
-    model: Literal["auto", "demo", "official"] = Field(default="auto", description="which set of models to serve")
+    model: str = Field(
+        default="auto", pattern=NAME.pattern,
+        description="which set of models to serve: auto, demo, official, or one of your own by its name",
+    )  # fmt: skip
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="where the models run")
     dtype: Literal["auto", "bf16", "fp32"] = Field(
         default="auto", description="number format of the denoisers; auto means bf16 on a GPU"

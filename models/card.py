@@ -11,7 +11,7 @@ from typing import Any
 from models.errors import ConfigError
 
 CARD_FILE = "card.json"
-NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+NAME = re.compile(r"^[a-z0-9][a-z0-9-]{0,31}$")
 """What a set may be called."""
 RESERVED = ("auto", "demo", "official")
 _MOST_BYTES = 1 << 22

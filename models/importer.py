@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from models.card import read_card
 from models.checkpoint.clip import open_clip_tower
 from models.checkpoint.convert import ImportProgress
 from models.checkpoint.official import CHECKPOINT_FILE, open_official
 from models.checkpoint.own import open_own
 from models.checkpoint.source import Source
 from models.config import Stage
-from models.errors import XCubeError
+from models.errors import ConfigError, XCubeError
 from models.files import is_there
 from models.loading import WEIGHTS_FILE
 from models.store import SetName, Stored, put
@@ -56,14 +57,26 @@ def candidates(checkpoint_dir: Path) -> Iterator[Candidate]:
     """The models in a checkpoint folder, sorted by name.
 
     Official ones are `objaverse_coarse` and `objaverse_fine` with `config.yaml` and `last.ckpt`; those in our own
-    format are any folders with `config.yaml` and `model.safetensors`, demo models if the name begins with `demo_`.
+    format are any folders with `config.yaml` and `model.safetensors`: of the set that their `card.json` names; without
+    one they are demo models if the name begins with `demo_`, else official ones.
     """
     for folder in sorted(path for path in checkpoint_dir.glob("*/") if path.is_dir()):
         if is_there(folder / WEIGHTS_FILE):
-            model_set: SetName = "demo" if folder.name.startswith(DEMO_PREFIX) else "official"
-            yield Candidate(folder, model_set, partial(open_own, folder))
+            yield Candidate(folder, _set_of(folder), partial(open_own, folder))
         elif folder.name in OFFICIAL and any(is_there(folder / name) for name in (CHECKPOINT_FILE, "config.yaml")):
             yield Candidate(folder, "official", partial(open_official, folder, OFFICIAL[folder.name]))
+
+
+def _set_of(folder: Path) -> SetName:
+    """The set that a model of our own format belongs to: its card says so, or else its folder's name."""
+    try:
+        card = read_card(folder)
+    except ConfigError as error:
+        log.warning("%s", error)
+        card = None
+    if card is not None:
+        return card.name
+    return "demo" if folder.name.startswith(DEMO_PREFIX) else "official"
 
 
 def import_models(

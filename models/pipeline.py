@@ -95,7 +95,8 @@ class Pipeline:
         Official models have to be imported by `scripts/import`.
 
         Args:
-            model_set: "demo", "official", or "auto" for the official ones if they are in the store.
+            model_set: "demo", "official", the name of a set of your own, or "auto" for the official ones if they are in
+                the store, else the demo ones.
             device: "cpu", "cuda", "cuda:1", …; None means a GPU if there is one.
             dtype: Number format of the denoisers, see :meth:`from_dirs`.
             backend: Library of sparse grids, see :meth:`from_dirs`.

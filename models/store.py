@@ -1,8 +1,8 @@
 """Models in and out of the BentoML model store.
 
 A model of ours is `xcube-text`, `xcube-coarse` or `xcube-fine`, its version a digest of its content, its label `set`
-says whether it belongs to the demo or to the official models. Sets are never mixed: a text tower of one and a coarse
-model of the other would run and give nonsense.
+says which set it belongs to: the demo, the official models, or one of a user's own. Sets are never mixed: a text tower
+of one and a coarse model of the other would run and give nonsense.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import bentoml
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 
+from models.card import CARD_FILE, NAME
 from models.checkpoint.convert import ImportProgress, convert
 from models.checkpoint.source import Source
 from models.errors import CheckpointError
 from models.home import check_home
 from models.loading import CONFIG_FILE, WEIGHTS_FILE
 
-SetName = Literal["demo", "official"]
+SetName = str
+"""demo, official, or a name that `models.card.NAME` allows."""
 KINDS = ("text", "coarse", "fine")
 STAMP = "imported.txt"
 """Holds the set and the fingerprint of what was imported; its time of change says which version came last."""
@@ -54,17 +55,35 @@ class ModelSet:
 
 
 def find(model_set: str = "auto") -> ModelSet:
-    """The models to serve: "demo", "official", or "auto" for the official ones if their coarse model is there.
+    """The models to serve: a set by its name, or "auto": the official ones if there is a coarse one, else the demo.
 
-    Where a model was imported in several versions, the one imported last counts. Raises ValueError for another name.
+    Where a model was imported in several versions, the one imported last counts. Raises ValueError for what can be no
+    name.
     """
-    if model_set not in ("auto", "demo", "official"):
-        raise ValueError(f"model_set must be auto, demo or official, not {model_set!r}")
+    if not NAME.fullmatch(model_set):
+        raise ValueError(f"model_set must be auto, demo, official or the name of a set, not {model_set!r}")
     if model_set == "auto":
         official = find("official")
         return official if official.coarse is not None else find("demo")
-    name: SetName = "official" if model_set == "official" else "demo"
-    return ModelSet(name, **{kind: next(iter(_versions(kind, name)), None) for kind in KINDS})
+    return ModelSet(model_set, **{kind: next(iter(_versions(kind, model_set)), None) for kind in KINDS})
+
+
+def sets() -> list[ModelSet]:
+    """Every set in the store, sorted by name."""
+    stamps = (stamp for kind in KINDS for stamp in (_root() / f"xcube-{kind}").glob(f"*/{STAMP}"))
+    return [find(name) for name in sorted({_stamped(stamp.parent)[0] for stamp in stamps}) if NAME.fullmatch(name)]
+
+
+def remove(model_set: SetName) -> list[str]:
+    """Removes all versions of a set's models; returns their tags, none where there is no such set."""
+    removed = []
+    with _workplace(_root()) as workplace:
+        for kind in KINDS:
+            for folder in _versions(kind, model_set):
+                removed.append(_tag(folder))
+                folder.rename(workplace / f"{kind}-{folder.name}")  # away in one step
+                (folder.parent / "latest").unlink(missing_ok=True)
+    return removed
 
 
 def put(source: Source, model_set: SetName, progress: ImportProgress | None = None, *, force: bool = False) -> Stored:
@@ -94,6 +113,8 @@ def put(source: Source, model_set: SetName, progress: ImportProgress | None = No
                 _stamp(folder, model_set, source.fingerprint)
                 return Stored(_tag(folder), folder, added=False)
             made = _describe(source.kind, version, model_set, workplace)
+            if (source.path.parent / CARD_FILE).is_file():
+                shutil.copyfile(source.path.parent / CARD_FILE, made / CARD_FILE)
             for file in weights.iterdir():
                 file.rename(made / file.name)
             _stamp(made, model_set, source.fingerprint)

@@ -41,7 +41,7 @@ def test_variables_are_read_and_empty_ones_count_as_unset(monkeypatch: pytest.Mo
         ("XCUBE_PORT", "70000"),
         ("XCUBE_WORKERS", "0"),
         ("XCUBE_HOST", "not a host"),
-        ("XCUBE_MODEL", "best"),
+        ("XCUBE_MODEL", "The best"),
         ("XCUBE_CONFIG", "/nowhere/models.yaml"),
         ("XCUBE_DEADLINE_SECONDS", "nan"),
         ("XCUBE_THREADS", "-1"),

@@ -103,7 +103,7 @@ def test_what_is_out_of_range_is_refused_before_any_work(demo: Pipeline) -> None
         demo.generate("a mug", preset="fast")
     with pytest.raises(ValueError, match=r"scheduler must be one of ddim, dpm\+\+"):
         demo.generate("a mug", scheduler="euler")
-    with pytest.raises(ValueError, match="model_set must be auto, demo or official"):
+    with pytest.raises(ValueError, match="model_set must be auto, demo, official or the name of a set"):
         Pipeline.from_store("demos")
 
 
