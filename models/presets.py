@@ -33,7 +33,7 @@ class Preset:
 PRESETS: dict[PresetName, Preset] = {
     "draft": Preset("to look at soon", "dpm++", 12, fine_steps=8),
     "standard": Preset("what a request without any control gets", "ddim", 100),
-    "best": Preset("the most quality, whatever it takes", "ddim", 100, guidance_interval=(0.1, 0.9)),
+    "best": Preset("the most quality, whatever it takes", "ddim", 250, fine_steps=100),
 }
 
 
