@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
 from tests.support.figures import running, wait_for
@@ -114,6 +116,17 @@ def test_recorded_events_are_those_of_the_service(server: Server, request: pytes
     _, body = same_head("events", live, request.config)
     assert kinds(body.decode()) == kinds(live.text)
     assert "coarse" in kinds(live.text)
+
+
+def test_a_recorded_npz_is_one_of_the_service(server: Server, request: pytest.FixtureRequest) -> None:
+    fields = {"prompt": "a chair", "ddim_steps": 4, "seed": 1}
+    accept = {"Accept": "application/x-npz, application/json;q=0.5"}
+    live = server.post("/generate", headers=accept, json=fields)
+    recorded, body = same_head("npz", live, request.config)
+    assert int(recorded["content-length"]) == len(body)
+    with np.load(io.BytesIO(body)) as file, np.load(io.BytesIO(live.content)) as there:
+        assert set(file.files) == set(there.files)
+        assert all(file[name].dtype == there[name].dtype for name in there.files if name != "version")
 
 
 def test_a_recorded_octree_is_one_of_the_service(server: Server, request: pytest.FixtureRequest) -> None:

@@ -17,6 +17,7 @@
 mod cache;
 mod client;
 mod error;
+mod npz;
 mod octree;
 mod stream;
 mod types;

@@ -57,6 +57,25 @@ async fn a_shape_is_read_with_its_seed() {
 }
 
 #[tokio::test]
+async fn a_shape_is_asked_for_as_npz_and_is_the_one_that_json_has() {
+    let server = Replay::of(&[Step::Answer("shape"), Step::Answer("npz")]);
+    let client = client(&server);
+    let json = client.generate(&chair()).await.unwrap();
+    let npz = client.generate(&chair()).await.unwrap();
+    assert_eq!(npz.seed, Some(1));
+    let (json, npz) = (json.shape, npz.shape);
+    assert_eq!(npz.coarse_xyz, json.coarse_xyz);
+    assert_eq!(npz.fine_xyz, json.fine_xyz);
+    let normals = |shape: xcube_client::Shape| [shape.coarse_normal, shape.fine_normal.unwrap()].concat();
+    for (half, whole) in normals(npz).iter().flatten().zip(normals(json).iter().flatten()) {
+        assert!((half - whole).abs() < 1e-3);
+    }
+    for request in server.requests() {
+        assert!(request.to_lowercase().contains("\r\naccept: application/x-npz, application/json;q=0.5\r\n"));
+    }
+}
+
+#[tokio::test]
 async fn without_a_fine_stage_its_fields_are_none() {
     let server = Replay::of(&[Step::Answer("coarse")]);
     let made = client(&server).generate(&GenerateRequest { use_fine: false, ..chair() }).await.unwrap();
