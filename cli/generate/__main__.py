@@ -67,7 +67,9 @@ def made(options: Options, service: Service, bar: Bar) -> Iterator[tuple[int, Sh
         bar.begin(request)
         start = time.monotonic()
         try:
-            for index, shape in service.generate(options.request(request), bar.event, compact=not as_it_comes(options)):
+            compact = not as_it_comes(options)
+            asked = options.request(request)
+            for index, shape in service.generate(asked, bar.event, compact=compact, path=options.endpoint):
                 yield request + index, shape, time.monotonic() - start
         except GenerateError as error:
             if options.count == 1 or error.code not in OF_THE_SEED:
@@ -90,7 +92,7 @@ def write(options: Options, index: int, shape: Shape, service: Service) -> Path 
     else:
         request = {**options.request(index), "seed": shape.seed}
         request.pop("n", None)
-        content = service.file(request, options.format.name, options.wanted.given())
+        content = service.file(request, options.format.name, options.wanted.given(), options.endpoint)
     # All or nothing: an interrupted write leaves no half file under the name.
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(content)

@@ -6,7 +6,7 @@ import argparse
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
@@ -14,6 +14,7 @@ import formats
 from api.environment import variable
 from api.schemas import MAX_STEPS, SchedulerName
 from cli.connection import address, seconds
+from cli.generate.shapes import GENERATE, add_options, start_of
 from formats import FORMATS, Format
 from formats.options import RULES
 from models.presets import PRESETS
@@ -37,6 +38,8 @@ examples:
   scripts/generate "a tall chair" --format stl --n 4 --preview chairs.png
   scripts/generate "a tall chair" -o chair.glb --preset draft
   scripts/generate "a stone house" -o house.vox --size 64 --fill solid
+  scripts/generate "a tall chair" -o fine.glb --refine coarse.vox
+  scripts/generate "a tall chair" -o other.glb --vary JOB --strength 0.6 --box -0.5 0 -0.5 0.5 0.5 0.5
 
 formats:
 {os.linesep.join(f"  {format_.name:<11} {format_.suffix:<10}  {format_.description}" for format_ in FORMATS)}
@@ -68,6 +71,8 @@ class Options:
         wanted: What else the file is asked for.
         url: Address of the service, without a slash at the end.
         timeout: Longest time for a shape, in seconds.
+        endpoint: Path of the service that makes the shapes.
+        start: Fields of the request that say what it starts from, if not from noise.
     """
 
     prompt: str
@@ -88,6 +93,8 @@ class Options:
     wanted: formats.Options
     url: str
     timeout: float
+    endpoint: str = GENERATE
+    start: dict[str, Any] = field(default_factory=dict)
 
     @property
     def shapes(self) -> int:
@@ -95,7 +102,7 @@ class Options:
         return self.count * self.variants
 
     def request(self, index: int) -> dict[str, Any]:
-        """The fields of POST /generate for a request; fields that the user left out get the service's defaults."""
+        """The fields of a request; fields that the user left out get the service's defaults."""
         seed = None if self.seed is None else self.seed + index
         given = {
             "ddim_steps": self.steps, "guidance_scale": self.guidance_scale, "seed": seed,
@@ -107,6 +114,7 @@ class Options:
             **{name: value for name, value in given.items() if value is not None},
             **({} if self.fine else {"use_fine": False}),
             **({} if self.variants == 1 else {"n": self.variants}),
+            **self.start,
         }
 
     def path(self, index: int, seed: int) -> Path | None:
@@ -142,6 +150,7 @@ def parse(arguments: list[str] | None = None) -> Options:
     for path in filter(None, (given.output, picture)):
         if not path.parent.is_dir():
             parser.error(f"there is no folder {path.parent} to write {path.name} into")
+    endpoint, start = start_of(parser, given)
     return Options(
         prompt=given.prompt,
         output=given.output,
@@ -161,6 +170,8 @@ def parse(arguments: list[str] | None = None) -> Options:
         wanted=wanted,
         url=given.url,
         timeout=given.timeout,
+        endpoint=endpoint,
+        start=start,
     )
 
 
@@ -229,6 +240,7 @@ def _parser() -> argparse.ArgumentParser:
         wanted.add_argument(
             f"--{name.replace('_', '-')}", metavar=_METAVARS.get(name, name.upper()), help=rule.meaning, **switch
         )
+    add_options(parser)
     shape = parser.add_argument_group("the shape")
     shape.add_argument(
         "--preset",

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cli.connection import ServiceError, client, health, stranger
+from cli.generate.shapes import GENERATE
 
 LONGEST_QUOTE = 200
 """Characters of an answer that is not the service's."""
@@ -109,7 +110,9 @@ class Service(AbstractContextManager["Service"]):
         except (httpx.TransportError, ValueError, TypeError, KeyError):
             return ()
 
-    def generate(self, request: dict[str, Any], report: Report, *, compact: bool = True) -> Iterator[Made]:
+    def generate(
+        self, request: dict[str, Any], report: Report, *, compact: bool = True, path: str = GENERATE
+    ) -> Iterator[Made]:
         """Makes the shapes of a request, and gives each as soon as it is made.
 
         If the service is full, it tries again when the service says so.
@@ -119,6 +122,7 @@ class Service(AbstractContextManager["Service"]):
             report: Called for every event with its name and data.
             compact: Whether shapes may come as npz, which are a seventh of the bytes but have no `body`. A service
                 that is older sends JSON all the same.
+            path: Of the service; the request has its fields.
 
         Yields:
             Number of the shape among those of the request, and the shape, or why it was not made.
@@ -132,7 +136,7 @@ class Service(AbstractContextManager["Service"]):
             try:
                 with self._http.stream(
                     "POST",
-                    f"{self._url}/generate",
+                    f"{self._url}{path}",
                     json=request,
                     headers={"Accept": EVENTS},
                     params={"shape": "npz"} if compact else {},
@@ -151,14 +155,14 @@ class Service(AbstractContextManager["Service"]):
             report("full", {"seconds": pause})
             time.sleep(pause)
 
-    def file(self, request: dict[str, Any], format_: str, options: dict[str, Any]) -> bytes:
+    def file(self, request: dict[str, Any], format_: str, options: dict[str, Any], path: str = GENERATE) -> bytes:
         """Gets the shape of a request as a file. The service keeps recent shapes, so it need not make this one again.
 
         Raises:
             GenerateError: The service refused or failed, or the connection broke.
         """
         try:
-            answer = self._http.post(f"{self._url}/generate", params={"format": format_, **options}, json=request)
+            answer = self._http.post(f"{self._url}{path}", params={"format": format_, **options}, json=request)
         except httpx.TimeoutException:
             raise self._late() from None
         except httpx.RequestError as error:
