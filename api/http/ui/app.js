@@ -7,6 +7,7 @@ import * as kept from "./kept.js";
 import * as kinds from "./kinds.js";
 import { fromHash, key, settingsOf, toHash } from "./request.js";
 import { run } from "./run.js";
+import * as stageTools from "./stage.js";
 import { announce, askHealth, noProblem, noProgress, problem, watchHealth } from "./status.js";
 import * as variants from "./variants.js";
 
@@ -29,6 +30,7 @@ kinds.prepare(form.setPrompt);
 addEventListener("modelsready", kinds.load);
 download.prepare(() => shown.request, () => viewer.picture(), problem);
 element("cancel").addEventListener("click", cancel);
+stageTools.prepare(() => viewer);
 element("reset").addEventListener("click", () => viewer?.reset());
 element("again").addEventListener("click", () => start({ ...shown.request, seed: form.lockedSeed() }));
 element("keep").addEventListener("click", () => {
@@ -170,6 +172,8 @@ function show(made) {
   element("caption").textContent = request.prompt;
   element("facts-text").textContent =
     `${finest.count.toLocaleString("en")} voxels · seed ${request.seed} · ${settingsOf(request)} · ${seconds.toFixed(1)} s`;
+  const { blocks, mm } = stageTools.sizeOf(finest);
+  element("size").textContent = `${blocks} blocks · ${mm} mm`;
   element("warning").textContent = warning ?? "";
   element("warning").hidden = !warning;
   canvas.setAttribute("aria-label", `${request.prompt}, ${finest.count} voxels`);

@@ -36,6 +36,7 @@ export class Viewer {
       clay: { value: new Color(CLAY) }, colours: { value: 0 },
     };
     this.mode = "voxels";
+    this.drawn = 0;
     this.objects = [];
     this.shape = null;
     canvas.addEventListener("keydown", (event) => this.onKey(event));
@@ -148,11 +149,18 @@ export class Viewer {
 
   /** Draws before the next refresh of the screen; many calls are one. */
   draw() {
-    this.pending ??= requestAnimationFrame(() => {
+    this.pending ??= requestAnimationFrame((now) => {
       this.pending = null;
-      this.controls.update();
+      this.controls.update(Math.min(0.1, (now - this.drawn) / 1000));
+      this.drawn = now;
       this.render();
     });
+  }
+
+  /** Turns the shape slowly, or stops that. */
+  turn(on) {
+    this.controls.autoRotate = on;
+    this.moved();
   }
 
   /** What is seen has moved: until it rests, it is drawn as fast as it can be. */
