@@ -172,6 +172,21 @@ def test_every_format_can_be_downloaded_and_is_the_file_of_this_shape(page: Page
     assert ring.euler_number == 0
 
 
+def test_the_size_of_a_file_stands_in_the_menu_once_it_is_known(page: Page, site: Site, tmp_path: Path) -> None:
+    make(page, site)
+    page.locator("#download summary").click()
+    with page.expect_download() as download:
+        page.locator("#download [data-format=ply]").click()
+    download.value.save_as(tmp_path / "ring.ply")
+    size = round((tmp_path / "ring.ply").stat().st_size / 1000)
+    assert size >= 10
+    expect(page.locator("#live")).to_have_text(f"The file is ready: {size} kB.")
+    expect(page.locator("#download [data-format=ply] small")).to_have_text(f"{size} kB")
+    page.get_by_role("button", name="Again").click()
+    finished(page)
+    expect(page.locator("#download small")).to_have_count(0)
+
+
 def test_a_picture_can_be_downloaded(page: Page, site: Site, tmp_path: Path) -> None:
     make(page, site)
     page.locator("#download summary").click()

@@ -182,6 +182,7 @@ function show(made) {
   viewer?.show(finest, { keep });
   history.show(request);
   variants.show(request);
+  download.forgetSizes();
   keepFocus();
 }
 

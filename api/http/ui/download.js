@@ -12,8 +12,11 @@ export function prepare(current, picture, failed) {
     summary.textContent = "Preparing…";
     try {
       const request = current();
-      save(format === "png" ? await picture() : await file(request, format), nameOf(request, format));
-      announce("The file is ready.");
+      const made = format === "png" ? await picture() : await file(request, format);
+      save(made, nameOf(request, format));
+      // Nobody knows how large a file is before it is made.
+      if (request === current()) tellSize(format, sizeOf(made.size));
+      announce(`The file is ready: ${sizeOf(made.size)}.`);
     } catch (error) {
       failed(error, () => fetchFile(format));
     } finally {
@@ -42,6 +45,24 @@ export function prepare(current, picture, failed) {
     announce("The link is copied.");
     setTimeout(() => (shareButton.textContent = "Copy link"), 1800);
   });
+}
+
+/** For another shape, no file has been made yet. */
+export function forgetSizes() {
+  for (const size of menu.querySelectorAll("small")) size.remove();
+}
+
+function tellSize(format, text) {
+  const button = menu.querySelector(`[data-format="${format}"]`);
+  button.querySelector("small")?.remove();
+  const size = document.createElement("small");
+  size.textContent = text;
+  button.append(size);
+}
+
+function sizeOf(bytes) {
+  const [value, unit] = bytes < 1e6 ? [bytes / 1e3, "kB"] : [bytes / 1e6, "MB"];
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
 }
 
 function nameOf({ prompt, seed }, format) {
