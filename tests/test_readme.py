@@ -26,7 +26,7 @@ README = (ROOT / "README.md").read_text()
 SCRIPTS = sorted(path.name for path in (ROOT / "scripts").iterdir() if path.is_file() and path.suffix == "")
 
 SERVE = "scripts/serve"
-GENERATE = 'scripts/generate "a tall chair" -o chair.ply'
+GENERATE = 'scripts/generate "a tall chair" -o chair.glb'
 HEALTH = "curl -s http://localhost:8000/health"
 CURL = (
     "curl -s http://localhost:8000/generate -H 'Content-Type: application/json' "
@@ -170,11 +170,11 @@ def shell(command: str, folder: Path, environment: dict[str, str]) -> subprocess
 
 def test_the_two_commands_give_a_shape(fast_demo: Server, tmp_path: Path) -> None:
     done = shell(f"{GENERATE} --url {fast_demo.url} --preview chair.png", tmp_path, fast_demo.environment)
-    assert re.match(r"chair\.ply: [\d,]+ fine points, [\d,]+ coarse points, seed \d+, ", done.stdout)
-    header = (tmp_path / "chair.ply").read_bytes().split(b"end_header\n")[0].decode()
-    count = re.search(r"element vertex (\d+)", header)
-    assert count is not None
-    assert int(count[1]) > 1000
+    assert re.match(r"chair\.glb: [\d,]+ fine points, [\d,]+ coarse points, seed \d+, ", done.stdout)
+    content = (tmp_path / "chair.glb").read_bytes()
+    tree = json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])
+    assert tree["nodes"][0]["name"] == "a tall chair"
+    assert max(each["count"] for each in tree["accessors"]) > 1000
     assert (tmp_path / "chair.png").stat().st_size > 1000
 
 

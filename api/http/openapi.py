@@ -48,6 +48,12 @@ _HEADERS = {
     "Server-Timing": "milliseconds in the queue and in each stage",
     "ETag": "names these bytes, for If-None-Match",
 }
+_PROBES = {
+    "/healthz": "Whether the process answers: 200 and nothing else; older than /livez, which means the same",
+    "/livez": "Whether the process is alive",
+    "/readyz": "Whether every kind of request can be taken",
+    "/metrics": "Figures for Prometheus",
+}
 _SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "the service's API key"},
     "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "the same key"},
@@ -81,16 +87,23 @@ def document(
     _, schemas = models_json_schema(
         [(kind, "validation") for kind in kinds], ref_template=REFERENCE.format(name="{model}")
     )
-    paths: dict[str, Any] = {path: dict(item) for path, item in infrastructure.items() if set(item) == {"get"}}
+    probes = {path: _probe(path, item) for path, item in infrastructure.items() if set(item) == {"get"}}
     return {
         "openapi": "3.1.0",
         "info": {"title": "XCube", "version": version, "description": "Text to 3-D voxels."},
         "servers": [{"url": prefix or "."}],
         "security": _SECURITY,
-        "paths": paths | _generating() | dict(ours),
+        "paths": _generating() | dict(ours) | probes,
         "webhooks": {"jobEnded": {"post": _job_ended()}},
         "components": {"securitySchemes": _SECURITY_SCHEMES, "schemas": {**schemas["$defs"], **ANSWERS}},
     }
+
+
+def _probe(path: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    """A path that BentoML documents, with a summary."""
+    if path not in _PROBES:
+        return dict(item)
+    return {"get": {**item["get"], "summary": _PROBES[path], "description": ""}}
 
 
 def _job_ended() -> dict[str, Any]:

@@ -22,6 +22,12 @@ def main(arguments: list[str] | None = None) -> int:
 
         openapi.write()
         return _wrote(openapi.SNAPSHOT)
+    if options.tables:
+        from cli.docs import tables
+
+        for page in tables.renew(ROOT / "docs"):
+            _wrote(page)
+        return 0
     if options.notebook:
         from cli.docs import notebook
 
@@ -49,6 +55,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--serve", action="store_true", help=f"show the site at http://{ADDRESS} while you write")
     what.add_argument("--openapi", action="store_true", help="renew docs/openapi.json after the API has changed")
+    what.add_argument("--tables", action="store_true", help="renew the tables in docs/ that are made from the code")
     what.add_argument("--notebook", action="store_true", help="run docs/notebook.ipynb and keep its output")
     what.add_argument("--pictures", action="store_true", help="draw docs/images/concept-*.png and formats.png again")
     return parser.parse_args(arguments)

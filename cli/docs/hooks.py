@@ -45,4 +45,9 @@ def _place(target: str) -> str:
     if target == notebook.NOTEBOOK.name:
         return "notebook.md"
     inside = target.removeprefix("../")
-    return PLACES.get(inside, inside.removeprefix("docs/") if inside.startswith("docs/") else target)
+    if inside in PLACES:
+        return PLACES[inside]
+    path, mark, place = inside.partition("#")
+    if path in PLACES:
+        return f"{PLACES[path]}{mark}{place}"
+    return inside.removeprefix("docs/") if inside.startswith("docs/") else target

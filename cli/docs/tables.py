@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -22,7 +23,7 @@ from formats.materials import MATERIALS
 from formats.options import RULES
 from models.presets import PRESETS
 
-MARK = re.compile(r"^<!-- table: (\w+) -->$", re.MULTILINE)
+MARK = re.compile(r"^<!-- table: (\w+) -->\n(?:\n(?:\|.*\n)*\n<!-- end of table -->\n)?", re.MULTILINE)
 DOCSTRING = re.compile(r"^<!-- docstring: ([\w.]+) ([\w.]+) -->$", re.MULTILINE)
 CORES = "usable cores - 1 (2 if there are only 2)"
 """In words, the only default that depends on the machine."""
@@ -179,10 +180,26 @@ def docstring(module: str, name: str) -> str:
     return f"```text\n{text}\n```"
 
 
-def fill(markdown: str) -> str:
-    """Replaces the marks in a page by what they stand for.
+def kept(markdown: str) -> str:
+    """A page with its tables renewed below their marks, so that whoever reads the file sees them too.
 
-    A mark is a line of its own: `<!-- table: NAME -->`, with a name in `TABLES`, or `<!-- docstring: MODULE NAME -->`.
+    A mark is a line of its own: `<!-- table: NAME -->`, with a name in `TABLES`.
     """
-    markdown = MARK.sub(lambda mark: TABLES[mark[1]](), markdown)
+    return MARK.sub(
+        lambda mark: f"<!-- table: {mark[1]} -->\n\n{TABLES[mark[1]]()}\n\n<!-- end of table -->\n", markdown
+    )
+
+
+def renew(folder: Path) -> list[Path]:
+    """Renews the tables of all pages in a folder; gives those that have changed."""
+    pages = {page: page.read_text(encoding="utf-8") for page in sorted(folder.glob("*.md"))}
+    changed = [page for page, text in pages.items() if kept(text) != text]
+    for page in changed:
+        page.write_text(kept(pages[page]), encoding="utf-8")
+    return changed
+
+
+def fill(markdown: str) -> str:
+    """A page with its tables, and with docstrings in place of their marks: lines `<!-- docstring: MODULE NAME -->`."""
+    markdown = kept(markdown)
     return DOCSTRING.sub(lambda mark: docstring(mark[1], mark[2]), markdown)

@@ -6,10 +6,12 @@ import json
 import re
 import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 import trimesh
 
+from cli.docs import tables
 from cli.docs.openapi import SNAPSHOT, changes
 from tests.support.examples import Example, Reader, assert_as_shown, examples
 from tests.support.paths import DOCS, ROOT
@@ -66,6 +68,20 @@ def test_the_scripts_know_the_options_of_long_commands(page: str) -> None:
                 continue
             for option in (word for word in words if word.startswith("--")):
                 assert re.search(rf"{option}\b", help_of(script)), f"{page}: {line}"
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_tables_in_the_pages_are_those_of_the_code(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text == tables.kept(text), "run scripts/docs --tables"
+    assert text.count("<!-- table: ") == len(re.findall(r"^<!-- table: \w+ -->\n\n\|", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_links_between_the_pages_lead_to_files_that_are_there(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
 
 
 def test_guidance_is_said_plainly() -> None:

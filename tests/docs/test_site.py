@@ -71,7 +71,7 @@ def test_values_of_a_setting_are_said_in_words() -> None:
 
 def test_a_mark_that_names_nothing_fails_the_build() -> None:
     with pytest.raises(KeyError):
-        tables.fill("<!-- table: nothing -->")
+        tables.fill("<!-- table: nothing -->\n")
     with pytest.raises(AttributeError):
         tables.fill("<!-- docstring: models.pipeline Nothing -->")
 

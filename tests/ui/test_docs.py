@@ -79,3 +79,19 @@ def test_the_page_makes_a_shape_under_any_prefix(browser: Browser, result: Shape
         context.close()
     assert site.complaints == [], "no request leaves the prefix"
     assert len(replay.requests) == 1
+
+
+def test_redoc_asks_nobody_but_the_service(browser: Browser, url: str) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    told: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: told.append(message.text))
+    page.goto(url.removesuffix("docs") + "redoc")
+    first = page.locator("[data-section-id] h2").filter(has_text="prompt").first
+    first.wait_for()
+    page.wait_for_timeout(500)
+    own = url.removesuffix("docs")
+    assert [each for each in asked if not each.startswith((own, "data:", f"blob:{own[:16]}"))] == []
+    assert not [text for text in told if "Content Security Policy" in text or "cdn" in text]
+    page.close()

@@ -47,3 +47,11 @@ def test_values_of_different_types_differ(old: Any, new: Any) -> None:
 def test_the_snapshot_can_be_renewed(agreed: dict[str, Any], tmp_path: Path) -> None:
     openapi.write(tmp_path / "openapi.json")
     assert (tmp_path / "openapi.json").read_text(encoding="utf-8") == openapi.SNAPSHOT.read_text(encoding="utf-8")
+
+
+def test_a_reader_meets_generate_first_and_probes_last_each_with_a_summary() -> None:
+    paths = json.loads(openapi.SNAPSHOT.read_text(encoding="utf-8"))["paths"]
+    assert next(iter(paths)) == "/generate"
+    assert set(list(paths)[-4:]) == {"/healthz", "/livez", "/readyz", "/metrics"}
+    for path, item in paths.items():
+        assert all(operation.get("summary") for method, operation in item.items() if method != "parameters"), path
