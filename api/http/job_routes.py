@@ -58,7 +58,7 @@ class JobRoutes:
             "add_job",
             "Start a generation without a deadline",
             {202: added},
-            BODY | WORK | {409, 507},
+            BODY | WORK | {404, 409, 410, 507},
             body_for("/jobs"),
         )
         common = frozenset({401, 404, 405, 500, 503})
