@@ -11,7 +11,7 @@ export const DEFAULTS = {
 export const PRESETS = {
   draft: { scheduler: "dpm++", steps: 12, fineSteps: 8, from: 0, to: 1 },
   standard: { scheduler: "ddim", steps: 100, fineSteps: "", from: 0, to: 1 },
-  best: { scheduler: "ddim", steps: 100, fineSteps: "", from: 0.1, to: 0.9 },
+  best: { scheduler: "ddim", steps: 250, fineSteps: 100, from: 0, to: 1 },
 };
 /** Fields in a link by their names there. */
 const IN_LINK = {
