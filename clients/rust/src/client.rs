@@ -7,10 +7,13 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::{key_of, Cache, Head, Kept};
+use crate::starting::{Given, Origin, Refine, Vary};
 use crate::variants::{Results, Variants};
-use crate::{npz, Error, Events, GenerateRequest, Generated, Health, Octree, Recognition};
+use crate::{npz, Error, Events, GenerateRequest, Generated, Health, Octree, Point, Recognition};
 
 const STILL_LOADING: &str = "still loading";
+/// Paths whose answer is one shape.
+const SHAPES: [&str; 3] = ["/generate", "/refine", "/variations"];
 
 /// Timeouts and retry delays.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,16 +104,29 @@ impl Client {
     ///
     /// "Still loading" and failures of the service other than 503 are tried three times more.
     pub async fn generate<S: Serialize>(&self, request: &GenerateRequest<S>) -> Result<Generated, Error> {
-        let Kept { head, body } = self.made(&[], request).await?;
-        let seed = head.seed.and_then(|text| text.parse().ok());
-        let nearest_kinds = head.nearest.iter().flat_map(|names| names.split(", ")).map(str::to_owned).collect();
-        let shape = if npz::is_npz(&body) {
-            npz::shape_of(&body)
-                .ok_or_else(|| Error::Unreadable("the npz file is not one of the service's".to_owned()))?
-        } else {
-            read(&body)?
-        };
-        Ok(Generated { shape, seed, warning: head.warning, nearest_kinds })
+        generated(self.made(&[], request).await?)
+    }
+
+    /// The fine shape of a coarse one.
+    pub async fn refine<S: Serialize>(
+        &self,
+        request: &GenerateRequest<S>,
+        shape: &Given<'_>,
+    ) -> Result<Generated, Error> {
+        self.started("/refine", &text_of(&Refine { request, shape })?).await
+    }
+
+    /// A shape that resembles an earlier one: `strength`, above 0 to 1, says how little.
+    ///
+    /// `corners` are the low and the high one of a box. With it, voxels outside of the box stay as they are.
+    pub async fn vary<S: Serialize>(
+        &self,
+        request: &GenerateRequest<S>,
+        of: &Origin<'_, S>,
+        strength: f32,
+        corners: Option<[Point; 2]>,
+    ) -> Result<Generated, Error> {
+        self.started("/variations", &text_of(&Vary { request, of, strength, corners })?).await
     }
 
     /// Several shapes of a prompt in one call, in order: the first with the seed of the request, the others with those
@@ -151,17 +167,20 @@ impl Client {
         if let (StatusCode::NOT_MODIFIED, Some(kept)) = (answer.status(), kept) {
             return Ok(kept);
         }
-        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        let (seed, etag) = (header("X-Seed"), header("ETag").unwrap_or_default());
-        let (warning, nearest) = (header("X-XCube-Warning"), header("X-XCube-Nearest-Kinds"));
-        let key = key(seed.as_deref()).unwrap_or_default();
-        let made = Kept { head: Head { key, etag, seed, warning, nearest }, body: answer.bytes().await?.to_vec() };
+        let mut head = head_of(&answer);
+        head.key = key(head.seed.as_deref()).unwrap_or_default();
+        let made = Kept { head, body: answer.bytes().await?.to_vec() };
         if let (Some(cache), false, false) = (self.cache.clone(), made.head.etag.is_empty(), made.head.key.is_empty()) {
             let copy = made.clone();
             // A folder that takes no more leaves the shape as good as it is.
             let _ = beside(move || cache.put(&copy)).await;
         }
         Ok(made)
+    }
+
+    async fn started(&self, path: &str, text: &str) -> Result<Generated, Error> {
+        let answer = self.post(path, &[], text, None).await?;
+        generated(Kept { head: head_of(&answer), body: answer.bytes().await?.to_vec() })
     }
 
     async fn post(
@@ -181,7 +200,8 @@ impl Client {
                 .body(body.to_owned())
                 .timeout(self.settings.generate_timeout);
             // A file that the URL names, events and batches are what they are.
-            let post = if path == "/generate" && query.is_empty() { post.header("Accept", npz::ACCEPT) } else { post };
+            let post =
+                if query.is_empty() && SHAPES.contains(&path) { post.header("Accept", npz::ACCEPT) } else { post };
             let post = match known {
                 Some(tag) => post.header("If-None-Match", tag),
                 None => post,
@@ -204,6 +224,25 @@ impl Client {
             None => request,
         }
     }
+}
+
+/// What the headers of an answer say of a shape; its key is still empty.
+fn head_of(answer: &Response) -> Head {
+    let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (warning, nearest) = (header("X-XCube-Warning"), header("X-XCube-Nearest-Kinds"));
+    Head { key: String::new(), etag: header("ETag").unwrap_or_default(), seed: header("X-Seed"), warning, nearest }
+}
+
+/// A shape as it is in an answer, npz or JSON.
+fn generated(Kept { head, body }: Kept) -> Result<Generated, Error> {
+    let seed = head.seed.and_then(|text| text.parse().ok());
+    let nearest_kinds = head.nearest.iter().flat_map(|names| names.split(", ")).map(str::to_owned).collect();
+    let shape = if npz::is_npz(&body) {
+        npz::shape_of(&body).ok_or_else(|| Error::Unreadable("the npz file is not one of the service's".to_owned()))?
+    } else {
+        read(&body)?
+    };
+    Ok(Generated { shape, seed, warning: head.warning, nearest_kinds })
 }
 
 /// Whether an address is one of this machine's own.

@@ -5,7 +5,7 @@ mod replay;
 use std::time::{Duration, Instant};
 
 use replay::{Replay, Step};
-use xcube_client::{Client, Error, GenerateRequest, Preset, Scheduler, Settings};
+use xcube_client::{Client, Error, GenerateRequest, Given, Origin, Preset, Scheduler, Settings};
 
 fn quick() -> Settings {
     Settings { back_off: [1, 2, 4].map(Duration::from_millis), ..Settings::default() }
@@ -121,6 +121,26 @@ async fn what_is_chosen_beside_the_defaults_goes_out_in_the_service_s_words() {
     assert_eq!(body["guidance_interval"], serde_json::json!([0.2, 0.9]));
     assert_eq!(body["preset"], "draft");
     assert!(body.get("ddim_steps").is_none(), "the preset's count");
+}
+
+#[tokio::test]
+async fn a_coarse_shape_is_refined_and_an_earlier_one_is_varied() {
+    let server = Replay::of(&[Step::Answer("shape"), Step::Answer("shape"), Step::Answer("shape")]);
+    let (client, request) = (client(&server), chair());
+    let (xyz, normal) = ([[0.25, 0.5, 0.0]], [[0.0, 1.0, 0.0]]);
+    let refined = client.refine(&request, &Given::Points { xyz: &xyz, normal: &normal }).await.unwrap();
+    assert!(refined.shape.fine_xyz.is_some());
+    client.refine(&request, &Given::Job { job: "f00" }).await.unwrap();
+    let corners = Some([[-0.5, 0.0, -0.5], [0.5, 0.5, 0.5]]);
+    let varied = client.vary(&request, &Origin::Request(&request), 0.75, corners).await.unwrap();
+    assert_eq!(varied.seed, Some(1));
+    let [points, job, variation] = &server.requests()[..] else { panic!("three requests") };
+    assert!(points.starts_with("POST /refine HTTP/1.1\r\n"));
+    assert!(points.contains(r#""shape":{"xyz":[[0.25,0.5,0.0]],"normal":[[0.0,1.0,0.0]]}"#));
+    assert!(job.contains(r#""shape":{"job":"f00"}"#));
+    assert!(variation.starts_with("POST /variations HTTP/1.1\r\n"));
+    assert!(variation.contains(r#""of":{"request":{"prompt":"a chair","#));
+    assert!(variation.contains(r#""strength":0.75,"box":[[-0.5,0.0,-0.5],[0.5,0.5,0.5]]"#));
 }
 
 #[tokio::test]
