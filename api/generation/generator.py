@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -32,6 +33,7 @@ from models.shape import Shape, Voxels
 from models.version import service_version
 
 T = TypeVar("T")
+log = logging.getLogger("xcube.generation")
 RECENT_BYTES = 64 * 2**20
 """A hundred shapes of the demo models, six of 512³; each HTTP process grows by as much before its memory is level."""
 RETRY_DRAINING = 5.0
@@ -198,6 +200,8 @@ class Generator:
     async def drain(self, longest: float) -> None:
         """Takes no new work, waits for what runs or waits, and after `longest` seconds hands that back."""
         self.draining = True
+        if (running := self.admission.running) > 0:
+            log.info("stopping: %d running, which may take %.0f s", running, longest)
         try:
             async with asyncio.timeout(longest):
                 await self.admission.empty()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, TypeVar
 
@@ -221,7 +222,8 @@ def test_who_is_refused_for_the_work_of_others_is_told_when_it_will_be_less() ->
     assert refused.retry_after == pytest.approx(2 * 6.5 + 18.5 - 0.8 * 30, rel=0.01)
 
 
-def test_a_service_that_stops_refuses_new_work_and_lets_all_else_end() -> None:
+def test_a_service_that_stops_refuses_new_work_lets_all_else_end_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "xcube.generation")
     sampler = FakeSampler()
     sampler.pause = 0.005
 
@@ -236,6 +238,7 @@ def test_a_service_that_stops_refuses_new_work_and_lets_all_else_end() -> None:
         assert caught.value.retry_after
         await end
         assert [isinstance(await one, Shape) for one in (running, waiting)] == [True, True]
+        assert [record.getMessage() for record in caplog.records] == ["stopping: 1 running, which may take 60 s"]
 
     serve(sampler, drain, max_running=1)
 
