@@ -14,11 +14,12 @@ from pathlib import Path
 BUNDLED = Path(__file__).with_name("app")
 HELP = """\
 usage: xcube-serve [OPTION ...]
-       xcube-serve import [--checkpoint-dir DIR] [--clip PLACE] [--force]
+       xcube-serve import [--checkpoint-dir DIR | --file FILE] [--clip PLACE] [--force] [--list] [--remove SET] [--export SET FILE]
        xcube-serve --help | --version
 
 Serves text to 3-D voxels on http://localhost:8000: a page at /, the API's documentation at /docs.
-The options are those of `bentoml serve`. `import` puts official checkpoints into the model store (see import --help).
+The options are those of `bentoml serve`. `import` puts models into the model store, and lists, removes and exports
+the sets there (see import --help).
 
 Settings are environment variables, for example:
   XCUBE_HOST, XCUBE_PORT  where to listen (default: 0.0.0.0, 8000)

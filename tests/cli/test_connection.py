@@ -248,7 +248,7 @@ def test_every_way_to_import_names_every_option(capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit):
         main(["--help"])
     options = set(re.findall(r"^  (--[\w-]+)", capsys.readouterr().out, re.MULTILINE))
-    assert options == {"--checkpoint-dir", "--clip", "--force"}
+    assert options == {"--checkpoint-dir", "--clip", "--force", "--list", "--remove", "--export", "--file"}
     for text in (HELP, (ROOT / "scripts/import").read_text()):
         (usage,) = [line for line in text.splitlines() if "import [" in line]
         assert set(re.findall(r"--[\w-]+", usage)) == options
