@@ -184,5 +184,5 @@ def test_what_is_recorded_of_a_deadline_is_what_the_service_says(
 
 def test_every_recorded_answer_is_compared() -> None:
     compared = {"health", "shape", "coarse", "refused", "loading", "health_failed", "unavailable", "empty", "deadline"}
-    compared |= {"events", "octree", "not_modified", "variants"}
+    compared |= {"events", "octree", "npz", "not_modified", "variants"}
     assert {path.stem for path in FOLDER.iterdir()} == compared
