@@ -16,8 +16,8 @@ OWN = {"api", "cli", "formats", "models", "service", "tests", "training", "xcube
 # Not declared: fvdb is used where somebody installed it, triton comes with torch's CUDA build, and slow tests
 # install open3d, Blender and Warp into environments of their own.
 OPTIONAL = {"addon_utils", "bpy", "fvdb", "open3d", "triton", "warp"}
-BUILDS_DOCS = ROOT / "cli" / "docs"
-"""No service needs what builds the documentation."""
+APART = (ROOT / "cli" / "docs", ROOT / "cli" / "mcp")
+"""No service needs what builds the documentation, nor what serves assistants, which have extras of their own."""
 
 
 def declared(*extras: str) -> set[str]:
@@ -33,13 +33,13 @@ def normal(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def imported(folders: list[str], besides: Path | None = None) -> dict[str, str]:
-    """Top-level modules of other packages that the folders' files import → a file that does; one folder left out."""
+def imported(folders: list[str], besides: tuple[Path, ...] = ()) -> dict[str, str]:
+    """Top-level modules of other packages that the folders' files import → a file that does; some folders left out."""
     found: dict[str, str] = {}
     for folder in folders:
         path = ROOT / folder
         for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
-            if besides in file.parents:
+            if set(besides) & set(file.parents):
                 continue
             for node in ast.walk(ast.parse(file.read_text())):
                 names: list[str] = []
@@ -56,14 +56,15 @@ def imported(folders: list[str], besides: Path | None = None) -> dict[str, str]:
     [
         (["models", "formats", "api", "cli", "service.py", "xcube_serve"], ()),
         (["training"], ("train",)),
-        (["tests", "cli/docs", "hatch_build.py"], ("train", "dev")),
+        (["cli/mcp"], ("mcp",)),
+        (["tests", "cli/docs", "hatch_build.py"], ("mcp", "train", "dev")),
     ],
 )
 def test_what_is_imported_is_declared(folders: list[str], extras: tuple[str, ...]) -> None:
     distributions = packages_distributions()
     missing = {
         name: file
-        for name, file in imported(folders, besides=None if "dev" in extras else BUILDS_DOCS).items()
+        for name, file in imported(folders, besides=() if extras else APART).items()
         if not {normal(d) for d in distributions.get(name, [name])} & declared(*extras)
     }
     assert missing == {}

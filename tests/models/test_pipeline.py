@@ -104,6 +104,8 @@ def test_what_is_out_of_range_is_refused_before_any_work(demo: Pipeline) -> None
     with pytest.raises(ValueError, match=r"scheduler must be one of ddim, dpm\+\+"):
         demo.generate("a mug", scheduler="euler")
     with pytest.raises(ValueError, match="model_set must be auto, demo, official or the name of a set"):
+        Pipeline.from_store("De mos")
+    with pytest.raises(CheckpointError, match="the model store has no demos text tower"):
         Pipeline.from_store("demos")
 
 
