@@ -14,7 +14,8 @@ from pathlib import Path
 BUNDLED = Path(__file__).with_name("app")
 HELP = """\
 usage: xcube-serve [OPTION ...]
-       xcube-serve import [--checkpoint-dir DIR | --file FILE] [--clip PLACE] [--force] [--list] [--remove SET] [--export SET FILE]
+       xcube-serve import [--checkpoint-dir DIR | --file FILE] [--clip PLACE] [--force]
+       xcube-serve import --list | --remove SET | --export SET FILE
        xcube-serve --help | --version
 
 Serves text to 3-D voxels on http://localhost:8000: a page at /, the API's documentation at /docs.
