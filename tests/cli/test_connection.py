@@ -250,5 +250,5 @@ def test_every_way_to_import_names_every_option(capsys: pytest.CaptureFixture[st
     options = set(re.findall(r"^  (--[\w-]+)", capsys.readouterr().out, re.MULTILINE))
     assert options == {"--checkpoint-dir", "--clip", "--force", "--list", "--remove", "--export", "--file"}
     for text in (HELP, (ROOT / "scripts/import").read_text()):
-        usage = [line for line in text.splitlines() if "import [" in line or "import --" in line]
+        usage = [line for line in text.splitlines() if "import [" in line or "import --list" in line]
         assert set(re.findall(r"--[\w-]+", " ".join(usage))) == options
