@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from typing import Annotated, Any, Protocol
 from urllib.parse import quote
 
 import bentoml
@@ -48,6 +48,15 @@ class GeneratedArrays(bentoml.IODescriptor):  # type: ignore[misc]  # BentoML's 
     fine_normal: ListsOrNone
 
 
+class Events(Protocol):
+    """The events of one or more generations; leaving the iteration stops the work."""
+
+    async def refusal(self) -> XCubeError | None:
+        """Waits for the first event. Gives an error if there is none, because the work was refused."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+
 async def answer(generator: Generator, request: GenerateRequest, call: Call) -> Response:
     """The answer to POST /generate, errors included: BentoML would mask or log those that are raised."""
     try:
@@ -60,17 +69,30 @@ async def answer(generator: Generator, request: GenerateRequest, call: Call) -> 
 
 
 async def _events(generator: Generator, request: GenerateRequest, call: Call) -> Response:
-    stream = EventStream(generator, request, call, options_for_events(call), StreamOptions.of(call.query))
-    if error := await stream.refusal():
+    return await as_stream(_stream(generator, request, call), call)
+
+
+def stream(generator: Generator, request: GenerateRequest, call: Call) -> AsyncGenerator[str, None]:
+    """The answer to POST /generate_stream."""
+    return as_texts(lambda: _stream(generator, request, call), call)
+
+
+def _stream(generator: Generator, request: GenerateRequest, call: Call) -> EventStream:
+    return EventStream(generator, request, call, options_for_events(call), StreamOptions.of(call.query))
+
+
+async def as_stream(events: Events, call: Call) -> Response:
+    """The answer with these events. Raises the error where they were refused."""
+    if error := await events.refusal():
         raise error
     call.headers |= HEADERS
-    return StreamingResponse(stream, media_type=EVENTS)
+    return StreamingResponse(events, media_type=EVENTS)
 
 
-async def stream(generator: Generator, request: GenerateRequest, call: Call) -> AsyncGenerator[str, None]:
-    """The answer to POST /generate_stream. BentoML has begun its answer by then: the gate tells what was refused."""
+async def as_texts(begin: Callable[[], Events], call: Call) -> AsyncGenerator[str, None]:
+    """The events that begin now, for BentoML, which has begun its answer by then: the gate tells what was refused."""
     try:
-        events = EventStream(generator, request, call, options_for_events(call), StreamOptions.of(call.query))
+        events = begin()
         call.refused = await events.refusal()
     except XCubeError as error:
         call.refused = error
@@ -84,9 +106,8 @@ async def _file(
     generator: Generator, request: GenerateRequest, call: Call, format_: Format, options: Options
 ) -> Response:
     timings, bits = Timings(), generator.status().bits
-    tag = etag(bits, request, format_, options)
-    if tag is not None and request.seed is not None and has(call.known, tag) and not call.anew:
-        return not_modified(tag, request.seed, for_caches(format_, options))
+    if (kept := unchanged(bits, request, call, format_, options)) is not None:
+        return kept
     result = await generator.known(request, call)
     if result is None:
         result = await generator.run(request, call, timings)
@@ -98,6 +119,14 @@ async def _file(
     call.headers.update(notes(result.warnings))
     tag = etag(bits, request.model_copy(update={"seed": result.seed}), format_, options)
     return as_file(file, format_, options, result, tag)
+
+
+def unchanged(bits: str, request: GenerateRequest, call: Call, format_: Format, options: Options) -> Response | None:
+    """The answer to a client that has kept this one; None if it has not, or wants it made anew."""
+    tag = etag(bits, request, format_, options)
+    if tag is None or request.seed is None or not has(call.known, tag) or call.anew:
+        return None
+    return not_modified(tag, request.seed, for_caches(format_, options))
 
 
 def as_file(file: File, format_: Format, options: Options, result: Shape, tag: str | None) -> Response:

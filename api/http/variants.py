@@ -6,18 +6,18 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from api.call import Call
 from api.errors import InvalidRequest, problem_of
 from api.generation.generator import Generator, Timings
 from api.http import responses
 from api.http.batch import check_count
-from api.http.etags import etag, has, not_modified
+from api.http.etags import etag
 from api.http.negotiation import options_for_events, wanted
-from api.http.responses import for_caches
+from api.http.responses import as_stream, as_texts, for_caches, unchanged
 from api.http.stream_options import StreamOptions
-from api.http.streaming import EVENTS, HEADERS, wants_events
+from api.http.streaming import wants_events
 from api.http.variant_events import VariantEvents
 from api.schemas import GenerateRequest
 from api.telemetry import metrics
@@ -25,7 +25,6 @@ from formats import FORMATS, Format, Options
 from formats.about import file_name
 from formats.json_text import with_seed_of, write_json
 from formats.zipping import zipped
-from models.errors import XCubeError
 from models.shape import Shape
 
 SEEDS = "X-Seeds"
@@ -45,42 +44,24 @@ async def answer(generator: Generator, request: GenerateRequest, call: Call) -> 
     if request.n == 1:
         return await responses.answer(generator, request, call)
     try:
-        check_count(request.n, generator.settings.max_batch)
         if wants_events(call):
-            return await _events(generator, request, call)
+            return await as_stream(_stream(generator, request, call), call)
+        check_count(request.n, generator.settings.max_batch)
         return await _file(generator, request, call, *wanted(call))
     except Exception as error:
         problem = problem_of(error)
         return Response(problem.body(), problem.status, problem.headers(), "application/json")
 
 
-async def stream(generator: Generator, request: GenerateRequest, call: Call) -> AsyncGenerator[str, None]:
+def stream(generator: Generator, request: GenerateRequest, call: Call) -> AsyncGenerator[str, None]:
     """The answer to POST /generate_stream for any number of variants."""
     if request.n == 1:
-        async for text in responses.stream(generator, request, call):
-            yield text
-        return
-    try:
-        check_count(request.n, generator.settings.max_batch)
-        events = _stream(generator, request, call)
-        call.refused = await events.refusal()
-    except XCubeError as error:
-        call.refused = error
-    if call.refused is None:
-        call.headers |= HEADERS
-        async for event in events:
-            yield event.decode()
-
-
-async def _events(generator: Generator, request: GenerateRequest, call: Call) -> Response:
-    events = _stream(generator, request, call)
-    if error := await events.refusal():
-        raise error
-    call.headers |= HEADERS
-    return StreamingResponse(events, media_type=EVENTS)
+        return responses.stream(generator, request, call)
+    return as_texts(lambda: _stream(generator, request, call), call)
 
 
 def _stream(generator: Generator, request: GenerateRequest, call: Call) -> VariantEvents:
+    check_count(request.n, generator.settings.max_batch)
     options, wanted_events = options_for_events(call), StreamOptions.of(call.query)
     return VariantEvents(generator, _variants(request, call), call, options, wanted_events)
 
@@ -90,10 +71,8 @@ async def _file(
 ) -> Response:
     if options.levels > 1:
         raise InvalidRequest("levels makes a ZIP of one shape: leave out levels, or n.")
-    bits = generator.status().bits
-    tag = etag(bits, request, format_, options)
-    if tag is not None and request.seed is not None and has(call.known, tag) and not call.anew:
-        return not_modified(tag, request.seed, for_caches(format_, options))
+    if (kept := unchanged(generator.status().bits, request, call, format_, options)) is not None:
+        return kept
     variants = _variants(request, call)
     made = await asyncio.gather(
         *(_made(generator, variant, call, format_, options) for variant in variants), return_exceptions=True
