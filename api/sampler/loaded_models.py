@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,7 @@ class LoadedModels:
         """Voxels along each axis of the grid of coarse shapes; 0 as long as the coarse model has not been loaded."""
         self._lock = threading.RLock()
         self._embeddings: LRUCache[TextEmbedding] = LRUCache(EMBEDDINGS_KEPT)
+        self._recognitions: LRUCache[Recognition] = LRUCache(EMBEDDINGS_KEPT)
 
     @property
     def has_fine(self) -> bool:
@@ -147,10 +149,14 @@ class LoadedModels:
         return {} if self._recogniser is None else self._recogniser.kinds
 
     def recognise(self, prompt: str) -> Recognition:
-        """What is known of a prompt. Raises ModelsUnavailable where there is no text model."""
+        """What is known of a prompt, remembered for the prompts used last.
+
+        Raises:
+            ModelsUnavailable: There is no text model.
+        """
         if self._recogniser is None:
             raise ModelsUnavailable("The text model is not loaded.")
-        return self._recogniser.recognise(prompt)
+        return self._recognitions.get(prompt, partial(self._recogniser.recognise, prompt))
 
     @property
     def arithmetic(self) -> str:
