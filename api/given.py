@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from api.given_shape import GivenShape
 from api.schemas import Corners, GenerateRequest, Origin, OrNull, Strength
-from models.strength import steps_taken
+from models.strength import DEFAULT_STRENGTH, steps_taken
 
 
 class RefineRequest(GenerateRequest):
@@ -56,7 +56,8 @@ class VariationRequest(GenerateRequest):
 
     of: Origin = Field(description="the earlier shape", examples=[{"request": {"prompt": "a tall chair", "seed": 7}}])
     strength: Annotated[Strength, OrNull()] = Field(
-        default=0.5, description="how much noise it gets, and which part of the steps is taken; 1 leaves nothing of it"
+        default=DEFAULT_STRENGTH,
+        description="how much noise it gets, and which part of the steps is taken; 1 leaves nothing of it",
     )
     box: Corners | None = Field(
         default=None, description="low and high corner, in world units, of all that may change; null is everything"

@@ -28,6 +28,7 @@ from models.shape import Shape, Voxels
 from models.stage import DiffusionStage
 from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
+from models.strength import DEFAULT_STRENGTH
 from models.text import TextEncoder
 from models.variants import variant_seeds
 
@@ -241,8 +242,9 @@ class Pipeline:
         return Shape(coarse, fine, seed, tuple(warnings), prompt)
 
     def vary(
-        self, of: Shape, prompt: str, *, strength: float = 0.5, box: Box | None = None, seed: int | None = None,
-        steps: int = 100, guidance_scale: float = 7.5, use_fine: bool = True, scheduler: str = "ddim",
+        self, of: Shape, prompt: str, *, strength: float = DEFAULT_STRENGTH, box: Box | None = None,
+        seed: int | None = None, steps: int = 100, guidance_scale: float = 7.5, use_fine: bool = True,
+        scheduler: str = "ddim",
         progress: StepCallback | None = None,
     ) -> Shape:  # fmt: skip
         """Another shape that resembles one: its coarse latent gets noise, and is denoised again.

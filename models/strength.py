@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+DEFAULT_STRENGTH = 0.5
+
 
 def steps_taken(steps: int, strength: float) -> int:
     """Denoising steps of a variation: `strength`, above 0 to 1, is their share of a run of `steps`; at least one."""

@@ -18,9 +18,8 @@ from api.jobs.service import Jobs
 from api.schemas import GenerateRequest, JobRequest, Origin
 from models.errors import MeshError
 from models.shape import Shape, Voxels
+from models.strength import DEFAULT_STRENGTH
 
-STRENGTH = 0.5
-"""Of a variation for which none is named."""
 _READERS = 2
 """Shapes that are read at a time: a mesh may take half a GB while it becomes voxels."""
 
@@ -93,7 +92,7 @@ def _variation(origin: Shape, strength: float | None, box: list[list[float]] | N
     kept = {} if box is None else {"coarse": origin.coarse.to_bytes(), "fine": origin.fine and origin.fine.to_bytes()}
     fields = {name: value for name, value in kept.items() if value}
     return Variation.model_validate(
-        {"latent": origin.latent, "strength": strength or STRENGTH, "box": low_and_high, **fields}
+        {"latent": origin.latent, "strength": strength or DEFAULT_STRENGTH, "box": low_and_high, **fields}
     )
 
 
