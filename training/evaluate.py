@@ -1,7 +1,11 @@
-"""Measures the demo models on prompts in wordings that training never used, by default with the API's defaults.
+"""Measures models, by default with the API's defaults: the demo models, or, with --data or --model, a set of one's own.
 
-Prints category accuracy and attribute agreement as a classifier of real shapes sees them, how well the fine shape
-covers the coarse one, and how much two seeds differ; writes a contact sheet. Ends with status 1 if a target is missed.
+A set of one's own is measured on the held-out part of its data: how well its VAEs decode these shapes, how near
+generated shapes come to them, whether they are of the prompt's kind, and whether they hang together.
+
+The demo models get prompts in wordings that training never used. Printed are category accuracy and attribute agreement
+as a classifier of real shapes sees them, how well the fine shape covers the coarse one, and how much two seeds differ.
+A contact sheet is written. The command ends with status 1 if a target is missed, and with 2 if it cannot measure.
 Results are kept in --run-dir, so that an interrupted evaluation goes on where it was.
 """
 
@@ -9,10 +13,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import statistics
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +28,7 @@ from formats.preview import contact_sheet, render, save_png
 from models import threads
 from models.config import to_dict
 from models.cores import usable_cores
+from models.errors import XCubeError
 from models.loading import load_coarse, load_fine, load_text
 from models.pipeline import Pipeline
 from models.presets import PRESETS, controls
@@ -32,6 +38,9 @@ from models.shape import Shape, Voxels
 from training.classifier import CLASSIFIER_FILE, ShapeClassifier, accuracy, judge, load_classifier, train_classifier
 from training.dataset import SHARD, balanced, load_shapes, make_shapes
 from training.engine import progress_bar, seed_everything
+from training.generating import Controls, generate
+from training.meshes.store import write_text
+from training.own_report import MOST_QUICK, evaluate_own
 from training.recipe import DEMO
 from training.scoring import Score, Summary, append_score, parent_iou, read_scores, summarise
 from training.shapes import CATEGORIES, EvalPrompt, evaluation_prompts
@@ -68,17 +77,6 @@ def jobs(quick: bool) -> tuple[list[Job], list[Job]]:
     return scored, seconds
 
 
-@dataclass(frozen=True)
-class Controls:
-    """How each shape is generated, as `models.pipeline.Pipeline.generate` takes it."""
-
-    steps: int
-    fine_steps: int
-    guidance_scale: float
-    scheduler: str
-    guidance_interval: tuple[float, float]
-
-
 class Evaluation:
     """The models, the judge, and the folder that keeps what is done."""
 
@@ -109,27 +107,9 @@ class Evaluation:
 
     def generate(self, chosen: list[Job]) -> list[Shape]:
         """Coarse and fine shapes of some jobs, in one batch where the device gains from it."""
-        coarse_stage, fine_stage = self.pipeline.coarse, self.pipeline.fine
-        assert fine_stage is not None
-        texts = self.pipeline.text.encode([job.prompt.prompt for job in chosen])
-        wanted, scheduler = self.controls, self.controls.scheduler
-        states = [
-            coarse_stage.start(
-                text, seed=job.seed, steps=wanted.steps, guidance_scale=wanted.guidance_scale, scheduler=scheduler,
-                guidance_interval=wanted.guidance_interval,
-            )
-            for job, text in zip(chosen, texts, strict=True)
-        ]  # fmt: skip
-        coarse = coarse_stage.decode(coarse_stage.denoise(states, wanted.steps))
-        full = [index for index, shape in enumerate(coarse) if len(shape)]
-        starts = [
-            fine_stage.start(
-                coarse[index], texts[index], seed=chosen[index].seed, steps=wanted.fine_steps, scheduler=scheduler
-            )
-            for index in full
-        ]
-        fine = dict(zip(full, fine_stage.decode(fine_stage.denoise(starts, wanted.fine_steps)), strict=True))
-        return [Shape(shape, fine.get(n), chosen[n].seed) for n, shape in enumerate(coarse)]
+        return generate(
+            self.pipeline, [job.prompt.prompt for job in chosen], [job.seed for job in chosen], self.controls
+        )
 
     def score(self, job: Job, result: Shape) -> Score:
         """Judges a shape, and keeps what the contact sheet and the diversity need."""
@@ -209,9 +189,20 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     options = _parser().parse_args(arguments)
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    runtime = Runtime(device)
     threads.use(min(torch.get_num_threads(), usable_cores()))
-    root: Path = options.checkpoint_dir
+    try:
+        if options.data or options.model:
+            return evaluate_own(options, _controls(options), device)
+        return _evaluate_demo(options, device)
+    except XCubeError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _evaluate_demo(options: argparse.Namespace, device: torch.device) -> int:
+    runtime = Runtime(device)
+    root: Path = options.checkpoint_dir or Path("checkpoints")
+    run_dir: Path = options.run_dir or Path("runs/evaluate")
     text = load_text(root / "demo_text")
     pipeline = Pipeline(
         text, load_coarse(root / "demo_coarse", text.null, runtime), load_fine(root / "demo_fine", runtime)
@@ -222,9 +213,9 @@ def main(arguments: list[str] | None = None) -> int:
         mark.update((root / name / "model.safetensors").read_bytes())
     wanted = _controls(options)
     mark.update(f"{wanted} {to_dict(pipeline.coarse.config)}".encode())
-    folder = options.run_dir / mark.hexdigest()
+    folder = run_dir / mark.hexdigest()
     tests = QUICK_TESTS if options.quick else len(DEMO.test_numbers)
-    classifier, category, attributes = find_classifier(root, options.run_dir, device, tests)
+    classifier, category, attributes = find_classifier(root, run_dir, device, tests)
 
     evaluation = Evaluation(pipeline, classifier, folder, wanted)
     scored, seconds = jobs(options.quick)
@@ -239,6 +230,9 @@ def main(arguments: list[str] | None = None) -> int:
     if evaluation.seconds:
         print(f"{'seconds a shape, in the median':38s} {statistics.median(evaluation.seconds):7.2f}")
     print(f"contact sheet: {picture}")
+    if options.output:
+        values = {"classifier": {"category": category, "attribute": attributes}, "met": met, **asdict(summary)}
+        write_text(options.output, json.dumps(values, indent=1) + "\n")
     return 0 if met else 1
 
 
@@ -254,8 +248,16 @@ def _controls(options: argparse.Namespace) -> Controls:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/evaluate", description=__doc__)
-    parser.add_argument("--checkpoint-dir", type=Path, default=Path("checkpoints"), help="the models (checkpoints)")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_PROMPTS} prompts, less than all")
+    parser.add_argument(
+        "--checkpoint-dir", type=Path, help="the models (default: checkpoints; with --data RUN_DIR/checkpoints)"
+    )
+    parser.add_argument("--model", metavar="NAME", help="measure this set in the model store")
+    parser.add_argument(
+        "--data", type=Path, metavar="SET", help="measure on this set of scripts/dataset (default: runs/data/NAME)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{QUICK_PROMPTS} prompts, less than all; with --data {MOST_QUICK} shapes"
+    )
     parser.add_argument("--preset", choices=PRESETS, help="controls by name; those that are given win")
     parser.add_argument("--steps", type=int, help="denoising steps (100, the API's default)")
     parser.add_argument("--guidance", type=float, default=7.5, help="guidance scale (7.5, the API's default)")
@@ -267,8 +269,12 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--device", help="cpu, cuda, … (default: a GPU if there is one)")
     parser.add_argument("--batch", type=int, help="shapes at once (default: 1 on a CPU, 32 on a GPU)")
-    parser.add_argument("--run-dir", type=Path, default=Path("runs/evaluate"), help="what is done already")
+    parser.add_argument(
+        "--run-dir", type=Path,
+        help="what is done already (default: runs/evaluate; with --data runs/NAME, as scripts/train has it)",
+    )  # fmt: skip
     parser.add_argument("--picture", type=Path, help="where the contact sheet goes (default: in RUN_DIR)")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="also write the figures there, as JSON")
     return parser
 
 

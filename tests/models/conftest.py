@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from bentoml._internal.configuration.containers import BentoMLContainer
-from bentoml._internal.models import ModelStore
 
 from models.checkpoint.convert import convert
 from models.checkpoint.official import open_official
 from models.checkpoint.own import write_own
 from models.text import TextEncoder
 from tests.support.saved_models import TEXT
+from tests.support.store import own_store
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -27,11 +26,8 @@ def _one_thread() -> None:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Path]:
     """An empty model store of this test's own."""
-    root = tmp_path / "bentoml" / "models"
-    root.mkdir(parents=True)
-    BentoMLContainer.model_store.set(ModelStore(root))
-    yield root
-    BentoMLContainer.model_store.reset()
+    with own_store(tmp_path / "bentoml" / "models") as root:
+        yield root
 
 
 @pytest.fixture(scope="session")

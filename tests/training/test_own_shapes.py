@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,9 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from cli.import_models import main as import_models_command
 from models import Pipeline
 from tests.support.meshes import PARTS, furniture_folder
 from tests.support.paths import ROOT
+from tests.support.store import own_store
+from training.evaluate import main as evaluate
 from training.make_dataset import main as make_dataset
 from training.meshes.source import MeshSource
 from training.train import main as train
@@ -76,7 +80,7 @@ def test_a_text_tower_learns_the_words_of_a_set_and_goes_on_after_a_kill(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_twenty_meshes_become_a_model_whose_shapes_are_there(
+def test_twenty_meshes_become_a_set_in_the_store_whose_shapes_are_there_and_are_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     training_set(tmp_path, 20)
@@ -85,8 +89,18 @@ def test_twenty_meshes_become_a_model_whose_shapes_are_there(
     assert [line.split(":")[0] for line in shown] == ["text", "coarse_vae", "fine_vae", "coarse", "fine"]
     for line in shown:
         assert float(line.split()[-1]) < 0.9 * float(line.split()[2]), line
-    models = tmp_path / "run" / "checkpoints"
-    pipeline = Pipeline.from_dirs(*(models / f"furniture_{kind}" for kind in ("text", "coarse", "fine")), device="cpu")
+    output = tmp_path / "figures.json"
+    where = ["--data", str(tmp_path / "set"), "--run-dir", str(tmp_path / "run"), "--output", str(output)]
+    assert evaluate([*where, "--steps", "5", "--fine-steps", "3", "--device", "cpu"]) == 0
+    figures = json.loads(output.read_text())
+    assert figures["generated"]["empty"] == 0
+    assert 0.1 < figures["reconstruction"]["coarse"]["iou"] <= 1
+    with own_store(tmp_path / "models"):
+        assert import_models_command(["--checkpoint-dir", str(tmp_path / "run" / "checkpoints")]) == 0
+        capsys.readouterr()
+        assert import_models_command(["--list"]) == 0
+        assert "furniture: text, coarse, fine" in capsys.readouterr().out
+        pipeline = Pipeline.from_store("furniture", device="cpu")
     shape = pipeline.generate("a table", steps=5, seed=1)
     assert len(shape.coarse) > 50
     assert shape.fine is not None

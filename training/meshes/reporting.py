@@ -7,11 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from safetensors import safe_open
 
 from formats.preview import contact_sheet, render, save_png
 from training.meshes.building import Report
-from training.meshes.store import Item, TrainingSet, write_text
+from training.meshes.store import Item, TrainingSet, read_voxels, write_text
 
 MOST_PICTURES = 240
 PICTURE = 160
@@ -62,11 +61,5 @@ def write_picture(made: TrainingSet) -> Path:
 def _picture(made: TrainingSet, item: Item) -> np.ndarray:
     # Coarse enough to be drawn fast, fine enough to be known.
     level = "fine" if made.resolution <= 128 else "coarse"
-    resolution = made.resolution if level == "fine" else made.resolution // 4
-    with safe_open(made.folder / f"{item.shard}.safetensors", "numpy") as file:
-        offset = file.get_tensor(f"{level}_offset")
-        low, high = int(offset[item.row]), int(offset[item.row + 1])
-        ijk = file.get_slice(f"{level}_ijk")[low:high].astype(np.int16)
-        normal = file.get_slice(f"{level}_normal")[low:high].astype(np.float32)
-    length = np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
-    return render(ijk, normal / length, resolution=resolution, size=PICTURE)
+    voxels = read_voxels(made, item, level)
+    return render(voxels.ijk, voxels.normal, resolution=round(1 / voxels.voxel_size), size=PICTURE)

@@ -112,14 +112,7 @@ def write_shard(folder: Path, entries: Sequence[Entry]) -> None:
         arrays[f"{level}_normal"] = np.concatenate([quantised(each.normal) for each in voxels])
         arrays[f"{level}_offset"] = np.cumsum([0, *(len(each) for each in voxels)])
     about = [{"key": entry.key, "digest": entry.digest, "notes": entry.notes} for entry in entries]
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{entries[0].key}.safetensors"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(save(arrays, {"items": json.dumps(about)}))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_bytes(folder / f"{entries[0].key}.safetensors", save(arrays, {"items": json.dumps(about)}))
 
 
 def quantised(normal: NDArray[np.floating]) -> NDArray[np.int8]:
@@ -153,12 +146,28 @@ def _listed(path: Path) -> Iterator[tuple[str, Place]]:
         yield item["key"], Place(path.stem, row, item["digest"], tuple(item["notes"]))
 
 
+def read_voxels(made: TrainingSet, item: Item, level: str) -> Voxels:
+    """The `coarse` or `fine` voxels of one item; nothing else of its shard is read."""
+    resolution = made.resolution if level == "fine" else made.resolution // 4
+    with safe_open(made.folder / f"{item.shard}.safetensors", "numpy") as file:
+        offset = file.get_slice(f"{level}_offset")[item.row : item.row + 2]
+        low, high = int(offset[0]), int(offset[1])
+        ijk = file.get_slice(f"{level}_ijk")[low:high].astype(np.int16)
+        normal = file.get_slice(f"{level}_normal")[low:high].astype(np.float32)
+    return Voxels(ijk, normal / np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6), 1 / resolution)
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a file in one step."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file in one step: who reads it sees all of it or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(data)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
