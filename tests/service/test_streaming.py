@@ -6,8 +6,8 @@ import base64
 import gzip
 import json
 import struct
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import bentoml
@@ -145,24 +145,33 @@ def test_no_proxy_and_no_cache_keeps_a_stream_back(server: Server, path: str, he
     assert answer.headers["cache-control"] == "no-store"
 
 
+@contextmanager
+def read(server: Server, body: dict[str, Any]) -> Iterator[Iterator[tuple[str, dict[str, Any]]]]:
+    """The events of a stream as they come; its reader leaves at the block's end."""
+    with httpx.stream("POST", server.url + "/generate", json=body, headers=ACCEPT, timeout=120) as answer:
+        lines = (line.split(": ", 1) for line in answer.iter_lines() if line and not line.startswith(":"))
+        yield ((name, json.loads(next(lines)[1])) for _, name in lines)
+
+
 def test_who_waits_sees_the_queue_get_shorter(single: Server) -> None:
-    # None is so much shorter than another that it would go before it.
-    long = {"prompt": "x", "ddim_steps": 1000, "use_fine": False}
-    with ThreadPoolExecutor(2) as pool:
-        with httpx.stream("POST", single.url + "/generate", json=long, headers=ACCEPT, timeout=120) as running:
-            lines = running.iter_lines()  # kept: without it httpx closes the connection
-            assert any("progress" in line for line in lines)
-            second = pool.submit(single.generate, ddim_steps=260, use_fine=False)
-            wait_for(lambda: value(single, "xcube_requests_waiting") == 1)
-            third = pool.submit(stream, single, ddim_steps=270, use_fine=False)
-            wait_for(lambda: value(single, "xcube_requests_waiting") == 2)
-            for path, headers in STREAMS:
-                full = single.post(path, json={"prompt": "x"}, headers=headers)
-                assert_error(full, 429, "queue_full")
-                assert int(full.headers["retry-after"]) > 0
-        positions = [event["position"] for name, event in third.result() if name == "queued"]
-        assert positions == [2, 1, 0]
-        assert second.result().status_code == 200
+    # None takes less than another, so none goes before one that came earlier; each ends when its reader leaves.
+    body = {"prompt": "x", "ddim_steps": 1000, "use_fine": False}
+    wait_idle(single)
+    with ExitStack() as third, ExitStack() as second, ExitStack() as first:
+        assert any(name == "progress" for name, _ in first.enter_context(read(single, body)))
+        second.enter_context(read(single, body))
+        wait_for(lambda: value(single, "xcube_requests_waiting") == 1)
+        last = third.enter_context(read(single, body))
+        assert next(last) == ("queued", {"position": 2})
+        for path, headers in STREAMS:
+            full = single.post(path, json={"prompt": "x"}, headers=headers)
+            assert_error(full, 429, "queue_full")
+            assert int(full.headers["retry-after"]) > 0
+        first.close()
+        assert next(last) == ("queued", {"position": 1})
+        second.close()
+        assert next(last) == ("queued", {"position": 0})
+    wait_idle(single)
 
 
 def test_the_work_stops_when_the_reader_of_a_stream_leaves(single: Server) -> None:
