@@ -28,7 +28,7 @@ from api.jobs.service import Jobs
 from api.messages import Decoded, Finished, Order, Progress, Recognised, Slice, Status
 from api.process import deployment
 from api.process.drain import before_end, end_when_idle
-from api.sampler import order_gate, token_gate
+from api.sampler import order_gate, ready_gate, token_gate
 from api.sampler.model_threads import ModelThreads
 from api.schemas import BatchRequest, GenerateRequest, Health
 from api.telemetry import metrics, metrics_page, own_figures
@@ -53,6 +53,7 @@ class Sampler:
         metrics.start_sampler()
         own_figures.follow("sampler")
         self.threads = ModelThreads(settings, (bentoml.server_context.worker_index or 1) - 1)
+        readiness.loading = lambda: self.threads.loading
         end_when_idle(lambda: self.threads.idle_seconds, settings.drain_seconds)
 
     async def __is_ready__(self) -> bool:
@@ -87,6 +88,7 @@ class Sampler:
 
 token_gate.guard(Sampler, settings)
 order_gate.guard(Sampler)
+readiness = ready_gate.guard(Sampler)
 
 
 @bentoml.service(workers=settings.workers, runner_probe={"enabled": False}, **deployment.options(settings))

@@ -159,6 +159,7 @@ class Status(Message):
 
     Attributes:
         health: What GET /health answers.
+        sampler: Which Sampler process says so.
         model_set: the name of the set, or "own" where XCUBE_CONFIG names the models; empty until they are found.
         models: The models that there are, or should be, by name; empty until they have been looked for.
         step_seconds: Stage to seconds of one denoising step of one sample.
@@ -169,6 +170,7 @@ class Status(Message):
     """
 
     health: Health
+    sampler: str = ""
     model_set: str = ""
     models: dict[str, ModelStatus] = {}
     step_seconds: dict[str, float] = {}

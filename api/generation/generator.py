@@ -98,7 +98,7 @@ class Generator:
             EmptyResult, TooManyVoxels, NumericError, OutOfMemory, WorkerLost: from the models.
             DeadlinePassed, ClientGone, Draining: the work stopped with the slice that was running.
         """
-        self.check_open()
+        await self.opened()
         status = self.monitor.status
         deadline = self.settings.deadline_seconds
         check_deadline(request, status.step_seconds, fine_model=status.fine_model, deadline=deadline)
@@ -142,7 +142,7 @@ class Generator:
             Draining, StillLoading, ModelsUnavailable, OutOfMemory, WorkerLost: Nobody can tell now.
             DeadlinePassed, ClientGone: It took too long.
         """
-        self.check_open()
+        await self.opened()
         return await self._while_wanted(self.sampler.recognise(prompt), call)
 
     async def preview(self, progress: Progress) -> bytes:
@@ -157,24 +157,24 @@ class Generator:
         """
         return await self._while_wanted(self.writer.write(format_, result, service_version(), options), call)
 
-    def check_open(self) -> None:
-        """Lets pass what starts a generation.
+    async def opened(self) -> None:
+        """Lets pass what starts a generation; nobody who was told that the service is ready is refused.
 
         Raises:
             Draining: The service is stopping.
             StillLoading, ModelsUnavailable: There are no models to use.
         """
-        if self.draining:
-            raise _draining()
+        self._check_draining()
+        await self.monitor.look_again()
         self.monitor.check_ready()
 
     def check_default(self) -> None:
-        """Lets pass what may send requests of any kind here, as `check_open` does, with the fine model looked at too.
+        """Lets pass what may send requests of any kind here.
 
         Raises:
             Draining, StillLoading, ModelsUnavailable: Some would be refused.
         """
-        self.check_open()
+        self._check_draining()
         self.monitor.check_default()
 
     def check_model(self, model: str) -> None:
@@ -185,9 +185,12 @@ class Generator:
             NotFound, StillLoading, ModelsUnavailable: See `Monitor.check_model`.
         """
         self.check_known(model)
+        self._check_draining()
+        self.monitor.check_model(model)
+
+    def _check_draining(self) -> None:
         if self.draining:
             raise _draining()
-        self.monitor.check_model(model)
 
     def check_known(self, model: str) -> None:
         """Lets pass the name of a model that there is. Raises NotFound for any other."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from api.errors import ModelsUnavailable, NotFound, StillLoading
 from api.generation.sampler_client import SamplerClient
@@ -15,11 +16,15 @@ from api.telemetry import metrics
 _PERIOD = {"loading": 0.2, "ready": 1.0, "error": 1.0}
 PATIENCE = 5.0
 """Seconds without an answer after which a Sampler that was ready counts as restarting."""
+LOOK = 1.0
+"""Seconds that a request waits at most for a Sampler to say whether it is ready by now."""
 RETRY_LOADING = 5.0
 
 
 class Monitor:
     """Keeps the last status of the Sampler, so that no health check ever waits for it.
+
+    Of several Samplers any may answer: the service is ready as long as one of them is.
 
     Args:
         sampler: Whose status it is.
@@ -29,7 +34,9 @@ class Monitor:
     def __init__(self, sampler: SamplerClient, changed: Callable[[Health], None] = lambda _: None) -> None:
         self._sampler = sampler
         self._changed = changed
+        self._answers: dict[str, _Answer] = {}
         self._seen = time.monotonic()
+        self._look: asyncio.Task[None] | None = None
         self.status = Status(health=LOADING)
 
     @property
@@ -101,17 +108,38 @@ class Monitor:
                 told = now
                 self._changed(self.health)
             metrics.ready(self.health.status == "ready")
-            await asyncio.sleep(_PERIOD[self.health.status])
+            said = (each.status.health.status for each in self._answers.values())
+            await asyncio.sleep(min(_PERIOD[status] for status in (self.health.status, *said)))
+
+    async def look_again(self) -> None:
+        """Asks at once while the models load, for a request: another HTTP process may have said that they are ready."""
+        if self.health.status == "loading":
+            if self._look is None or self._look.done():
+                self._look = asyncio.create_task(self.refresh())
+            await asyncio.wait({self._look}, timeout=LOOK)
 
     async def refresh(self) -> None:
         """Asks once. A Sampler that does not answer is busy at first, and counts as loading after a while."""
         try:
             async with asyncio.timeout(PATIENCE):
-                self.status = await self._sampler.status()
-            self._seen = time.monotonic()
+                status = await self._sampler.status()
         except Exception:  # whatever went wrong on the way: no answer is what counts
             if time.monotonic() - self._seen > PATIENCE:
                 self.status = self.status.model_copy(update={"health": LOADING})
+            return
+        self._seen = now = time.monotonic()
+        self._answers[status.sampler] = _Answer(now, status)
+        self._answers = {name: each for name, each in self._answers.items() if now - each.at <= PATIENCE}
+        ready = [each for each in self._answers.values() if each.status.health.status == "ready"]
+        self.status = max(ready, key=lambda each: each.at).status if ready else status
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a Sampler said, and when, as `time.monotonic` tells it."""
+
+    at: float
+    status: Status
 
 
 def _still_loading() -> StillLoading:

@@ -31,7 +31,7 @@ async def answer_batch(generator: Generator, batch: BatchRequest, call: Call, ma
     ``error``, ``code`` and ``retryable``, and the others go on.
     """
     try:
-        generator.check_open()
+        await generator.opened()
         if named := [name for name in call.query if name in RULES]:
             raise InvalidRequest(f"{', '.join(named)} in the URL are for single files: leave them out of a batch.")
         if len(batch.prompts) > max_batch:

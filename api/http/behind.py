@@ -26,7 +26,7 @@ class Readiness(Protocol):
     async def recognise(self, prompt: str, call: Call) -> Recognised:
         """What is known of a prompt."""
 
-    def check_open(self) -> None:
+    async def opened(self) -> None:
         """Lets pass what needs the models."""
 
     def check_known(self, model: str) -> None:

@@ -42,14 +42,14 @@ class ShapeReader:
         """
         fields = asked.model_dump(exclude={"shape", "of", "strength", "box", "webhook"})
         if not isinstance(asked, RefineRequest) and asked.of is not None:
-            generator.check_open()
+            await generator.opened()
             origin = await _origin(asked.of, generator, jobs)
             return VariedRequest(**fields, variation=_variation(origin, asked.strength, asked.box))
         if isinstance(asked, VariationRequest) or asked.shape is None:
             return GenerateRequest(**fields)
         if not asked.use_fine:
             raise InvalidRequest("use_fine is false, but a given shape is for the fine stage: leave it out.")
-        generator.check_open()
+        await generator.opened()
         coarse = await self._coarse(asked.shape, generator.status().coarse_resolution, jobs)
         return GivenRequest(**fields, given=Given(coarse=coarse.to_bytes()))
 

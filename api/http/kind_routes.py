@@ -39,7 +39,7 @@ class KindRoutes:
         return {"/kinds": {"get": operation("kinds", "What the models know", kinds, common | {401, 405}), "post": ask}}
 
     async def _list(self, _: Request) -> Response:
-        self._behind.readiness.check_open()
+        await self._behind.readiness.opened()
         kinds = self._behind.readiness.status().kinds
         return JSONResponse({"kinds": [{"name": name, "names": [name, *others]} for name, others in kinds.items()]})
 

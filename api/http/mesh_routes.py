@@ -113,7 +113,7 @@ class MeshRoutes:
     async def _make(self, request: Request) -> Response:
         order = MeshRequest.model_validate_json(await request.body())  # checked by the gate already
         if order.model is not None:
-            self._behind.generator.check_open()
+            await self._behind.generator.opened()
             self._check_model(order.model)
         kind = Kind(order.output_format or "glb", order.size)
         kind.check()
@@ -136,7 +136,7 @@ class MeshRoutes:
 
     async def _file(self, order: MeshRequest, kind: Kind, seed: int, call: Call) -> dict[str, Any]:
         generator = self._behind.generator
-        generator.check_open()
+        await generator.opened()
         asked = GenerateRequest(**{**order.parameters(), "seed": seed})
         result = await generator.known(asked, call)
         if result is None:

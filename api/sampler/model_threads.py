@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,16 +27,21 @@ T = TypeVar("T")
 class ModelThreads:
     """Loads the models in a thread at once, then runs what it is given there, one after the other.
 
-    Where a GPU has several lanes, denoising steps run in a thread for each of them instead. Work that comes in while
-    the models load waits for them. The import of torch happens in the thread as well, so the process answers from its
-    first moment on. `number` counts the Sampler processes from 0.
+    Where a GPU has several lanes, denoising steps run in a thread for each of them instead. The import of torch happens
+    in the thread as well, so the process answers from its first moment on.
+
+    Args:
+        settings: Those of the service.
+        number: Counts the Sampler processes from 0.
     """
 
     def __init__(self, settings: Settings, number: int = 0) -> None:
+        self._name = f"{socket.gethostname()}/{number}"
         self._engine: Engine | None = None
         self._failure: str | None = None
         self._pending = 0
         self._last = time.monotonic()
+        self.loading = True
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="models")
         self._lanes: ThreadPoolExecutor | None = None
         self._batcher = Batcher(self._denoise, even=False)  # those who sent them have divided them already
@@ -49,9 +55,9 @@ class ModelThreads:
     def status(self) -> Status:
         """Health and measured step times, at once."""
         if self._engine is not None:
-            return self._engine.status()
+            return self._engine.status().model_copy(update={"sampler": self._name})
         update = {"status": "error", "error": self._failure} if self._failure else {}
-        return Status(health=LOADING.model_copy(update=update))
+        return Status(health=LOADING.model_copy(update=update), sampler=self._name)
 
     async def run(self, work: Callable[[Engine], T]) -> T:
         """The result of some work on the engine that is not `denoise`."""
@@ -78,6 +84,12 @@ class ModelThreads:
         return work(self._engine)
 
     def _start(self, settings: Settings, number: int) -> None:
+        try:
+            self._load(settings, number)
+        finally:
+            self.loading = False
+
+    def _load(self, settings: Settings, number: int) -> None:
         log.info("loading PyTorch")
         try:
             wake_gpu(settings.device, number)

@@ -19,7 +19,7 @@ from api.call import Call, Message, read_json, replay
 from api.errors import InvalidRequest, Problem, problem_of
 from api.framework_errors import FrameworkError
 from api.messages import MOST_BYTES, MOST_SAMPLES, Finished, Order, Slice
-from api.schemas import NoParameters, sentence_of
+from api.schemas import NoParameters, PromptRequest, sentence_of
 
 log = logging.getLogger("xcube.orders")
 _PICKLED = "application/vnd.bentoml+pickle"
@@ -50,10 +50,13 @@ class _Kind:
 _STATES_AS_TEXT = MOST_BYTES * 4 // 3 + (1 << 16)
 _ORDERS = {
     "/status": _Kind(NoParameters),
+    "/recognise": _Kind(PromptRequest),
     "/begin": _Kind(_Begin, _STATES_AS_TEXT),
     "/denoise": _Kind(_Denoise, _STATES_AS_TEXT),
     "/decode": _Kind(_Decode, _STATES_AS_TEXT),
 }
+WORK = frozenset(_ORDERS) - {"/status"}
+"""The paths of orders for which the models are needed."""
 
 
 class OrderGate:

@@ -82,6 +82,16 @@ def test_a_short_request_ends_long_before_a_long_one_that_came_first(wide: Serve
     wait_for(lambda: running(wide) == 0)
 
 
+def test_while_one_of_two_samplers_starts_the_other_answers_everybody(wide: Server) -> None:
+    killed = wide.samplers()[0]
+    killed.kill()
+    wait_for(lambda: len([sampler for sampler in wide.samplers() if sampler.pid != killed.pid]) == 2)
+    said = set()
+    for seed in range(40):
+        said.add((wide.get("/health").json()["status"], wide.generate(ddim_steps=1, seed=seed).status_code))
+    assert said == {("ready", 200)}
+
+
 def test_samplers_killed_in_the_middle_of_eight_generations_cost_none_and_change_no_bit(wide: Server) -> None:
     requests = [{"seed": seed, "ddim_steps": 50, "prompt": f"chair {seed}", "use_fine": seed < 2} for seed in range(8)]
     with ThreadPoolExecutor(8) as pool:

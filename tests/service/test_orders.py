@@ -63,7 +63,16 @@ def test_orders_within_their_bounds_are_worked_on_to_the_end(alone: Server) -> N
     assert alone.post("/status", json={}).json()["health"]["status"] == "ready"
 
 
-@pytest.mark.parametrize("path", ["/status", "/begin", "/denoise", "/decode"])
+def test_every_order_has_its_bounds(alone: Server) -> None:
+    """Those that BentoML would take without them are in its document as well."""
+    paths = alone.get("/docs.json").json()["paths"]
+    orders = {path for path, item in paths.items() if "post" in item}
+    assert {"/status", "/recognise", "/begin", "/denoise", "/decode"} <= orders
+    for path in orders:
+        assert_error(alone.post(path, data={"order": "{}"}), 415)
+
+
+@pytest.mark.parametrize("path", ["/status", "/recognise", "/begin", "/denoise", "/decode"])
 @pytest.mark.parametrize(
     "kind",
     ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml",
@@ -98,6 +107,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "no base64": ("/denoise", {"items": [{"state": "!", "batch_key": "coarse"}]}, "items.0.state"),
     "no text": ("/decode", {"item": {"state": 5, "fine_steps": 0}}, "item.state"),
     "half an item": ("/decode", {"item": {"fine_steps": 1}}, "item.state is missing"),
+    "a prompt that is none": ("/recognise", {"prompt": 5}, "prompt"),
+    "a prompt beyond its length": ("/recognise", {"prompt": "x" * 1001}, "prompt"),
     "a list": ("/status", {"a": 1}, "a is not a known field"),
 }
 
@@ -112,13 +123,13 @@ def test_an_order_out_of_its_bounds_is_400_and_names_the_field(alone: Server, na
     "body", [b"\xff\xfe", b"{", b"[]", b"null", b"[" * 50_000, b'{"order": NaN}', b'{"order": "\xed\xa0\x80"}']
 )
 def test_bytes_that_are_no_order_are_400(alone: Server, body: bytes) -> None:
-    for path in ("/begin", "/denoise", "/decode"):
+    for path in ("/recognise", "/begin", "/denoise", "/decode"):
         assert_error(alone.post(path, content=body, headers=JSON), 400, "invalid_request")
 
 
 def test_a_body_is_read_no_further_than_its_order_can_be_long(alone: Server) -> None:
     assert_error(alone.post("/status", json={"prompt": "x" * 70_000}), 413, "body_too_large")
-    for path in ("/begin", "/denoise", "/decode"):
+    for path in ("/recognise", "/begin", "/denoise", "/decode"):
         connection = http.client.HTTPConnection("127.0.0.1", alone.port, timeout=60)
         connection.putrequest("POST", path)
         connection.putheader("Content-Type", "application/json")
