@@ -4,7 +4,8 @@ A set of one's own is measured on the held-out part of its data: how well its VA
 generated shapes come to them, whether they are of the prompt's kind, and whether they hang together.
 
 The demo models get prompts in wordings that training never used. Printed are category accuracy and attribute agreement
-as a classifier of real shapes sees them, how well the fine shape covers the coarse one, and how much two seeds differ.
+as a classifier of real shapes sees them, how well the fine shape covers the coarse one, how much two seeds differ, and
+how good surfaces are beside those of training shapes; with --surface also which step of the pair loses them.
 A contact sheet is written. The command ends with status 1 if a target is missed, and with 2 if it cannot measure.
 Results are kept in --run-dir, so that an interrupted evaluation goes on where it was.
 """
@@ -44,10 +45,14 @@ from training.own_report import MOST_QUICK, evaluate_own
 from training.recipe import DEMO
 from training.scoring import Score, Summary, append_score, parent_iou, read_scores, summarise
 from training.shapes import CATEGORIES, EvalPrompt, evaluation_prompts
+from training.stepwise import Stepwise, specs
+from training.surface_table import HEAD, Measured, of_generated, of_training, read_measured, row, write_measured
 
 PER_CATEGORY, QUICK_PROMPTS, QUICK_TESTS = 10, 48, 360
 TARGET_CLASSIFIER, TARGET_CATEGORY, TARGET_IOU = 0.97, 0.80, 0.90
 SECOND_SEED = 1_000_000
+VERSION = 2
+"""Of what is kept of a shape: results of another version are made again."""
 THUMBNAIL = 192
 
 
@@ -123,6 +128,8 @@ class Evaluation:
             np.save(self._file(job, ".npy"), coarse.ijk)
         if job.first:
             save_png(_picture(coarse if fine is None else fine), self._file(job, ".png"))
+            if fine is not None and len(fine):
+                write_measured(of_generated(prompt.category, fine), self._file(job, ".json"))
         return Score(
             job.key, prompt.prompt, prompt.category, recognised, attribute,
             len(coarse), 0 if fine is None else len(fine), iou,
@@ -134,6 +141,10 @@ class Evaluation:
         return [
             (np.load(self._file(first[job.prompt.prompt], ".npy")), np.load(self._file(job, ".npy"))) for job in seconds
         ]
+
+    def surfaces(self, scored: list[Job]) -> list[Measured]:
+        """Surface measures of one shape per category."""
+        return read_measured([self._file(job, ".json") for job in scored if job.first])
 
     def sheet(self, scored: list[Job], path: Path) -> None:
         """A picture of one shape per category."""
@@ -185,6 +196,19 @@ def report(summary: Summary, category: float, attributes: float) -> bool:
     return all(target is None or value >= target for _, value, target in rows)
 
 
+def report_surfaces(evaluation: Evaluation, scored: list[Job], followed: int) -> None:
+    """Prints the surface measures, and of `followed` true shapes what each step of the pair leaves of them."""
+    print(HEAD)
+    print(row("training shapes, one of each kind", of_training()))
+    print(row("generated, one of each kind", evaluation.surfaces(scored)))
+    if followed:
+        steps = Stepwise(evaluation.pipeline, evaluation.controls.fine_steps, evaluation.controls.scheduler)
+        with progress_bar("surface", followed) as bar:
+            found = steps.measure(specs(followed), lambda done: bar.advance(done, fraction=done / followed))
+        for name, measured in found.items():
+            print(row(name, measured))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     options = _parser().parse_args(arguments)
@@ -212,7 +236,7 @@ def _evaluate_demo(options: argparse.Namespace, device: torch.device) -> int:
     for name in ("demo_text", "demo_coarse", "demo_fine"):
         mark.update((root / name / "model.safetensors").read_bytes())
     wanted = _controls(options)
-    mark.update(f"{wanted} {to_dict(pipeline.coarse.config)}".encode())
+    mark.update(f"{wanted} {to_dict(pipeline.coarse.config)} {VERSION}".encode())
     folder = run_dir / mark.hexdigest()
     tests = QUICK_TESTS if options.quick else len(DEMO.test_numbers)
     classifier, category, attributes = find_classifier(root, run_dir, device, tests)
@@ -227,6 +251,7 @@ def _evaluate_demo(options: argparse.Namespace, device: torch.device) -> int:
     for score in wrong:
         print(f"not recognised: {score.prompt!r} looks like {score.recognised or 'nothing'!r}")
     met = report(summary, category, attributes)
+    report_surfaces(evaluation, scored, options.surface)
     if evaluation.seconds:
         print(f"{'seconds a shape, in the median':38s} {statistics.median(evaluation.seconds):7.2f}")
     print(f"contact sheet: {picture}")
@@ -266,6 +291,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--guidance-interval", type=float, nargs=2, metavar=("LOW", "HIGH"),
         help="the part of the coarse run that is guided (0 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--surface", type=int, default=0, metavar="SHAPES",
+        help="follow so many true shapes through each decoder and denoiser by itself (0; a minute each on a CPU)",
     )  # fmt: skip
     parser.add_argument("--device", help="cpu, cuda, … (default: a GPU if there is one)")
     parser.add_argument("--batch", type=int, help="shapes at once (default: 1 on a CPU, 32 on a GPU)")

@@ -13,6 +13,7 @@ from tests.support.paths import DEMO
 from training import evaluate
 from training.classifier import CLASSIFIER_FILE, load_classifier
 from training.evaluate import Controls, Evaluation, jobs
+from training.stepwise import STEPS, Stepwise, specs
 
 
 def test_an_evaluated_shape_is_the_one_that_these_controls_give(tmp_path: Path) -> None:
@@ -43,3 +44,25 @@ def test_the_command_line_measures_a_preset_and_what_is_given_wins() -> None:
         20, draft.fine_steps, 7.5, draft.scheduler, (0.1, 0.9)
     )
     assert asked() == asked("--preset", "standard") == Controls(100, 100, 7.5, "ddim", (0.0, 1.0))
+
+
+def test_a_true_shape_is_followed_through_every_decoder_and_the_fine_stage() -> None:
+    text = load_text(DEMO / "demo_text")
+    pipeline = Pipeline(text, load_coarse(DEMO / "demo_coarse", text.null), load_fine(DEMO / "demo_fine"))
+    (chosen,) = specs(1)
+    found = Stepwise(pipeline, steps=2, scheduler="ddim", fit_steps=12).measure([chosen], lambda done: None)
+    assert list(found) == list(STEPS)
+    true, fitted, *_ = (measured[0] for measured in found.values())
+    assert true.likeness is not None
+    assert true.likeness.iou == 1
+    assert not true.surface.hole
+    assert fitted.likeness is not None
+    # Latents of no meaning give about a tenth.
+    assert fitted.likeness.iou > 0.5
+
+
+def test_shapes_that_are_followed_are_held_out_and_every_second_one_is_planar() -> None:
+    chosen = specs(24)
+    assert [planar for _, planar in chosen] == [True, False] * 12
+    assert len({spec.variation for spec, _ in chosen}) == 24
+    assert all(spec.attributes["edges"] == "sharp" for spec, _ in chosen if spec.category == "cube")
