@@ -14,7 +14,7 @@ from pathlib import Path
 import bentoml
 
 from api import environment
-from api.process import connections, descriptors, shared_state, supervisor, temporary
+from api.process import connections, descriptors, interrupts, shared_state, supervisor, temporary
 from api.process.places import Places
 from api.settings import PATHS, Settings, load_settings
 from api.telemetry import logs, metrics, metrics_page
@@ -63,6 +63,7 @@ def _begin_supervisor() -> None:
     if (fault := temporary.unusable()) is not None:
         raise SystemExit(f"xcube: {fault}")
     supervisor.announce()
+    interrupts.heed_a_second_one()
     shared_state.begin()
     metrics_page.use_own_folder()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import runpy
 import socket
 import sys
 from pathlib import Path
@@ -18,12 +19,13 @@ ROOT = Path(__file__).parents[1]
 
 
 def main(arguments: list[str]) -> None:
-    """Replaces this process by `bentoml serve` with the settings of the environment; does not return.
+    """Makes this process `bentoml serve` with the settings of the environment; does not return.
 
     Paths are relative to the folder in which the command is called; the default folders are the project's.
     """
     settings = load_settings()
     fix_paths(os.environ, PATHS, Path.cwd())
+    load_settings.cache_clear()  # the service reads them in this process too, with the paths as they are now
     if (fault := temporary.unusable()) is not None:
         sys.exit(f"xcube: {fault}")
     try:
@@ -32,14 +34,14 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"xcube: {error}")
     check_port(settings.host, settings.port)
     os.environ.setdefault("BENTOML_DO_NOT_TRACK", "true")
-    command = [sys.executable, "-m", "bentoml", "serve", "service:XCube"]
+    command = ["bentoml", "serve", "service:XCube"]
     command += ["--host", settings.host, "--port", str(settings.port)]
     command += ["--timeout-graceful-shutdown", str(settings.drain_seconds)]
     if sys.stdout.isatty():
         print("Starting the service, then loading the models. Ctrl+C stops it.", file=sys.stderr)
     os.chdir(ROOT)
-    sys.stdout.flush()
-    os.execv(sys.executable, command + arguments)
+    sys.argv = command + arguments
+    runpy.run_module("bentoml", run_name="__main__", alter_sys=True)
 
 
 def check_port(host: str, port: int) -> None:

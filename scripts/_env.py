@@ -175,7 +175,7 @@ def ensure(root: Path, install: Callable[[Path], None] = install) -> None:
 
 
 def main() -> int:
-    """Brings the environment up to date; returns 0, or 1 after a sentence on stderr."""
+    """Brings the environment up to date; returns 0, or after a sentence on stderr 1, or 130 after Ctrl+C."""
     try:
         ensure(ROOT)
     except OSError as error:
@@ -185,6 +185,9 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
+    except KeyboardInterrupt:
+        print("\nStopped. The next start goes on where this one stopped.", file=sys.stderr)
+        return 130
     except InstallError as error:
         message = "The Python packages could not be installed: check the network and run the script again"
         print(f"\n{error}\n{message} (all output: .venv/install.log).", file=sys.stderr)

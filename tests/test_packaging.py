@@ -139,7 +139,7 @@ def test_the_package_holds_all_that_serves_and_nothing_else(installed: Installed
         "api", "checkpoints", "cli", "formats", "models", "service.py",
     }  # fmt: skip
     assert set(files(installed.app / "cli")) == {
-        "__init__.py", "connection.py", "import_models.py", "serve.py",
+        "__init__.py", "connection.py", "import_models.py", "quietly.py", "serve.py",
         *(f"mcp/{name}.py" for name in ("__init__", "__main__", "server", "service")),
     }  # fmt: skip
     assert {path.name for path in (installed.app / "checkpoints").iterdir()} == {

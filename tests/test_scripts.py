@@ -237,6 +237,17 @@ def test_a_failed_install_is_tried_again(project: Path) -> None:
     assert len(calls) == 2
 
 
+def test_ctrl_c_during_an_install_is_answered_by_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(root: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(env, "ensure", interrupted)
+    assert env.main() == 130
+    assert capsys.readouterr().err == "\nStopped. The next start goes on where this one stopped.\n"
+
+
 def test_scripts_started_together_install_once(project: Path) -> None:
     calls: list[Path] = []
 

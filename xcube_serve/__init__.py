@@ -32,7 +32,7 @@ README.md lists all of them. A relative folder is relative to the folder in whic
 
 
 def main() -> None:
-    """Runs the command; the service replaces this process.
+    """Runs the command; this process becomes the service.
 
     Raises:
         SystemExit: A setting cannot be used, or the command has finished; with its exit status or one sentence.
@@ -50,6 +50,9 @@ def main() -> None:
 
         sys.exit(import_models(arguments[1:], program="xcube-serve import"))
     else:
+        from cli.quietly import end_on_interrupt
+
+        end_on_interrupt()
         from cli.serve import main as serve
 
         serve(arguments)

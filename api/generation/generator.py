@@ -204,7 +204,8 @@ class Generator:
         """Takes no new work, waits for what runs or waits, and after `longest` seconds hands that back."""
         self.draining = True
         if (running := self.admission.running) > 0:
-            log.info("stopping: %d running, which may take %.0f s", running, longest)
+            terminal = f"stopping: {running} running, Ctrl+C again ends it now"
+            log.info("stopping: %d running, which may take %.0f s", running, longest, extra={"terminal": terminal})
         try:
             async with asyncio.timeout(longest):
                 await self.admission.empty()

@@ -35,7 +35,10 @@ class StartUp:
             if before != "ready":
                 when = "again" if self._was_ready else f"after {_seconds():.0f} s"
                 address = _address()
-                log.info("ready %s: open %s/ in a browser, or read %s/docs to write a client", when, address, address)
+                log.info(
+                    "ready %s: open %s/ in a browser, or read %s/docs to write a client", when, address, address,
+                    extra={"terminal": f"Ready: {address}/ {when}; for programs: {address}/docs"},
+                )  # fmt: skip
                 self._was_ready = True
                 _warn_of_another_port(address)
             if health.error is not None:

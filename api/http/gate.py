@@ -94,7 +94,8 @@ class Gate:
             gone = call.gone.is_set() and not answer.complete
             route = route_of(scope["path"])
             if answer.status >= 400 or not route.quiet:
-                logs.request(scope, call, answer.status, answer.code)
+                by_a_page = route.access == "page" and scope["path"].strip("/") != route.path[1:]
+                logs.request(scope, call, answer.status, answer.code, by_a_page=by_a_page)
             metrics.ended(route.path, answer.status, answer.code, call.seconds, gone=gone)
 
 

@@ -1,6 +1,7 @@
 """The log: one JSON object a line, one line a request, and no prompt unless XCUBE_LOG_PROMPTS is set.
 
-Where a person reads along in a terminal, the lines are text instead.
+Where a person reads along in a terminal, the lines are text instead, and fewer. The attribute `terminal` of a record is
+what stands there in place of its message; if it is empty, the line is for machines alone.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ LONGEST_VALUE = 1024
 """Bytes of a text in a line. Clients choose headers, prompts and more, and could fill the disk with them."""
 CUT = " [cut]"
 _BENTOML_HANDLERS = frozenset({"tracehandler", "bentomlhandler", "defaulthandler"})
-_SHOWN_FIELDS = frozenset({"code", "seconds", "request_id"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """What could make a second line, move a terminal's cursor, or turn the direction of what follows."""
 _CONFIGURED = ("", "bentoml", "uvicorn.error", "circus")
@@ -59,18 +59,23 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(JsonFormatter):
-    """The same for a terminal: the time, what is worth more attention than usual, the message, and its fields."""
+    """The same for a terminal: the time, what is worth more attention than usual, and the message."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line; a traceback follows on lines of its own, which begin with blanks."""
-        fields = getattr(record, "fields", {})
-        shown = " ".join(f"{name}={value}" for name, value in fields.items() if name in _SHOWN_FIELDS)
         level = "" if record.levelno <= logging.INFO else f"{record.levelname} "
-        text = f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {level}{short(record.getMessage())}"
-        lines = [f"{text}  {shown}" if shown else text]
+        message = short(getattr(record, "terminal", None) or record.getMessage())
+        lines = [f"{time.strftime('%H:%M:%S', time.localtime(record.created))} {level}{message}"]
         if record.exc_info:
             lines += [f"  {line}" for line in self._traceback(record.exc_info)]
         return "\n".join(_CONTROL.sub("?", line) for line in lines)
+
+
+def for_people(record: logging.LogRecord) -> bool:
+    """Whether a terminal shows a record: not what is for machines, nor what BentoML tells of its own ways."""
+    if record.name.startswith("bentoml") and not logging.getLogger("bentoml").isEnabledFor(logging.DEBUG):
+        return record.levelno > logging.INFO
+    return getattr(record, "terminal", None) != ""
 
 
 def short(text: str) -> str:
@@ -112,6 +117,8 @@ def configure() -> None:
         for handler in logger.handlers:
             if handler.name in _BENTOML_HANDLERS:
                 handler.setFormatter(ours)
+                if isinstance(ours, TextFormatter):
+                    handler.addFilter(for_people)
         if name and logger.handlers:  # else the root logger would write each record again
             logger.propagate = False
     logging.getLogger("xcube").setLevel(logging.INFO)
@@ -133,7 +140,7 @@ def parameters(body: bytes) -> dict[str, Any]:
     return fields
 
 
-def request(scope: Any, call: calls.Call, status: int, code: str | None) -> None:
+def request(scope: Any, call: calls.Call, status: int, code: str | None, *, by_a_page: bool = False) -> None:
     """Writes the line of a request that has ended.
 
     Args:
@@ -141,6 +148,7 @@ def request(scope: Any, call: calls.Call, status: int, code: str | None) -> None
         call: The call; its `parameters` go into the line.
         status: Status of the answer.
         code: Error code of the answer, if it was an error.
+        by_a_page: Whether a page of the service asks for it by itself, so that it tells people nothing.
     """
     path, method = scope["path"][:LONGEST_PATH], scope["method"][:LONGEST_METHOD]
     fields = {
@@ -155,4 +163,7 @@ def request(scope: Any, call: calls.Call, status: int, code: str | None) -> None
         "parameters": call.parameters,
     }
     shown = {name: value for name, value in fields.items() if value is not None}
-    access.info("%s %s %d", method, path, status, extra={"fields": shown})
+    outcome = f"{status} {code}" if code else f"{status}"
+    reference = f", request {call.id}" if status >= 500 else ""
+    terminal = "" if by_a_page and status < 400 else f"{method} {path} {outcome}, {call.seconds:.2f} s{reference}"
+    access.info("%s %s %d", method, path, status, extra={"fields": shown, "terminal": terminal})

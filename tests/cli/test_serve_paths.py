@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,8 @@ def environment_of_the_service(
         monkeypatch.setenv(name, settings.get(name, ""))
     monkeypatch.chdir(folder)
     monkeypatch.setattr(serve, "check_port", lambda host, port: None)
-    monkeypatch.setattr(os, "execv", lambda program, command: None)
+    monkeypatch.setattr(runpy, "run_module", lambda name, **options: None)
+    monkeypatch.setattr(sys, "argv", [])
     load_settings.cache_clear()
     try:
         serve.main([])

@@ -139,19 +139,19 @@ def own_environment(home: Path, **variables: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def started(
-    command: Sequence[str | Path], environment: Mapping[str, str], log: Path, cwd: Path = ROOT
+    command: Sequence[str | Path], environment: Mapping[str, str], log: Path, cwd: Path = ROOT, **options: Any
 ) -> Iterator[Server]:
     """A command that serves, as long as the block runs; what is left of its processes then is killed.
 
     It listens on XCUBE_PORT, or else on a free port, which it gets in the variables that `scripts/serve` reads and in
-    those that BentoML reads.
+    those that BentoML reads. `options` are those of subprocess.Popen; by default it writes into the log.
     """
     port = environment.get("XCUBE_PORT") or str(free_port())
     address = {"XCUBE_HOST": "127.0.0.1", "XCUBE_PORT": port, "BENTOML_HOST": "127.0.0.1", "BENTOML_PORT": port}
     variables = {**environment, **address}
     begun = time.monotonic()
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=cwd, env=variables, stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=cwd, env=variables, **{"stdout": output, "stderr": output, **options})
     server = Server(f"http://127.0.0.1:{port}", process, log, variables, begun)
     try:
         yield server
