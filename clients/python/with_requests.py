@@ -13,7 +13,7 @@ import numpy as np
 import requests
 
 URL = os.environ.get("XCUBE_URL", "http://localhost:8000")
-SECONDS = 300
+SECONDS, READY_SECONDS = 300, 60
 # Proxies that the environment names are for other machines than this one.
 others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
 os.environ["no_proxy"] = f"localhost,127.0.0.1,::1,{others}"
@@ -30,10 +30,11 @@ def points_of(answer: requests.Response) -> np.ndarray:
 def main() -> None:
     request = {"prompt": "a round table", "seed": 7}
     with requests.Session() as session:
-        end = time.monotonic() + SECONDS
+        end = time.monotonic() + READY_SECONDS
         while session.get(f"{URL}/health", timeout=5).json()["status"] == "loading":
             if time.monotonic() > end:
-                raise requests.Timeout
+                late = f"was not ready within {READY_SECONDS} s: its log says what it waits for."
+                sys.exit(f"The service at {URL} {late}")
             time.sleep(1)
 
         # npz is a ninth of JSON's bytes, and takes a tenth of the time to read.

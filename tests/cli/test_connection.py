@@ -228,6 +228,20 @@ def test_an_example_client_says_in_one_sentence_what_is_wrong_with_the_service()
         assert (status, message) == (1, said[url].format(url) + "\n"), program.name
 
 
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda path: path.stem)
+def test_an_example_client_waits_no_longer_for_a_service_to_be_ready_than_it_is_told(
+    program: Path, tmp_path: Path
+) -> None:
+    source = program.read_text()
+    assert len(re.findall(r"READY_SECONDS = .*60\n", source)) == 1
+    impatient = tmp_path / program.name
+    impatient.write_text(re.sub(r"(READY_SECONDS = .*)60\n", r"\g<1>1\n", source))
+    with saying(http("503 Service Unavailable", b'{"status": "loading"}')) as loading:
+        said = f"The service at {loading} was not ready within 1 s: its log says what it waits for.\n"
+        assert end_of(impatient, loading) == (1, said)
+
+
 def test_curl_passes_by_any_proxy_and_keeps_the_user_s_exceptions() -> None:
     lines = (ROOT / "clients" / "curl.sh").read_text().splitlines()
     (line,) = [line for line in lines if "no_proxy=" in line]
