@@ -50,7 +50,7 @@ def make(page: Page, site: Site, prompt: str = "a ring") -> None:
 
 def finished(page: Page) -> None:
     expect(page.locator("#stage")).to_have_attribute("data-state", "shown")
-    expect(page.get_by_role("button", name="Generate")).to_be_enabled()
+    expect(page.locator("#go")).to_be_enabled()
 
 
 def settled(page: Page) -> None:

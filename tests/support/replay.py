@@ -49,13 +49,17 @@ class Replay:
         """Whether the last stream is to have packed shapes."""
         self.packs = True
         """Whether the service knows how to pack."""
+        self.forgotten = False
+        """Whether variations find no earlier shape, until one is made."""
         self.requests: list[bytes] = []
+        self.paths: list[str] = []
+        """Where each of them was sent."""
         self.cancelled = asyncio.Event()
         self.app = Starlette(
             routes=[
                 Route("/", page_or(self._index)),
                 Route("/health", self._health),
-                Route("/generate", self._generate, methods=["POST"]),
+                *(Route(path, self._generate, methods=["POST"]) for path in ("/generate", "/refine", "/variations")),
                 Route("/kinds", self._kinds),
                 Route("/kinds", self._recognise, methods=["POST"]),
                 *ui_routes(),
@@ -82,9 +86,13 @@ class Replay:
     async def _generate(self, request: Request) -> Response:
         body = await request.body()
         self.requests.append(body)
+        self.paths.append(request.url.path)
         if self.errors:
             status, problem, headers = self.errors.pop(0)
             return JSONResponse(problem, status, headers)
+        if self.forgotten and request.url.path == "/variations":
+            return JSONResponse({"error": "It is not in memory.", "code": "not_found", "retryable": False}, 404)
+        self.forgotten = False
         seed = str(json.loads(body, parse_int=str).get("seed") or SEED)
         headers = {"X-Seed": seed}
         if self.streams and "text/event-stream" in request.headers["accept"]:

@@ -26,14 +26,6 @@ def test_a_browser_at_the_root_gets_the_page_and_an_example_fills_the_prompt(pag
     expect(page.get_by_label("Prompt")).to_have_value("a tall chair")
 
 
-@pytest.mark.parametrize(("models", "told"), [("demo", True), ("official", False)])
-def test_what_the_demo_models_know_is_told_where_they_run(page: Page, site: Site, models: str, told: bool) -> None:
-    site.replay.models = models
-    page.goto(site.url)
-    expect(page.locator("#health")).to_have_text("Ready")
-    expect(page.get_by_text("The demo models")).to_be_visible(visible=told)
-
-
 def test_each_pictured_example_starts_its_shape(page: Page, site: Site) -> None:
     page.goto(site.url)
     pictures = page.locator("#gallery img")
@@ -172,19 +164,28 @@ def test_every_format_can_be_downloaded_and_is_the_file_of_this_shape(page: Page
     assert ring.euler_number == 0
 
 
-def test_the_size_of_a_file_stands_in_the_menu_once_it_is_known(page: Page, site: Site, tmp_path: Path) -> None:
-    make(page, site)
+def test_the_size_of_a_file_stands_in_the_menu_before_and_after_it_is_made(
+    page: Page, site: Site, tmp_path: Path
+) -> None:
+    make(page, site, "a ring in a box")
+    for name in ("ply", "glb-points", "vox"):
+        size = len(file_of(next(each for each in FORMATS if each.name == name), site.replay.result, "test").content)
+        told = page.locator(f"#download [data-format={name}] small").text_content() or ""
+        assert told.startswith("≈ ")
+        assert told.endswith(" kB")
+        assert abs(float(told[2:-3]) * 1000 - size) < 0.02 * size + 500, (name, told, size)
     page.locator("#download summary").click()
     with page.expect_download() as download:
-        page.locator("#download [data-format=ply]").click()
-    download.value.save_as(tmp_path / "ring.ply")
-    size = round((tmp_path / "ring.ply").stat().st_size / 1000)
+        page.locator("#download [data-format=npz]").click()
+    download.value.save_as(tmp_path / "ring.npz")
+    size = round((tmp_path / "ring.npz").stat().st_size / 1000)
     assert size >= 10
     expect(page.locator("#live")).to_have_text(f"The file is ready: {size} kB.")
-    expect(page.locator("#download [data-format=ply] small")).to_have_text(f"{size} kB")
+    expect(page.locator("#download [data-format=npz] small")).to_have_text(f"{size} kB")
     page.get_by_role("button", name="Again").click()
     finished(page)
-    expect(page.locator("#download small")).to_have_count(0)
+    expect(page.locator("#download [data-format=npz] small")).to_have_count(0)
+    expect(page.locator("#download [data-format=ply] small")).to_have_count(1)
 
 
 def test_a_picture_can_be_downloaded(page: Page, site: Site, tmp_path: Path) -> None:

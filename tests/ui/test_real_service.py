@@ -75,3 +75,36 @@ def test_a_request_that_the_service_refuses_is_told(page: Page, server: Server) 
     page.get_by_role("button", name="Generate").click()
     expect(page.locator("#problem-title")).to_have_text("That can't be done")
     expect(page.locator("#problem-text")).to_contain_text("prompt")
+
+
+def test_a_shape_is_varied_and_a_file_of_it_is_refined(page: Page, server: Server, tmp_path: Path) -> None:
+    page.goto(server.url)
+    page.get_by_label("Prompt").fill("a chair")
+    page.get_by_label("Steps").fill("5")
+    page.get_by_role("button", name="Generate").click()
+    finished(page)
+    page.locator("#download summary").click()
+    with page.expect_download() as download:
+        page.locator("#download [data-format=vox]").click()
+    download.value.save_as(tmp_path / "chair.vox")
+    page.get_by_role("button", name="Vary…").click()
+    page.get_by_role("switch", name="Change only a box").check()
+    page.get_by_role("button", name="Vary", exact=True).click()
+    expect(page.locator("#facts-text")).to_contain_text("varied by 0.5 in a box")
+    finished(page)
+    page.locator("#file").set_input_files(tmp_path / "chair.vox")
+    page.get_by_role("button", name="Refine", exact=True).click()
+    expect(page.locator("#facts-text")).to_contain_text("from chair.vox")
+    finished(page)
+
+
+def test_a_file_that_cannot_be_refined_is_told_in_the_words_of_the_service(
+    page: Page, tmp_path: Path, server: Server
+) -> None:
+    (tmp_path / "broken.glb").write_bytes(b"no mesh")
+    page.goto(server.url)
+    page.get_by_label("Prompt").fill("a chair")
+    page.locator("#file").set_input_files(tmp_path / "broken.glb")
+    page.get_by_role("button", name="Refine", exact=True).click()
+    body = {"prompt": "a chair", "shape": {"file": "bm8gbWVzaA==", "format": "glb"}}
+    expect(page.locator("#problem-text")).to_have_text(server.post("/refine", json=body).json()["error"])

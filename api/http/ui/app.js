@@ -8,8 +8,10 @@ import * as kinds from "./kinds.js";
 import { fromHash, key, settingsOf, toHash } from "./request.js";
 import { run } from "./run.js";
 import * as stageTools from "./stage.js";
+import * as origin from "./start.js";
 import { announce, askHealth, noProblem, noProgress, problem, watchHealth } from "./status.js";
 import * as variants from "./variants.js";
+import * as views from "./views.js";
 
 const element = (id) => document.getElementById(id);
 const stage = element("stage");
@@ -23,24 +25,23 @@ let shown = null;
 /** What is being made: {request, control, made: how many of its variants are there}. */
 let running = null;
 
+views.prepare(viewerTried.then(() => viewer), () => shown, problem, (sizes) => download.tellSizes(sizes));
+origin.prepare(() => shown?.shapes.coarse, setSource, problem);
 form.prepare(() => start(form.read()), () => shown?.request.seed ?? "");
 history.prepare(open);
 variants.prepare(show);
 kinds.prepare(form.setPrompt);
-addEventListener("modelsready", kinds.load);
+addEventListener("modelsready", ({ detail }) => kinds.load(detail));
 download.prepare(() => shown.request, () => viewer.picture(), problem);
 element("cancel").addEventListener("click", cancel);
 stageTools.prepare(() => viewer);
 element("reset").addEventListener("click", () => viewer?.reset());
 element("again").addEventListener("click", () => start({ ...shown.request, seed: form.lockedSeed() }));
+element("vary").addEventListener("click", () => form.vary(shown.request));
 element("keep").addEventListener("click", () => {
   form.keep(shown.request);
   announce(`Seed ${shown.request.seed} is locked for the next shape.`);
 });
-for (const input of document.querySelectorAll("[name=mode]"))
-  input.addEventListener("change", () => viewer?.setMode(input.value));
-for (const input of document.querySelectorAll("[name=level]"))
-  input.addEventListener("change", () => shown && viewer?.show(shown.shapes[input.value], { keep: true }));
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !event.defaultPrevented && !event.isComposing) cancel();
 });
@@ -167,8 +168,8 @@ function show(made) {
   const { request, shapes, seconds, warning } = made;
   const finest = shapes.fine ?? shapes.coarse;
   stage.dataset.state = "shown";
-  element("levels").hidden = !shapes.fine;
-  document.querySelector("[name=level][value=fine]").checked = true;
+  // The service varies what came from words, not what came from a file.
+  element("vary").hidden = Boolean(request.source?.file);
   element("caption").textContent = request.prompt;
   element("facts-text").textContent =
     `${finest.count.toLocaleString("en")} voxels · seed ${request.seed} · ${settingsOf(request)} · ${seconds.toFixed(1)} s`;
@@ -180,9 +181,10 @@ function show(made) {
   document.title = `${request.prompt} · xcube`;
   setAddress();
   viewer?.show(finest, { keep });
+  download.foretell(finest.count);
+  views.renew();
   history.show(request);
   variants.show(request);
-  download.forgetSizes();
   keepFocus();
 }
 
@@ -191,10 +193,16 @@ function empty() {
   viewer?.clear();
 }
 
+/** What the next shape starts from has changed. */
+function setSource(source) {
+  if (!running) element("go").textContent = origin.verbs()[0];
+  views.mark({ box: source?.box ?? null });
+}
+
 function setBusy(busy) {
   // Not `disabled`, which would take the focus away.
   for (const id of ["go", "again"]) element(id).setAttribute("aria-disabled", String(busy));
-  element("go").textContent = busy ? "Generating…" : "Generate";
+  element("go").textContent = origin.verbs()[Number(busy)];
   element("cancel").hidden = !busy;
   stage.setAttribute("aria-busy", String(busy));
   keepFocus();

@@ -3,6 +3,8 @@ import { file } from "./service.js";
 import { announce } from "./status.js";
 
 const menu = document.getElementById("download");
+/** Bytes of a voxel in files that hold nothing else but a short header, and the bytes of that. */
+const RECORDS = { ply: [27, 420], "glb-points": [32, 1100], vox: [4, 1500] };
 const shareButton = document.getElementById("share");
 
 /** Prepares menu and button. `current` gives the request of the shape on the screen, `picture` a PNG blob. */
@@ -14,8 +16,7 @@ export function prepare(current, picture, failed) {
       const request = current();
       const made = format === "png" ? await picture() : await file(request, format);
       save(made, nameOf(request, format));
-      // Nobody knows how large a file is before it is made.
-      if (request === current()) tellSize(format, sizeOf(made.size));
+      if (request === current()) tellSizes({ [format]: made.size });
       announce(`The file is ready: ${sizeOf(made.size)}.`);
     } catch (error) {
       failed(error, () => fetchFile(format));
@@ -47,17 +48,22 @@ export function prepare(current, picture, failed) {
   });
 }
 
-/** For another shape, no file has been made yet. */
-export function forgetSizes() {
+/** For another shape, of so many voxels: no file has been made yet. */
+export function foretell(voxels) {
   for (const size of menu.querySelectorAll("small")) size.remove();
+  const sizes = Object.entries(RECORDS).map(([format, [each, header]]) => [format, each * voxels + header]);
+  tellSizes(Object.fromEntries(sizes), "≈ ");
 }
 
-function tellSize(format, text) {
-  const button = menu.querySelector(`[data-format="${format}"]`);
-  button.querySelector("small")?.remove();
-  const size = document.createElement("small");
-  size.textContent = text;
-  button.append(size);
+/** Writes sizes of files into the menu, in bytes by format. */
+export function tellSizes(sizes, about = "") {
+  for (const [format, bytes] of Object.entries(sizes)) {
+    const button = menu.querySelector(`[data-format="${format}"]`);
+    button.querySelector("small")?.remove();
+    const size = document.createElement("small");
+    size.textContent = about + sizeOf(bytes);
+    button.append(size);
+  }
 }
 
 function sizeOf(bytes) {

@@ -1,4 +1,5 @@
 // The form: reading a request out of it, writing into it, and saying what is wrong in it.
+import * as start from "./start.js";
 import { DEFAULTS, PRESETS, presetOf, randomSeed, validSeed } from "./request.js";
 
 const DRAFT = "xcube.draft";
@@ -17,8 +18,13 @@ const FIELDS = [prompt, steps, guidance, seed, fine, scheduler, fineSteps, from,
 /** What is wrong in a field, or "". */
 const FAULTS = new Map([
   [prompt, () => (prompt.value.trim() ? "" : "Say what to make.")],
-  [seed, () => (validSeed(seed.value.trim()) ? "" : "Enter a whole number of at most 64 bits, or leave this empty for a random seed.")],
+  [seed, () => (validSeed(seed.value.trim()) ? sameNoise() : "Enter a whole number of at most 64 bits, or leave this empty for a random seed.")],
 ]);
+
+/** A variation with the seed of its shape would get much of the same noise. */
+function sameNoise() {
+  return seed.value.trim() && start.values()?.of?.seed === seed.value.trim() ? "Take another seed than the shape's own, or none." : "";
+}
 
 /** The request in the form, or null: then the faulty field says what to do and has the focus. */
 export function read() {
@@ -43,6 +49,13 @@ export function setPrompt(text) {
 /** Takes over the settings of a request and locks its seed, so that the next shape differs in nothing but the prompt. */
 export function keep(request) {
   write({ ...DEFAULTS, ...request, prompt: prompt.value, n: values().n });
+}
+
+/** Prepares a variation of a shape that was made, with a seed of its own. */
+export function vary(request) {
+  if (!prompt.value.trim()) setPrompt(request.prompt);
+  setSeed("");
+  start.vary(request);
 }
 
 export function setSteps(value) {
@@ -104,12 +117,13 @@ function values() {
     steps: Number(steps.value),
     guidance: Number(guidance.value),
     seed: seed.value.trim(),
-    fine: fine.checked,
+    fine: fine.checked || Boolean(start.values()?.file),
     scheduler: scheduler.value,
     fineSteps: within(fineSteps, 1, 1000, "", Math.round),
     from: Math.min(within(from, 0, 1, 0), within(to, 0, 1, 1)),
     to: within(to, 0, 1, 1),
     n: Number(document.querySelector("[name=n]:checked").value),
+    source: start.values(),
   };
 }
 
@@ -129,6 +143,7 @@ function write(request) {
   from.value = request.from;
   to.value = request.to;
   document.querySelector(`[name=n][value="${request.n}"]`).checked = true;
+  start.write(request.source ?? null);
   if (presetOf(request) === undefined && request.scheduler !== DEFAULTS.scheduler) element("more").open = true;
   show();
 }

@@ -62,7 +62,8 @@ async function open() {
   return done(request);
 }
 
-function done(request) {
+/** What a request to a store of the browser gives. */
+export function done(request) {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);

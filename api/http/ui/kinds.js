@@ -1,7 +1,14 @@
-// What the models know: the kinds as a list to search and to choose from, and a word at once where a prompt names none.
-import { kinds, recognise } from "./service.js";
+// Which models they are and what they know: the kinds as a list to search and to choose from, and a word at once where a
+// prompt names none.
+import { kinds, modelSet, recognise } from "./service.js";
 import { announce } from "./status.js";
 
+/** Sets of models by name: what they are called, and what is worth knowing. */
+const SETS = {
+  demo: ["the demo models", "Small models that come with the service: furniture, vehicles, houses, dishes, tools, plants and animals."],
+  official: ["the official models", "NVIDIA’s models of XCube, trained on Objaverse: describe any object."],
+  own: ["these models", "Models that the operator of this service has chosen."],
+};
 const PAUSE_MS = 450;
 const element = (id) => document.getElementById(id);
 const section = element("kinds");
@@ -32,11 +39,15 @@ export function prepare(choose) {
   prompt.addEventListener("input", soon);
 }
 
-/** Asks what is known, once the models are there. */
-export async function load() {
-  known = (await kinds()) ?? [];
-  section.hidden = known.length === 0;
-  section.querySelector("summary").textContent = `What it knows: ${known.length} kinds`;
+/** Asks what is known, once the models are there; `health` tells where they run, and which of them is missing. */
+export async function load({ gpu_name, error }) {
+  const [found, set] = await Promise.all([kinds(), modelSet()]);
+  known = found ?? [];
+  const [name, about] = SETS[set] ?? [set ? `the models “${set}”` : "the models", SETS.own[1]];
+  section.hidden = !set && known.length === 0;
+  section.querySelector("summary").textContent = known.length ? `What ${name} know: ${known.length} ${known.length === 1 ? "kind" : "kinds"}` : `About ${name}`;
+  element("set").textContent = [set ? about : "", `They run on ${gpu_name ? `a GPU, ${gpu_name}` : "a CPU"}.`, error ?? ""].join(" ").trim();
+  search.hidden = known.length === 0;
   fill();
   check();
 }

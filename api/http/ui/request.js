@@ -1,5 +1,7 @@
 // A request: in the form, and in a link. A seed is text, "" means a random one; fineSteps "" means as many as steps; from
-// and to are the part of the run in which guidance is applied; n shapes are asked for at once.
+// and to are the part of the run in which guidance is applied; n shapes are asked for at once. What it starts from, if it
+// does not start from nothing, is in source: see sources.js.
+import { fromLink, keyOf, toLink } from "./sources.js";
 
 const MAX_STEPS = 1000;
 export const MOST_VARIANTS = 4;
@@ -27,6 +29,7 @@ export function toHash(request) {
     if (String(whole[name]) !== String(DEFAULTS[name])) fields.set(inLink, whole[name]);
   }
   if (!whole.fine) fields.set("fine", "0");
+  if (whole.source) toLink(whole.source, fields, toHash);
   return `#${fields}`;
 }
 
@@ -49,6 +52,7 @@ export function fromHash(hash) {
     from,
     to: within(fields.get("guidance_to"), from, 1, DEFAULTS.to),
     n: Math.round(within(fields.get("n"), 1, MOST_VARIANTS, DEFAULTS.n)),
+    source: fromLink(fields, fromHash),
   };
 }
 
@@ -66,7 +70,8 @@ export function randomSeed() {
 /** Two requests that give the same shape have the same key. */
 export function key(request) {
   const whole = { ...DEFAULTS, ...request };
-  return JSON.stringify(Object.keys(DEFAULTS).map((name) => whole[name]));
+  const values = Object.keys(DEFAULTS).map((name) => whole[name]);
+  return JSON.stringify(whole.source ? [...values, keyOf(whole.source, key)] : values);
 }
 
 /** The name of the preset that has the settings of a request, or undefined. */
@@ -77,10 +82,11 @@ export function presetOf(request) {
 
 /** How a shape was made, in a few words. */
 export function settingsOf(request) {
-  const { steps, fine, fineSteps, scheduler, from, to } = { ...DEFAULTS, ...request };
+  const { steps, fine, fineSteps, scheduler, from, to, source } = { ...DEFAULTS, ...request };
   const words = [fine && fineSteps ? `${steps} + ${fineSteps} steps` : `${steps} steps`];
   if (scheduler !== DEFAULTS.scheduler) words.push(scheduler);
   if (from > 0 || to < 1) words.push(`guided ${from}–${to}`);
+  if (source) words.push(source.of ? `varied by ${source.strength}${source.box ? " in a box" : ""}` : `from ${source.name}`);
   return words.join(", ");
 }
 

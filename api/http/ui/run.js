@@ -78,15 +78,16 @@ async function once(request, signal, on) {
 
 /** How far a request is, whose variants go on side by side. */
 class Steps {
-  constructor({ fine, n = 1 }) {
+  constructor({ fine, n = 1, source }) {
     this.fine = fine;
+    this.given = Boolean(source?.file);
     this.shares = Array(n).fill(0);
     this.ended = 0;
   }
 
   show({ stage, step, steps, seconds_left: left, index = 0 }) {
     const share = step / steps;
-    this.shares[index] = this.fine ? (stage === "fine" ? 0.5 + share / 2 : share / 2) : share;
+    this.shares[index] = this.fine && !this.given ? (stage === "fine" ? 0.5 + share / 2 : share / 2) : share;
     this.tell(STAGES[stage] ?? stage, left);
   }
 

@@ -2,7 +2,6 @@
 import { DEFAULTS } from "./request.js";
 import { events } from "./sse.js";
 
-const GENERATE = new URL("../generate", document.baseURI);
 const KINDS = new URL("../kinds", document.baseURI);
 const HEALTH = new URL("../health", document.baseURI);
 // A preview takes about as long as two steps.
@@ -74,11 +73,28 @@ export function setKey(key) {
  * @param {(share: number) => void} receiving hears how much of a shape that is being sent has come
  */
 export async function* generate(request, signal, receiving) {
-  const url = new URL(GENERATE);
+  try {
+    yield* told(request, signal, receiving);
+    return;
+  } catch (error) {
+    if (!isForgotten(error, request)) throw error;
+  }
+  for await (const event of generate(request.source.of, signal, () => {}))
+    if (event.type === "queued" || event.type === "progress") yield event;
+  yield* told(request, signal, receiving);
+}
+
+/** Whether the service has no earlier shape of a request any more: made again with its seed, it is the same. */
+function isForgotten({ status }, { source }) {
+  return status === 404 && Boolean(source?.of);
+}
+
+async function* told(request, signal, receiving) {
+  const { url, text } = await order(request);
   url.searchParams.set("recent", "true");
   url.searchParams.set("shape", "packed");
   url.searchParams.set("previews", Math.min(MOST_PREVIEWS, Math.floor(request.steps / STEPS_PER_PREVIEW)));
-  const answer = await post(url, body(request), "text/event-stream, application/json;q=0.9", signal);
+  const answer = await post(url, text, "text/event-stream, application/json;q=0.9", signal);
   let warning = answer.headers.get("X-XCube-Warning");
   yield { type: "seed", seed: answer.headers.get("X-Seed") ?? request.seed };
   if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream")) {
@@ -105,9 +121,15 @@ export async function* generate(request, signal, receiving) {
 
 /** The shape of a request as a file in one of the service's formats. */
 export async function file(request, format) {
-  const url = new URL(GENERATE);
+  const { url, text } = await order(request);
   url.searchParams.set("format", format);
-  return (await post(url, body(request), "*/*")).blob();
+  try {
+    return await (await post(url, text, "*/*")).blob();
+  } catch (error) {
+    if (!isForgotten(error, request)) throw error;
+  }
+  for await (const { type } of generate(request.source.of, undefined, () => {})) if (type === "completed") break;
+  return (await post(url, text, "*/*")).blob();
 }
 
 async function post(url, body, accept, signal) {
@@ -133,7 +155,25 @@ function authorization() {
   return key ? { Authorization: `Bearer ${key}` } : {};
 }
 
-/** The JSON of a request. Seeds are kept as text: they have up to 64 bits, JavaScript's numbers 53. */
+/** Where a request is sent, and its JSON. */
+async function order(request) {
+  const { source } = request;
+  let [path, more] = ["generate", ""];
+  if (source?.of) {
+    const { of, strength, box } = source;
+    const corners = box ? [box.slice(0, 3), box.slice(3)] : null;
+    [path, more] = ["variations", `,"of":{"request":${body(of)}},"strength":${strength},"box":${JSON.stringify(corners)}`];
+  } else if (source) {
+    const { textOf } = await import("./later/files.js");
+    const file = await textOf(source);
+    if (file === undefined) throw new ServiceError(`The file ${source.name} is not here any more: choose it again.`, { status: 400 });
+    const shape = { file, format: source.format, ...(source.up && { up: source.up }) };
+    [path, more] = ["refine", `,"shape":${JSON.stringify(shape)}`];
+  }
+  return { url: new URL(`../${path}`, document.baseURI), text: `${body(request).slice(0, -1)}${more}}` };
+}
+
+/** The JSON of a request without what it starts from. Seeds are kept as text: they have up to 64 bits, JavaScript's numbers 53. */
 function body(request) {
   const { prompt, steps, guidance, seed, fine, scheduler, fineSteps, from, to, n } = { ...DEFAULTS, ...request };
   const fields = { prompt, ddim_steps: steps, guidance_scale: guidance, use_fine: fine };

@@ -54,13 +54,13 @@ export const pointVertex = /* glsl */ `
   }
 `;
 
-const shading = /* glsl */ `
-  uniform vec3 clay;
+/** The light on a thing of some colour that faces along n; `given` is what the mode "normals" shows. */
+export const shading = /* glsl */ `
   uniform float colours;
   varying vec3 vNormal;
   varying vec2 vLight;
 
-  vec3 shaded(vec3 n, vec3 given) {
+  vec3 shaded(vec3 n, vec3 given, vec3 clay) {
     vec3 rim = normalize((vec4(0.85, 0.25, 0.3, 0.0) * viewMatrix).xyz);
     float open = mix(0.12, 1.0, vLight.x * mix(0.65, 1.0, vLight.x));
     vec3 sky = mix(vec3(0.26, 0.20, 0.17), vec3(0.42, 0.45, 0.50), n.y * 0.5 + 0.5) * open;
@@ -74,6 +74,7 @@ const shading = /* glsl */ `
 
 export const voxelFragment = /* glsl */ `
   ${shading}
+  uniform vec3 clay;
   varying vec3 vFace;
   varying vec2 vSide;
 
@@ -85,17 +86,18 @@ export const voxelFragment = /* glsl */ `
     float large = smoothstep(0.3, 0.06, width);
     vec3 n = normalize(mix(vFace, given, mix(0.85, 0.5, large)));
     float line = 1.0 - smoothstep(0.0, width * 1.3, min(border.x, border.y));
-    gl_FragColor = vec4(shaded(n, given) * (1.0 - 0.24 * line * large), 1.0);
+    gl_FragColor = vec4(shaded(n, given, clay) * (1.0 - 0.24 * line * large), 1.0);
     #include <colorspace_fragment>
   }
 `;
 
 export const pointFragment = /* glsl */ `
   ${shading}
+  uniform vec3 clay;
   void main() {
     if (length(gl_PointCoord - 0.5) > 0.5) discard;
     vec3 n = normalize(vNormal + 1e-4);
-    gl_FragColor = vec4(shaded(n, n), 1.0);
+    gl_FragColor = vec4(shaded(n, n, clay), 1.0);
     #include <colorspace_fragment>
   }
 `;

@@ -1,6 +1,6 @@
 // What the page says about the service and the work: health, progress, problems.
 import { keepFocus } from "./focus.js";
-import { health, modelSet, setKey } from "./service.js";
+import { health, setKey } from "./service.js";
 
 const SETTLED = ["ready", "error", "locked"];
 const SETTLED_MS = 8000;
@@ -28,10 +28,7 @@ export async function askHealth() {
     pill.dataset.state = state;
     pill.textContent = HEALTH_TEXT[state] ?? state;
     pill.title = now?.error ?? now?.gpu_name ?? "";
-    if (state === "ready") {
-      dispatchEvent(new Event("modelsready"));
-      element("demo").hidden = (await modelSet()) !== "demo";
-    }
+    if (state === "ready") dispatchEvent(new CustomEvent("modelsready", { detail: now }));
   }
   return now;
 }

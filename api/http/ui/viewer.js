@@ -39,6 +39,9 @@ export class Viewer {
     this.drawn = 0;
     this.objects = [];
     this.shape = null;
+    /** The surface as later/surface.js makes it, and what stands around the shape as later/marks.js does, once there is any. */
+    this.surface = null;
+    this.marks = null;
     canvas.addEventListener("keydown", (event) => this.onKey(event));
     canvas.addEventListener("webglcontextrestored", () => this.draw());
     new ResizeObserver(() => this.resize()).observe(canvas);
@@ -58,6 +61,7 @@ export class Viewer {
     this.points = new Points(pointGeometry(shape), this.material(pointVertex, pointFragment));
     for (const object of [...this.voxels, this.points, groundOf(shape)]) this.add(object);
     this.setMode(this.mode);
+    this.marks?.around(shape);
     if (first || !keep) this.reset();
     if (appear) this.appear();
     else this.uniforms.grow.value = 1;
@@ -86,10 +90,19 @@ export class Viewer {
     }
     this.objects = [];
     this.shape = null;
+    this.surface = null;
+    this.marks?.around(null);
     this.draw();
   }
 
-  /** @param {"voxels"|"points"|"normals"} mode */
+  /** Takes the surface of the shape on the screen, which the mode of that name shows; until then it shows voxels. */
+  setSurface(surface) {
+    this.surface = surface;
+    for (const mesh of surface.meshes) this.add(mesh);
+    this.draw();
+  }
+
+  /** @param {"voxels"|"points"|"normals"|"surface"} mode */
   setMode(mode) {
     this.mode = mode;
     this.uniforms.colours.value = mode === "normals" ? 1 : 0;
@@ -132,7 +145,9 @@ export class Viewer {
     camera.aspect = 1;
     camera.clearViewOffset();
     this.aim(1);
+    this.marks?.hide();
     this.renderWhole(1 / devicePixels());
+    this.marks?.hide(false);
     const picture = this.canvas.toDataURL("image/webp", 0.8);
     camera.position.copy(place);
     controls.target.copy(target);
@@ -174,6 +189,7 @@ export class Viewer {
     const start = performance.now();
     if (this.shape) this.choose(allowed);
     renderer.render(this.scene, this.camera);
+    this.marks?.label(this.camera);
     if (!ease.looks || allowed !== ease.allowed) return;
     const gl = renderer.getContext();
     gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));
@@ -188,8 +204,11 @@ export class Viewer {
       this.voxels.push(this.voxelMesh(half(this.voxels.at(-1).shape)));
       this.add(this.voxels.at(-1));
     }
+    const surface = this.mode === "surface" && this.surface;
+    const voxels = this.mode !== "points" && !surface;
     this.points.visible = this.mode === "points";
-    for (const [level, mesh] of this.voxels.entries()) mesh.visible = this.mode !== "points" && level === halvings;
+    for (const [level, mesh] of this.voxels.entries()) mesh.visible = voxels && level === halvings;
+    this.surface?.show(Boolean(surface));
     const { shape, material } = this.voxels[halvings];
     const place = this.camera.position.toArray();
     for (const [way, side] of material.entries()) {

@@ -1,0 +1,93 @@
+// How a shape is looked at: as voxels, points, normals or its surface; coarse or fine; with axes, with a box.
+import { file } from "./service.js";
+import { announce } from "./status.js";
+
+const element = (id) => document.getElementById(id);
+const wire = element("wire");
+const axes = element("axes");
+const fine = document.querySelector("[name=level][value=fine]");
+const mode = () => document.querySelector("[name=mode]:checked").value;
+let tried;
+let current;
+let failed;
+let sized;
+let loading = null;
+
+/**
+ * Prepares the controls.
+ * @param {Promise<object|null>} viewer null where there are no 3-D graphics
+ * @param {() => object|null} shown gives what is on the screen: {request, shapes}
+ * @param {(error: Error) => void} fail hears why there is no surface
+ * @param {(sizes: object) => void} sizes hears the sizes of files that are known now, in bytes by format
+ */
+export function prepare(viewer, shown, fail, sizes) {
+  [tried, current, failed, sized] = [viewer, shown, fail, sizes];
+  for (const input of document.querySelectorAll("[name=mode]")) input.addEventListener("change", choose);
+  for (const input of document.querySelectorAll("[name=level]"))
+    input.addEventListener("change", async () => (await tried)?.show(current().shapes[input.value], { keep: true }));
+  wire.addEventListener("click", async () => {
+    const on = press(wire);
+    const surface = (await tried)?.surface;
+    if (!surface) return;
+    surface.wire = on;
+    (await tried).draw();
+  });
+  axes.addEventListener("click", () => mark({ axes: press(axes) }));
+}
+
+/** Another shape is on the screen, in its finest level. */
+export function renew() {
+  fine.checked = true;
+  choose();
+}
+
+/** Draws axes or a box around the shape, or none: {axes, box}. */
+export async function mark(wanted) {
+  const viewer = await tried;
+  if (!viewer || !(viewer.marks || wanted.axes || wanted.box)) return;
+  const { Marks } = await import("./later/marks.js");
+  viewer.marks ??= new Marks(viewer);
+  viewer.marks.set(wanted);
+}
+
+async function choose() {
+  const wanted = mode();
+  wire.hidden = wanted !== "surface";
+  element("levels").hidden = wanted === "surface" || !current()?.shapes.fine;
+  const viewer = await tried;
+  viewer?.setMode(wanted);
+  if (wanted !== "surface" || !viewer || viewer.surface || !current() || loading === current()) return;
+  const made = (loading = current());
+  try {
+    await showSurface(viewer, made);
+  } catch (error) {
+    if (current() !== made || mode() !== "surface") return;
+    document.querySelector("[name=mode][value=voxels]").checked = true;
+    choose();
+    failed(error);
+  } finally {
+    if (loading === made) loading = null;
+  }
+}
+
+/** Shows the surface that the service puts into files of meshes. */
+async function showSurface(viewer, made) {
+  const finest = made.shapes.fine ?? made.shapes.coarse;
+  const [{ surfaceOf }, blob] = await Promise.all([import("./later/surface.js"), file(made.request, "glb")]);
+  const glb = await blob.arrayBuffer();
+  if (current() !== made) return;
+  if (!fine.checked) {
+    fine.checked = true;
+    viewer.show(finest, { keep: true, appear: false });
+  }
+  const surface = surfaceOf(glb, finest, wire.getAttribute("aria-pressed") === "true");
+  viewer.setSurface(surface);
+  sized({ glb: blob.size, stl: 84 + 50 * surface.triangles });
+  announce(`The surface has ${surface.triangles.toLocaleString("en")} triangles.`);
+}
+
+function press(button) {
+  const on = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", String(on));
+  return on;
+}
