@@ -40,8 +40,10 @@ from training.classifier import CLASSIFIER_FILE, ShapeClassifier, accuracy, judg
 from training.dataset import SHARD, balanced, load_shapes, make_shapes
 from training.engine import progress_bar, seed_everything
 from training.generating import Controls, generate
-from training.meshes.store import write_text
+from training.meshes.store import SET_FILE, write_text
 from training.own_report import MOST_QUICK, evaluate_own
+from training.real.building import NAME as REAL
+from training.real.catalogue import PACKAGE, PLACE
 from training.recipe import DEMO
 from training.scoring import Score, Summary, append_score, parent_iou, read_scores, summarise
 from training.shapes import CATEGORIES, EvalPrompt, evaluation_prompts
@@ -209,6 +211,15 @@ def report_surfaces(evaluation: Evaluation, scored: list[Job], followed: int) ->
             print(row(name, measured))
 
 
+def real_shapes(folder: Path = Path("runs/data") / REAL) -> str:
+    """How the models are measured on real shapes, or what is missing for it, as a sentence."""
+    if (folder / SET_FILE).exists():
+        return f"scripts/evaluate --data {folder} --model demo measures on the pieces in {folder} that are held out"
+    if not any(PLACE.glob("*.sh3f")):
+        return f"not measured: Debian's package {PACKAGE} is not installed"
+    return "not measured: scripts/dataset --sweethome3d makes the set first"
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns the exit status."""
     options = _parser().parse_args(arguments)
@@ -255,6 +266,7 @@ def _evaluate_demo(options: argparse.Namespace, device: torch.device) -> int:
     if evaluation.seconds:
         print(f"{'seconds a shape, in the median':38s} {statistics.median(evaluation.seconds):7.2f}")
     print(f"contact sheet: {picture}")
+    print(f"real shapes: {real_shapes()}")
     if options.output:
         values = {"classifier": {"category": category, "attribute": attributes}, "met": met, **asdict(summary)}
         write_text(options.output, json.dumps(values, indent=1) + "\n")

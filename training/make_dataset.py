@@ -1,5 +1,8 @@
 """Makes a training set from a folder of meshes: voxels with normals at two resolutions, captions, a report, a picture.
 
+With --sweethome3d the meshes are the free ones of Debian's package sweethome3d-furniture, with kinds, captions and whom
+to credit from its catalogue.
+
 Stopped at any moment, the same command goes on where it was. The report names what cannot be used, with the reason.
 """
 
@@ -19,6 +22,8 @@ from models.errors import ConfigError
 from training.meshes.building import Settings, build
 from training.meshes.captions import TABLES
 from training.meshes.reporting import write_picture, write_report
+from training.real.building import NAME, furniture, write_folder
+from training.real.catalogue import PACKAGE, PLACE
 
 MOST_LINES = 40
 """Of the report on the terminal; the file holds all."""
@@ -26,15 +31,26 @@ MOST_LINES = 40
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns 0, or 1 after a sentence on stderr."""
-    options = _parser().parse_args(arguments)
-    folder: Path = options.folder
-    name = options.name or _slug(folder.resolve().name)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if (options.folder is None) == (options.sweethome3d is None):
+        parser.error("give a folder of meshes, or --sweethome3d")
+    name = options.name or (_slug(options.folder.resolve().name) if options.folder else NAME)
     out: Path = options.out or Path("runs/data") / name
+    folder: Path = options.folder or out.with_name(f"{out.name}-meshes")
     settings = Settings(
         options.resolution, options.up, options.captions, options.keep_hidden, options.heldout, options.workers
     )
     try:
         check_name(name, "--name")
+        if options.sweethome3d is not None:
+            found = furniture(options.sweethome3d)
+            print(
+                f"{len(found.pieces)} pieces to use; {found.barred} are under other licences, {found.left_out} show "
+                "people, flat things or several things",
+                flush=True,
+            )
+            write_folder(found, folder)
         made, report = build(folder, out, settings, name)
         text = write_report(made, report).splitlines()
         picture = write_picture(made)
@@ -70,7 +86,13 @@ def _share(text: str) -> float:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/dataset", description=__doc__)
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help=f"meshes: {', '.join(s[1:] for s in SUFFIXES)}")
+    parser.add_argument(
+        "folder", type=Path, metavar="FOLDER", nargs="?", help=f"meshes: {', '.join(s[1:] for s in SUFFIXES)}"
+    )
+    parser.add_argument(
+        "--sweethome3d", type=Path, nargs="?", const=PLACE, metavar="PLACE",
+        help=f"the furniture of the package {PACKAGE} instead of a folder (its files are in {PLACE})",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="SET", help="where the set goes (default: runs/data/NAME)")
     parser.add_argument("--name", help="the set's name (default: the folder's)")
     parser.add_argument(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from models.loading import load_coarse, load_fine, load_text
 from models.pipeline import Pipeline
@@ -66,3 +67,12 @@ def test_shapes_that_are_followed_are_held_out_and_every_second_one_is_planar() 
     assert [planar for _, planar in chosen] == [True, False] * 12
     assert len({spec.variation for spec, _ in chosen}) == 24
     assert all(spec.attributes["edges"] == "sharp" for spec, _ in chosen if spec.category == "cube")
+
+
+def test_evaluation_says_where_real_shapes_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "PLACE", tmp_path)
+    assert evaluate.real_shapes(tmp_path) == "not measured: Debian's package sweethome3d-furniture is not installed"
+    (tmp_path / "a.sh3f").touch()
+    assert "scripts/dataset --sweethome3d" in evaluate.real_shapes(tmp_path)
+    (tmp_path / "set.json").touch()
+    assert f"--data {tmp_path}" in evaluate.real_shapes(tmp_path)
