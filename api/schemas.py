@@ -263,6 +263,10 @@ class NoParameters(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+KINDS_IN_HEALTH = 100
+"""Kinds of a set that the health names: probes ask for it all the time."""
+
+
 class Health(BaseModel):
     """What GET /health answers, always with status 200."""
 
@@ -273,6 +277,13 @@ class Health(BaseModel):
     model_loaded: bool = Field(description="the text and coarse models are ready")
     error: str | None = Field(
         default=None, description="which model cannot be served, why, and what to do; `status` tells whether others can"
+    )
+    model_set: str | None = Field(default=None, description="name of the set of models; null until they are found")
+    kinds: list[str] = Field(
+        default=[],
+        max_length=KINDS_IN_HEALTH,
+        description="kinds of shapes that the set knows, from the data it was trained on; empty where nobody can list "
+        f"them, as with the official models; at most {KINDS_IN_HEALTH}, GET /kinds lists all with their other names",
     )
 
 

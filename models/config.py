@@ -6,7 +6,7 @@ Modeling using Sparse Voxel Hierarchies", CVPR 2024); the demo models differ in 
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from reprlib import repr as short
@@ -26,8 +26,8 @@ _LIMITS = {
     "num_train_timesteps": 100_000,
 }  # fmt: skip
 _MOST_LEVELS = 16
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 '-]{0,63}")
-"""Of a kind: it stands in headers, in lists with commas."""
+_LONGEST_NAME = 64
+"""Letters of a kind's name."""
 _MOST_KINDS, MOST_NAMES = 10_000, 100
 Kinds = dict[str, tuple[str, ...]]
 """Kinds of shapes by name, with the other names that captions call them."""
@@ -211,13 +211,18 @@ def _check(source: str, name: str, value: Any, kind: str) -> Any:
 
 
 def may_be_kind(name: str) -> bool:
-    """Whether a configuration may list a kind under this name."""
-    return _NAME.fullmatch(name) is not None
+    """Whether a configuration may list a kind under this name, of any script; it stands in lists with commas."""
+    return (
+        0 < len(name) <= _LONGEST_NAME
+        and unicodedata.category(name[0])[0] in "LN"
+        # Marks belong to letters in scripts such as Devanagari.
+        and all(letter in " '-" or unicodedata.category(letter)[0] in "LMN" for letter in name)
+    )
 
 
 def _are_kinds(value: Any) -> bool:
     def are_names(names: Any, most: int) -> bool:
-        return len(names) <= most and all(isinstance(name, str) and _NAME.fullmatch(name) for name in names)
+        return len(names) <= most and all(isinstance(name, str) and may_be_kind(name) for name in names)
 
     return (
         isinstance(value, dict)

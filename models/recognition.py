@@ -1,12 +1,14 @@
 """Which prompts a set of models was trained for: they make something of any, and only a person sees that it is wrong.
 
 A text tower reads tokens, and has learned to pass over those that no caption had. So a prompt is known if the tokens
-of a kind's name are among those that the tower gets to see.
+of a kind's name are among those that the tower gets to see. Where a script puts no spaces between words, tokens depend
+on what stands beside a name, and its letters count.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
@@ -14,12 +16,14 @@ import torch
 from torch.nn import functional
 
 from models.kinds import Recognition
-from models.text import TextEncoder, tokenize
+from models.text import TextEncoder, text_of, tokenize
 
 NEAREST = 3
 _ALIKE = 0.8
 _SHORTEST_PART = 4
 """Letters of a name that may be a part of a longer word: "armchair" is about a chair, "carpet" about no car."""
+_UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
+"""Scripts that put no space around a noun, as the names of their letters begin."""
 
 
 class Recogniser:
@@ -43,7 +47,12 @@ class Recogniser:
             return Recognition(known=False if self.kinds else None, blank=True)
         if not self.kinds:
             return Recognition(known=None)
-        found = {self._names[name] for name, tokens in self._tokens.items() if _holds(words, tokens)}
+        seen = text_of(words)
+        found = {
+            self._names[name]
+            for name, tokens in self._tokens.items()
+            if _holds(words, tokens) or (_unspaced(name) and name.casefold() in seen)
+        }
         if found:
             return Recognition(known=True, kinds=tuple(kind for kind in self.kinds if kind in found))
         nearest = tuple(dict.fromkeys(self._spelled_alike(prompt))) or self._read_alike(prompt)
@@ -75,6 +84,10 @@ class Recogniser:
 def _words(ids: Sequence[int]) -> tuple[int, ...]:
     """Tokens without begin and end of text."""
     return tuple(ids[1:-1])
+
+
+def _unspaced(name: str) -> bool:
+    return any(unicodedata.name(letter, "").startswith(_UNSPACED) for letter in name)
 
 
 def _holds(tokens: Sequence[int], part: Sequence[int]) -> bool:

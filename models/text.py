@@ -118,6 +118,11 @@ def tokenize(prompt: str, context_length: int = 77) -> tuple[list[int], bool]:
     return [*ids[: context_length - 1], tokenizer.eot_token_id], True
 
 
+def text_of(ids: Sequence[int]) -> str:
+    """What tokens stand for, in small letters: the part of a prompt that a tower gets to see, once it is cleaned."""
+    return cast(str, _tokenizer().decode(ids)).casefold()
+
+
 def pad(embeddings: Sequence[TextEmbedding], length: int = 77) -> tuple[Tensor, Tensor]:
     """Embeddings as one batch: context float32 [B, length, C], zero after each prompt, and mask bool [B, length]."""
     width = embeddings[0].tokens.shape[1]

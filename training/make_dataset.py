@@ -9,6 +9,7 @@ Stopped at any moment, the same command goes on where it was. The report names w
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import sys
 from pathlib import Path
@@ -73,8 +74,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _slug(text: str) -> str:
-    """A name as sets of models have it, of any text."""
-    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:32].strip("-") or "shapes"
+    """A name as sets of models have it, of any text; of one without Latin letters, a number that is its own."""
+    name = re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:32].strip("-")
+    return name or f"shapes-{hashlib.blake2b(text.encode(), digest_size=3).hexdigest()}"
 
 
 def _share(text: str) -> float:

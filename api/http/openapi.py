@@ -33,8 +33,9 @@ _HEADERS = {
     "X-Request-ID": "the id sent with the request, or a new one",
     "X-Seed": "the seed that was used",
     "X-Seeds": "with n above 1: the seeds of all variants, separated by commas",
-    "X-XCube-Warning": "notes on the result, if any, such as a prompt that was cut",
-    "X-XCube-Nearest-Kinds": "where the prompt names no kind that the models know, those that come nearest",
+    "X-XCube-Warning": "notes on the result, if any, such as a prompt that was cut; percent-encoded beyond ASCII",
+    "X-XCube-Nearest-Kinds": "where the prompt names no kind that the models know, those that come nearest; "
+    "percent-encoded beyond ASCII",
     "X-XCube-Prompt": "the prompt, percent-encoded; left out where it is longer than 2048 characters so",
     "X-XCube-Version": "the version of the service",
     "X-XCube-Models": "names and versions of the models, percent-encoded",

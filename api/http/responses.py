@@ -30,6 +30,7 @@ from models.version import service_version
 
 _LONGEST_FACT = 2048
 """Characters of a header; proxies refuse answers with longer ones."""
+_PLAIN = "".join(letter for letter in map(chr, range(0x20, 0x7F)) if letter != "%")
 _POINTS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}}}
 # Spelled out, because BentoML reads the annotation itself and knows `np.ndarray` alone: from numpy 2.5 on, `NDArray` is
 # a lazy alias (PEP 695) on Python 3.12 and newer, which hides what it stands for.
@@ -147,8 +148,13 @@ def as_file(file: File, format_: Format, options: Options, result: Shape, tag: s
 def notes(warnings: Sequence[str]) -> dict[str, str]:
     """The headers that tell a result's warnings."""
     nearest = nearest_in(warnings)
-    told = {"X-XCube-Warning": "; ".join(warnings)} if warnings else {}
-    return told | ({"X-XCube-Nearest-Kinds": ", ".join(nearest)} if nearest else {})
+    told = {"X-XCube-Warning": for_header("; ".join(warnings))} if warnings else {}
+    return told | ({"X-XCube-Nearest-Kinds": for_header(", ".join(nearest))} if nearest else {})
+
+
+def for_header(text: str) -> str:
+    """A text as a header may hold it: what is not ASCII, as a kind may be, is percent-encoded, and so is %."""
+    return quote(text, safe=_PLAIN)
 
 
 def for_caches(format_: Format, options: Options) -> dict[str, str]:

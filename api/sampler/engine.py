@@ -21,7 +21,7 @@ from api.given import Given, Variation
 from api.messages import Decoded, Order, Outcome, Progress, Recognised, Slice, Status, bits_of, failure, for_strangers
 from api.sampler.loaded_models import LoadedModels
 from api.sampler.step_times import StepTimes
-from api.schemas import Health, fine_steps_of
+from api.schemas import KINDS_IN_HEALTH, Health, fine_steps_of
 from api.settings import Settings
 from api.telemetry import metrics
 from models.errors import CheckpointError, ConfigError, NumericError, StateError, XCubeError
@@ -61,6 +61,8 @@ class Engine:
             gpu_name=self.models.gpu_name,
             model_loaded=self._ready,
             error=self._error or " ".join(filter(None, unserved)) or None,
+            model_set=self.models.model_set or None,
+            kinds=list(self.models.kinds)[:KINDS_IN_HEALTH],
         )
         return Status(
             health=health,

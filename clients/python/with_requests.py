@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import requests
@@ -43,7 +44,7 @@ def main() -> None:
         if not answer.ok:
             sys.exit(answer.json()["error"])
         if "X-XCube-Warning" in answer.headers:
-            print("Note:", answer.headers["X-XCube-Warning"])
+            print("Note:", unquote(answer.headers["X-XCube-Warning"]))
         coarse = points_of(answer)
         print(len(coarse), "coarse points, seed", answer.headers["X-Seed"])
 

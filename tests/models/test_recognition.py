@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 import torch
 
-from models.config import from_dict, load_config, to_dict
+from models.config import from_dict, load_config, may_be_kind, to_dict
 from models.errors import ConfigError
 from models.kinds import BLANK, UNKNOWN, nearest_in
 from models.loading import load_text
@@ -99,8 +99,43 @@ def test_the_kinds_of_a_configuration_come_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "kinds", [["chair"], {"chair": "seat"}, {"a, b": []}, {"a\nb": []}, {"椅子": []}, {"chair": [1]}]
+    "kinds", [["chair"], {"chair": "seat"}, {"a, b": []}, {"a\nb": []}, {"🪑": []}, {"chair": [1]}]
 )
-def test_kinds_that_no_header_could_name_are_refused(kinds: object) -> None:
+def test_kinds_that_no_list_in_a_header_could_name_are_refused(kinds: object) -> None:
     with pytest.raises(ConfigError, match="kinds"):
         from_dict(to_dict(TEXT) | {"kinds": kinds})
+
+
+OTHER_SCRIPTS = {"椅子": ("안락의자",), "стул": (), "कुर्सी": (), "เก้าอี้": ()}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kind"),
+    [
+        ("椅子", "椅子"), ("一把红色的椅子，有扶手", "椅子"), ("큰 안락의자를", "椅子"), ("ein Stuhl: 椅子!", "椅子"),
+        ("Красный СТУЛ", "стул"), ("लाल कुर्सी", "कुर्सी"), ("ขอเก้าอี้แดง", "เก้าอี้"),
+    ],
+)  # fmt: skip
+def test_a_kind_of_any_script_is_known_also_where_nothing_stands_between_words(prompt: str, kind: str) -> None:
+    torch.manual_seed(0)
+    knowing = Recogniser(TextEncoder(replace(TEXT, kinds=OTHER_SCRIPTS)).eval())
+    assert knowing.recognise(prompt).kinds == (kind,)
+    assert knowing.recognise("一张桌子").known is False
+    assert knowing.recognise("стулья").known is False
+
+
+def test_what_the_tower_does_not_get_to_see_of_a_prompt_is_not_known() -> None:
+    torch.manual_seed(0)
+    knowing = Recogniser(TextEncoder(replace(TEXT, kinds=OTHER_SCRIPTS)).eval())
+    assert knowing.recognise("桌" * 200 + "椅子").known is False
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        ("椅子", True), ("कुर्सी", True), ("bar-stool", True), ("coffee table 2", True), ("l'été", True),
+        ("", False), (" x", False), ("a,b", False), ("a\nb", False), ("a" * 65, False), ("<b>", False), ("🪑", False),
+    ],
+)  # fmt: skip
+def test_a_kind_may_be_in_any_script_and_holds_no_comma(name: str, fits: bool) -> None:
+    assert may_be_kind(name) is fits

@@ -8,15 +8,19 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from models.kinds import BLANK, UNKNOWN
 from tests.support.errors import assert_error
 from tests.support.figures import wait_for
+from tests.support.meshes import furniture
 from tests.support.paths import ROOT
 from tests.support.saved_models import save_models
 from tests.support.service import Server, StartServer
+from training.make_dataset import main as make_dataset
+from training.meshes.source import MeshSource
 from training.shapes import names_of_kinds
 
 HEADER = "X-XCube-Nearest-Kinds"
@@ -101,3 +105,37 @@ def test_models_that_list_no_kinds_say_nothing(server: Server) -> None:
 def test_while_the_models_load_nobody_can_tell(loading: Server) -> None:
     for answer in (loading.get("/kinds"), loading.post("/kinds", json={"prompt": "a chair"})):
         assert (answer.status_code, answer.json()["code"]) == (503, "loading")
+
+
+@pytest.fixture(scope="module")
+def elsewhere(start_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> Server:
+    """A service whose models come from the folders of a data set that are not named in Latin letters."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    for number in range(4):
+        path = folder / "家具" / ("椅子", "стол")[number % 2] / f"{number}.obj"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        furniture(("stool", "table")[number % 2], number).export(path)
+    how = ["--out", str(folder / "set"), "--resolution", "64", "--heldout", "0", "--workers", "1"]
+    assert make_dataset([str(folder / "家具"), *how]) == 0
+    save_models(folder / "checkpoints", kinds=MeshSource.open(folder / "set").kinds)
+    server = start_server(folder / "checkpoints")
+    server.wait_until_ready()
+    return server
+
+
+def test_kinds_in_other_scripts_go_from_the_data_set_to_health_and_to_a_served_prompt(elsewhere: Server) -> None:
+    health = elsewhere.get("/health").json()
+    assert (health["model_set"], health["kinds"]) == ("demo", ["стол", "椅子"])
+    assert [each["name"] for each in elsewhere.get("/kinds").json()["kinds"]] == ["стол", "椅子"]
+    known = elsewhere.post("/generate", json={**BODY, "prompt": "一把红色的椅子"})
+    assert known.status_code == 200
+    assert HEADER not in known.headers
+
+
+def test_headers_tell_kinds_in_other_scripts_percent_encoded(elsewhere: Server) -> None:
+    unknown = elsewhere.post("/generate", json={**BODY, "prompt": "an armchair"})
+    assert unknown.status_code == 200
+    assert set(unquote(unknown.headers[HEADER]).split(", ")) == {"стол", "椅子"}
+    assert unquote(unknown.headers["X-XCube-Warning"]).startswith(f"{UNKNOWN}: nearest are ")
+    several = elsewhere.post("/generate?format=ply", json={**BODY, "prompt": "an armchair", "n": 2})
+    assert "椅子" in unquote(several.headers["X-XCube-Warning"])

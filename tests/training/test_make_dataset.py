@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ import trimesh
 from PIL import Image
 from safetensors.numpy import load_file
 
+from models.card import check_name
 from models.errors import ConfigError
 from tests.support.meshes import furniture, furniture_folder
-from training.make_dataset import main
+from training.make_dataset import _slug, main
 from training.meshes.building import Settings, build
 from training.meshes.captions import Table, Words, from_name, noun, read_table, spoken, words_of
 from training.meshes.store import read_set
@@ -130,6 +132,21 @@ def test_a_folder_without_meshes_ends_in_a_sentence(tmp_path: Path, capsys: pyte
     assert "is no folder; give one that holds meshes" in capsys.readouterr().err
 
 
+def test_a_table_names_a_file_however_its_accents_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("file,caption\nstühle/é.obj,一把椅子\n", encoding="utf-8")
+    table = read_table(tmp_path / "c.csv")
+    for form in ("NFC", "NFD"):
+        words = words_of(unicodedata.normalize(form, "stühle/é.obj"), table, "auto")
+        assert words is not None
+        assert words.captions == ("一把椅子",)
+
+
+def test_folders_in_other_scripts_have_sets_of_their_own_names() -> None:
+    names = {_slug("家具"), _slug("椅子"), _slug("Möbel 2")}
+    assert len(names) == 3
+    assert all(check_name(name, "") == name for name in names)
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -160,6 +177,10 @@ def test_a_table_that_is_none_is_told_with_its_name(name: str, text: str, tmp_pa
         ("chair/model.obj", "auto", ("chair",), "chair"),
         ("chair/red.obj", "folders", ("chair",), "chair"),
         ("bar-stool/bar-stool.obj", "auto", ("bar stool",), "stool"),
+        ("家具/椅子/椅子_01.obj", "auto", ("椅子",), "椅子"),
+        ("椅/3fa9c2.obj", "auto", ("椅",), "椅"),
+        ("कुर्सी/लाल कुर्सी.obj", "auto", ("लाल कुर्सी",), "कुर्सी"),
+        ("Stu\u0308hle/7.obj", "auto", ("stühle",), "stühle"),
     ],
 )
 def test_names_of_files_and_folders_become_captions(file: str, way: str, captions: tuple[str, ...], kind: str) -> None:
@@ -172,4 +193,6 @@ def test_a_kind_is_the_noun_before_what_describes_it() -> None:
     assert noun("a tall chair with armrests") == "chair"
     assert noun("Set of spoons") == "set"
     assert from_name("wineGlass_02") == "wine glass"
+    assert noun("красный стул") == "стул"
+    assert spoken(Words(("椅子",), "椅子")) == ("椅子",)
     assert spoken(Words(("office chair",), "chair")) == ("office chair", "an office chair", "chair", "a chair")

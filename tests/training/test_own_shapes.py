@@ -13,7 +13,9 @@ import torch
 
 from cli.import_models import main as import_models_command
 from models import Pipeline
-from tests.support.meshes import PARTS, furniture_folder
+from models.loading import load_text
+from models.recognition import Recogniser
+from tests.support.meshes import PARTS, furniture, furniture_folder
 from tests.support.paths import ROOT
 from tests.support.store import own_store
 from training.evaluate import main as evaluate
@@ -56,6 +58,27 @@ def test_a_set_is_a_source_of_shapes_with_captions_and_kinds(tmp_path: Path) -> 
     parents = torch.unique(torch.div(shapes.fine.first(1).ijk.int(), 4, rounding_mode="floor"), dim=0)
     assert torch.equal(parents, shapes.coarse.first(1).ijk.int())
     assert [shapes.labels.kinds[row] for row in shapes.category] == [item.kind for item in source.items]
+
+
+@pytest.mark.costly
+def test_a_tower_and_its_card_know_kinds_in_other_scripts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(4):
+        path = tmp_path / "家具" / "椅子" / f"{number}.obj"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        furniture("stool", number).export(path)
+    how = ["--out", str(tmp_path / "set"), "--name", "jiaju", "--resolution", "64", "--heldout", "0"]
+    assert make_dataset([str(tmp_path / "家具"), *how, "--workers", "1"]) == 0
+    assert trained(tmp_path, "--stages", "text", "--longer", "0.01") == 0
+    folder = tmp_path / "run" / "checkpoints" / "jiaju_text"
+    assert Recogniser(load_text(folder)).recognise("一把红色的椅子").kinds == ("椅子",)
+    with own_store(tmp_path / "models"):
+        assert import_models_command(["--checkpoint-dir", str(folder.parent)]) == 0
+        assert import_models_command(["--export", "jiaju", str(tmp_path / "jiaju.zip")]) == 0
+        assert import_models_command(["--remove", "jiaju"]) == 0
+        assert import_models_command(["--file", str(tmp_path / "jiaju.zip")]) == 0
+        capsys.readouterr()
+        assert import_models_command(["--list"]) == 0
+    assert capsys.readouterr().out == "jiaju: text\n  trained on 4 shapes at 64³: 椅子 4\n"
 
 
 def test_a_set_that_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

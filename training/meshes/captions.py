@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,8 +40,8 @@ class Table:
 
     def of(self, file: str) -> str | None:
         """The name under which the table knows a file (a path inside the folder): as path, as name, or without end."""
-        path = Path(file)
-        for name in (file, path.name, str(path.with_suffix("")), path.stem):
+        path = Path(unicodedata.normalize("NFC", file))
+        for name in (str(path), path.name, str(path.with_suffix("")), path.stem):
             if name in self.rows:
                 return name
         return None
@@ -69,9 +70,10 @@ def read_table(path: Path) -> Table:
         if name is None:
             columns = ", ".join(map(str, row)) or "it is empty"
             raise ConfigError(f"{path}: a row has no file ({columns}); name the columns file and caption")
-        found.setdefault(name.removeprefix("./"), []).extend(texts)
+        name = unicodedata.normalize("NFC", name).removeprefix("./")
+        found.setdefault(name, []).extend(texts)
         credit = ", ".join(dict.fromkeys(str(row[key]) for key in row if key in _CREDIT and row[key]))
-        others[name.removeprefix("./")] = (_value(row, _KIND) or "", credit)
+        others[name] = (_value(row, _KIND) or "", credit)
     return Table(
         {
             name: Words(tuple(dict.fromkeys(texts)), others[name][0] or noun(texts[0]), others[name][1])
@@ -114,21 +116,33 @@ def _texts(row: dict[str, Any]) -> list[str]:
 
 def tidy(text: str) -> str:
     """Text on one line, at most LONGEST characters."""
-    return " ".join(text.split())[:LONGEST].rstrip(" .")
+    return " ".join(unicodedata.normalize("NFC", text).split())[:LONGEST].rstrip(" .")
 
 
 def from_name(name: str) -> str:
     """The words in a file's or folder's name, without numbers and keys: `Office_Chair-03` -> `office chair`."""
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
-    words = re.split(r"[\W\d_]+", apart)
-    return " ".join(word for word in words if len(word) > 1 or word == "a").lower()
+    # A single Latin letter is a number of sorts; in other scripts it may be a word.
+    words = _split(apart, lambda letter: unicodedata.category(letter)[0] in "LM")
+    return " ".join(word for word in words if len(word) > 1 or word == "a" or not _latin(word)).lower()
 
 
 def noun(caption: str) -> str:
     """The kind that a caption names, the last word before `with` and the like. `a tall chair with arms`: chair."""
     head = re.split(r"\s+(?:with|without|of|for|in|on|and|that|which|made|from|having|by)\s+|,", caption.lower())[0]
-    words = [word for word in re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", head) if word not in {"a", "an", "the"}]
+    parts = _split(head, lambda letter: letter == "-" or unicodedata.category(letter)[0] in "LM")
+    words = [word for part in parts if (word := part.strip("-")) not in {"", "a", "an", "the"}]
     return words[-1] if words else caption.lower()
+
+
+def _split(text: str, belongs: Callable[[str], bool]) -> list[str]:
+    """The words of a text, of letters that belong to one; file systems keep names with accents apart or not."""
+    composed = unicodedata.normalize("NFC", text)
+    return "".join(letter if belongs(letter) else " " for letter in composed).split()
+
+
+def _latin(word: str) -> bool:
+    return unicodedata.name(word[0], "").startswith("LATIN")
 
 
 def words_of(file: str, table: Table, way: str) -> Words | None:
@@ -155,7 +169,10 @@ def words_of(file: str, table: Table, way: str) -> Words | None:
 def _speaks(words: str) -> bool:
     """Whether a name holds words: a key of hexadecimal digits, and `mesh` or `model`, say nothing."""
     left = [word for word in words.split() if word not in {"mesh", "model", "object", "untitled", "scene", "final"}]
-    return any(len(word) > 2 and re.search("[aeiouy]|[^a-z]", word) and re.search("[^a-f]", word) for word in left)
+    return any(
+        not word.isascii() or (len(word) > 2 and re.search("[aeiouy]", word) and re.search("[^a-f]", word))
+        for word in left
+    )
 
 
 def spoken(words: Words) -> tuple[str, ...]:
@@ -163,6 +180,6 @@ def spoken(words: Words) -> tuple[str, ...]:
     found: list[str] = []
     for caption in (*words.captions, words.kind):
         found.append(caption)
-        if not caption.lower().startswith(_ARTICLES):
+        if _latin(caption) and not caption.lower().startswith(_ARTICLES):
             found.append(f"{'an' if caption[:1].lower() in 'aeiou' else 'a'} {caption}")
     return tuple(dict.fromkeys(found))

@@ -95,7 +95,7 @@ async function* told(request, signal, receiving) {
   url.searchParams.set("shape", "packed");
   url.searchParams.set("previews", Math.min(MOST_PREVIEWS, Math.floor(request.steps / STEPS_PER_PREVIEW)));
   const answer = await post(url, text, "text/event-stream, application/json;q=0.9", signal);
-  let warning = answer.headers.get("X-XCube-Warning");
+  let warning = decodeURIComponent(answer.headers.get("X-XCube-Warning") ?? "");
   yield { type: "seed", seed: answer.headers.get("X-Seed") ?? request.seed };
   if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream")) {
     yield { type: "completed", text: await answer.text(), warning };

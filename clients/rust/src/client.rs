@@ -229,8 +229,29 @@ impl Client {
 /// What the headers of an answer say of a shape; its key is still empty.
 fn head_of(answer: &Response) -> Head {
     let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let (warning, nearest) = (header("X-XCube-Warning"), header("X-XCube-Nearest-Kinds"));
+    let told = |name: &str| header(name).map(|text| decoded(&text));
+    let (warning, nearest) = (told("X-XCube-Warning"), told("X-XCube-Nearest-Kinds"));
     Head { key: String::new(), etag: header("ETag").unwrap_or_default(), seed: header("X-Seed"), warning, nearest }
+}
+
+/// What a header says whose letters beyond ASCII are percent-encoded.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
+        match digits.and_then(|pair| u8::from_str_radix(pair, 16).ok()).filter(|_| first == b'%') {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// A shape as it is in an answer, npz or JSON.
@@ -283,4 +304,15 @@ async fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
 
 fn read<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|error| Error::Unreadable(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decoded;
+
+    #[test]
+    fn letters_of_any_script_come_out_of_a_header() {
+        assert_eq!(decoded("nearest are %E6%A4%85%E5%AD%90, chair"), "nearest are 椅子, chair");
+        assert_eq!(decoded("100%25 of 7%"), "100% of 7%");
+    }
 }

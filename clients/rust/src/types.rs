@@ -18,6 +18,12 @@ pub struct Health {
     /// Why loading failed, and what to do.
     #[serde(default)]
     pub error: Option<String>,
+    /// The name of the set of models; older services do not tell.
+    #[serde(default)]
+    pub model_set: Option<String>,
+    /// Kinds of shapes that the models know, at most 100 of them.
+    #[serde(default)]
+    pub kinds: Vec<String>,
 }
 
 impl Health {
