@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from api.http.behind import Behind
 from api.http.describing import BODY, as_json, as_text, operation, page
 from api.http.forwarded import prefix_of
+from api.http.shared_links import SharedLinks
 from api.http.web_page import page_or, ui_routes
 from api.schemas import NoParameters
 from models.version import service_version
@@ -47,7 +48,7 @@ class PageRoutes:
             Route("/docs", self._page("docs.html")),
             Route("/redoc", self._page("redoc.html")),
             Mount("/static", StaticFiles(directory=STATIC)),
-            *ui_routes(),
+            *ui_routes(SharedLinks(self._behind)),
         ]
 
     @staticmethod

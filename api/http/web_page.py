@@ -1,4 +1,4 @@
-"""The web page: static files under /ui/, and the choice between page and JSON at `/`."""
+"""The web page: static files under /ui/, with what a link tells, and the choice between page and JSON at `/`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from starlette.datastructures import Headers
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from api.http.accept import accept_of, prefers
+from api.http.shared_links import PICTURE, SharedLinks
 
 FILES = Path(__file__).parent / "ui"
 # Systems disagree about these, and a browser runs no module of another type.
@@ -28,6 +29,9 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_HEADERS = {
+    "Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"
+}  # fmt: skip
 _DAY = 86_400
 _HTML = "text/html"
 
@@ -44,16 +48,28 @@ class _Files(StaticFiles):
             response.headers["Content-Type"] = _MEDIA_TYPES[served.suffix]
         vendored = served.parts[0] == "vendor"
         response.headers["Cache-Control"] = f"public, max-age={365 * _DAY}, immutable" if vendored else "no-cache"
-        response.headers["Content-Security-Policy"] = _POLICY
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers.update(_HEADERS)
         return response
 
 
-def ui_routes() -> list[BaseRoute]:
-    """The routes of the page. Its links are relative, so it works behind a proxy under any prefix."""
-    files = GZipMiddleware(_Files(directory=FILES, html=True), minimum_size=1024)
-    return [Route("/ui", _to_page), Mount("/ui", files)]
+def ui_routes(links: SharedLinks | None = None) -> list[BaseRoute]:
+    """The routes of the page. Its links are relative, so it works behind a proxy under any prefix.
+
+    Args:
+        links: Tells of links to shapes; None tells nothing.
+    """
+    files = _Files(directory=FILES, html=True)
+
+    async def page(request: Request) -> Response:
+        tags = await links.tags(request) if links is not None else ""
+        if not tags:
+            return await files.get_response(".", request.scope)
+        text = (FILES / "index.html").read_text(encoding="utf-8").replace("</title>", f"</title>\n{tags}", 1)
+        return Response(text, headers={**_HEADERS, "Cache-Control": "no-cache"}, media_type=_HTML)
+
+    pictures = [] if links is None else [Route(f"/{PICTURE}", links.picture)]
+    below = Router([Route("/", page), *pictures, Mount("/", files)])
+    return [Route("/ui", _to_page), Mount("/ui", GZipMiddleware(below, minimum_size=1024))]
 
 
 def wants_page(headers: Headers) -> bool:

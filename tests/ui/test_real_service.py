@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -108,3 +110,36 @@ def test_a_file_that_cannot_be_refined_is_told_in_the_words_of_the_service(
     page.get_by_role("button", name="Refine", exact=True).click()
     body = {"prompt": "a chair", "shape": {"file": "bm8gbWVzaA==", "format": "glb"}}
     expect(page.locator("#problem-text")).to_have_text(server.post("/refine", json=body).json()["error"])
+
+
+def test_a_copied_link_shows_its_shape_to_people_and_a_picture_to_programs(
+    page: Page, server: Server, browser: Browser
+) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(server.url)
+    page.get_by_label("Prompt").fill("a chair & more")
+    page.get_by_label("Steps").fill("5")
+    for button, wait in (("Generate", "5 steps"), ("Vary", "varied by 0.5")):
+        if button == "Vary":
+            page.get_by_role("button", name="Vary…").click()
+        page.get_by_role("button", name=button, exact=True).click()
+        expect(page.locator("#facts-text")).to_contain_text(wait)
+        finished(page)
+        page.get_by_role("button", name="Copy link").click()
+        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        link = page.evaluate("navigator.clipboard.readText()")
+        text = server.get(link.removeprefix(server.url)).text
+        found = re.search(r'property="og:image" content="([^"]*)"', text)
+        assert found
+        place = html.unescape(found[1])
+        assert place.startswith(f"{server.url}/ui/picture.png?")
+        drawn_by_service = server.get(place.removeprefix(server.url))
+        assert drawn_by_service.headers["Content-Type"] == "image/png"
+        facts = page.locator("#facts-text").text_content() or ""
+    other = browser.new_context()
+    guest = other.new_page()
+    guest.goto(link)
+    expect(guest.locator("#caption")).to_have_text("a chair & more")
+    expect(guest.locator("#facts-text")).to_contain_text(facts.rpartition(" · ")[0])
+    assert "?" not in guest.url
+    other.close()

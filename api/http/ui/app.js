@@ -47,7 +47,7 @@ document.addEventListener("keydown", (event) => {
 });
 addEventListener("hashchange", () => openLink());
 watchHealth();
-openLink({ draft: form.isDraftOf(location.hash) });
+openLink({ draft: form.isDraftOf(location.hash || location.search) });
 
 async function makeViewer() {
   try {
@@ -61,7 +61,8 @@ async function makeViewer() {
 
 /** Shows the shape that the page's address names, unless it is on the screen or being made. */
 function openLink({ draft = false } = {}) {
-  const request = fromHash(location.hash);
+  // Links that were copied tell servers what they show, so that these can draw a picture of it.
+  const request = fromHash(location.hash || location.search);
   if (request && toHash(request) !== address()) open(request, { draft });
 }
 
@@ -133,7 +134,7 @@ function address() {
 }
 
 function setAddress() {
-  window.history.replaceState(null, "", address() || location.pathname + location.search);
+  window.history.replaceState(null, "", location.pathname + address());
 }
 
 /** On a phone the form and the keyboard that it brings up lie over the shape. */

@@ -1,4 +1,5 @@
 // Files of the shape on the screen, and the link to it.
+import { toHash } from "./request.js";
 import { file } from "./service.js";
 import { announce } from "./status.js";
 
@@ -41,7 +42,7 @@ export function prepare(current, picture, failed) {
     if (!menu.contains(event.target)) menu.open = false;
   });
   shareButton.addEventListener("click", async () => {
-    await copy(location.href);
+    await copy(new URL(`./?${toHash(current()).slice(1)}`, document.baseURI).href);
     shareButton.textContent = "Copied";
     announce("The link is copied.");
     setTimeout(() => (shareButton.textContent = "Copy link"), 1800);
