@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from training.children import end_with_parent
 from training.engine import progress_bar, save_atomically
 from training.grids import TrainingGrid
 from training.shapes import CATEGORIES, Split, attribute_vocabulary, caption, sample, voxelize
@@ -183,6 +184,7 @@ def _path(folder: Path, split: Split, part: range) -> Path:
 
 
 def _one_thread() -> None:
+    end_with_parent()
     torch.set_num_threads(1)
 
 

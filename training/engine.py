@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import errno
 import math
 import os
 import random
@@ -246,10 +245,14 @@ def save_atomically(state: Any, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        torch.save(state, temporary)
+        with temporary.open("wb") as file:
+            torch.save(state, file)
         temporary.replace(path)
-    except RuntimeError as error:  # torch's own way to say that a disk is full
-        raise OSError(errno.ENOSPC, f"it could not be written ({str(error)[:80]})", str(path)) from error
+    except RuntimeError as error:
+        # torch notices that its file has not grown, after the disk has said why.
+        if not isinstance(error.__context__, OSError):
+            raise
+        raise OSError(error.__context__.errno, error.__context__.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from models.checkpoint.own import write_own
-from models.config import Kinds, TextConfig
+from models.config import Kinds, StageConfig, TextConfig
 from models.dense import DenseUNet
 from models.sparse import SparseUNet
 from models.stages import CoarseStage, FineStage
@@ -18,8 +21,7 @@ from models.text import TextEncoder
 
 def export_text(encoder: TextEncoder, config: TextConfig, kinds: Kinds, folder: Path) -> None:
     """Writes the text tower, with the kinds of shapes that it was trained on."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_own(
+    _write(
         folder,
         replace(config, kinds=kinds),
         {name: _half(value) for name, value in encoder.state_dict().items()},
@@ -32,8 +34,18 @@ def export_stage(stage: CoarseStage | FineStage, folder: Path) -> None:
     tensors = {f"unet.{name}": _half(value) for name, value in unet.state_dict().items()}
     tensors |= {f"vae.{name}": _half(value) for name, value in stage.decoder.state_dict().items()}
     tensors["scale_factor"] = torch.tensor(stage.scale_factor)
+    _write(folder, stage.config, tensors)
+
+
+def _write(folder: Path, config: TextConfig | StageConfig, tensors: dict[str, Tensor]) -> None:
+    """Raises OSError where the disk is full, which safetensors has an error of its own for."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_own(folder, stage.config, tensors)
+    try:
+        write_own(folder, config, tensors)
+    except SafetensorError as error:
+        if not (number := re.search(r"\(os error (\d+)\)", str(error))):
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder)) from error
 
 
 def megabytes(folder: Path) -> float:

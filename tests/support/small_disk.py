@@ -29,16 +29,22 @@ def mounted(folder: Path, megabytes: int) -> Iterator[Path]:
 @contextlib.contextmanager
 def full(folder: Path) -> Iterator[None]:
     """Nothing can be written to the disk of a folder as long as the block runs."""
+    path = fill(folder)
+    try:
+        yield
+    finally:
+        path.unlink()
+
+
+def fill(folder: Path) -> Path:
+    """Fills the disk of a folder by one file, which is returned."""
     path = folder / "somebody-else-s"
     with path.open("wb", buffering=0) as filler:
         for size in (2**20, 2**12, 1):
             with contextlib.suppress(OSError):
                 while True:
                     filler.write(bytes(size))
-    try:
-        yield
-    finally:
-        path.unlink()
+    return path
 
 
 def is_full(folder: Path) -> bool:

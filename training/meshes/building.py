@@ -14,6 +14,7 @@ from pathlib import Path
 
 from formats.meshes import SUFFIXES
 from models.errors import ConfigError
+from training.children import end_with_parent
 from training.engine import progress_bar
 from training.meshes.captions import TABLES, Table, Words, read_table, spoken, words_of
 from training.meshes.making import NO_MEMORY, Refusal, make
@@ -68,7 +69,12 @@ def build(folder: Path, out: Path, settings: Settings, name: str) -> tuple[Train
             report.refused[file] = "has no caption: name it or its folder after what it shows, or add it to the table"
         else:
             words[file] = found
-    keys = {file: _key(folder / file, settings) for file in words}
+    keys = {}
+    for file in words:
+        try:
+            keys[file] = _key(folder / file, settings)
+        except OSError as error:
+            report.refused[file] = f"cannot be read ({error.strerror or error}): correct that and run the command again"
     made, refusals = _voxelised(folder, out, keys, settings)
     taken: dict[str, str] = {}
     items = []
@@ -169,7 +175,7 @@ def _made(folder: Path, todo: Sequence[tuple[str, str]], settings: Settings) -> 
     at, alone = 0, False
     while at < len(todo):
         try:
-            with ProcessPoolExecutor(1 if alone else settings.workers, context) as pool:
+            with ProcessPoolExecutor(1 if alone else settings.workers, context, end_with_parent) as pool:
                 while at < len(todo):
                     # A few at a time: finished shapes wait in memory.
                     part = todo[at : at + (1 if alone else 4 * settings.workers)]
