@@ -20,6 +20,7 @@ from formats.meshes.preparing import RESOLUTIONS
 from models.card import check_name
 from models.cores import usable_cores
 from models.errors import ConfigError
+from training.meshes import benchmark
 from training.meshes.building import Settings, build
 from training.meshes.captions import TABLES
 from training.meshes.reporting import write_picture, write_report
@@ -34,8 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns 0, or 1 after a sentence on stderr."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if (options.folder is None) == (options.sweethome3d is None):
-        parser.error("give a folder of meshes, or --sweethome3d")
+    if sum(given is not None for given in (options.folder, options.sweethome3d, options.bench)) != 1:
+        parser.error("give a folder of meshes, --sweethome3d or --bench")
     name = options.name or (_slug(options.folder.resolve().name) if options.folder else NAME)
     out: Path = options.out or Path("runs/data") / name
     folder: Path = options.folder or out.with_name(f"{out.name}-meshes")
@@ -43,6 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
         options.resolution, options.up, options.captions, options.keep_hidden, options.heldout, options.workers
     )
     try:
+        if options.bench is not None:
+            print(benchmark.report(benchmark.measure(options.bench, settings), settings))
+            return 0
         check_name(name, "--name")
         if options.sweethome3d is not None:
             found = furniture(options.sweethome3d)
@@ -94,6 +98,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sweethome3d", type=Path, nargs="?", const=PLACE, metavar="PLACE",
         help=f"the furniture of the package {PACKAGE} instead of a folder (its files are in {PLACE})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--bench", type=int, metavar="N",
+        help=f"make N meshes of {benchmark.FACES:,} faces, tell how fast they become a set, and keep nothing",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="SET", help="where the set goes (default: runs/data/NAME)")
     parser.add_argument("--name", help="the set's name (default: the folder's)")
