@@ -72,7 +72,7 @@ class Replay:
     async def _health(self, request: Request) -> Response:
         if self.locked and "authorization" not in request.headers:
             return JSONResponse({"error": "Send the API key.", "code": "unauthorized", "retryable": False}, 401)
-        return JSONResponse(self.health)
+        return JSONResponse({"model_set": self.models, **self.health})
 
     async def _kinds(self, _: Request) -> Response:
         return JSONResponse({"kinds": self.kinds})

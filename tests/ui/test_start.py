@@ -83,6 +83,35 @@ def test_a_dropped_file_survives_a_reload_and_can_be_put_away(page: Page, site: 
     assert site.replay.paths == ["/refine", "/generate"]
 
 
+def test_a_reload_while_a_file_is_refined_goes_on_with_that_file(page: Page, site: Site) -> None:
+    site.replay.held = True
+    page.goto(site.url)
+    page.evaluate(DROP, "mug.ply")
+    expect(page.locator("#live")).to_have_text("The next shape is refined from mug.ply.")
+    page.get_by_label("Prompt").fill("a mug")
+    page.get_by_role("button", name="Refine", exact=True).click()
+    expect(page.locator("#stage")).to_have_attribute("data-state", "coarse")
+    page.reload()
+    expect(page.locator("#stage")).to_have_attribute("data-state", "coarse")
+    site.replay.held = False
+    finished(page)
+    assert site.replay.paths == ["/refine", "/refine"]
+    first, again = (json.loads(body) for body in site.replay.requests)
+    assert again == {**first, "seed": int(SEED)}
+
+
+def test_files_are_forgotten_with_the_history(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    page.evaluate(DROP, "mug.ply")
+    page.get_by_label("Prompt").fill("a mug")
+    page.get_by_role("button", name="Refine", exact=True).click()
+    finished(page)
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("#history")).to_be_hidden()
+    page.reload()
+    expect(page.locator("#problem-text")).to_have_text("The file mug.ply is not here any more: choose it again.")
+
+
 def test_a_file_of_another_kind_is_refused_at_once(page: Page, site: Site) -> None:
     page.goto(site.url)
     page.evaluate(DROP, "notes.txt")

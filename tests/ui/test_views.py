@@ -7,7 +7,7 @@ import re
 import struct
 
 import numpy as np
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from formats import FORMATS, file_of
 from models.shape import Shape
@@ -68,6 +68,27 @@ def test_the_next_shape_is_shown_as_a_surface_too(page: Page, site: Site, ball: 
     expect(page.locator("#live")).to_have_text(f"The surface has {triangles(glb_of(ball)):,} triangles.")
     settled(page)
     assert difference(ring, picture(page)) > 0.05
+
+
+def test_a_surface_that_comes_late_is_not_laid_over_another_shape(page: Page, site: Site, ball: Shape) -> None:
+    make(page, site)
+    waiting: list[Route] = []
+    page.route("**/generate?format=glb", lambda route: waiting.append(route))
+    with page.expect_request("**/generate?format=glb"):
+        choose(page, "Surface")
+    site.replay.result, site.replay.held = ball, True
+    page.get_by_role("button", name="Again").click()
+    expect(page.locator("#stage")).to_have_attribute("data-state", "coarse")
+    settled(page)
+    coming = picture(page)
+    with page.expect_response("**/generate?format=glb"):
+        waiting[0].continue_()
+    settled(page)
+    assert difference(coming, picture(page)) < 0.002
+    page.unroute("**/generate?format=glb")
+    site.replay.held = False
+    finished(page)
+    expect(page.locator("#live")).to_have_text(f"The surface has {triangles(glb_of(ball)):,} triangles.")
 
 
 def test_without_a_surface_the_voxels_stay_and_the_reason_is_told(page: Page, site: Site) -> None:

@@ -18,6 +18,7 @@ export function prepare(choose) {
   });
   document.getElementById("clear").addEventListener("click", () => {
     kept.clear();
+    import("./later/files.js").then((files) => files.clear());
     save([]);
     show(null);
     document.getElementById("prompt").focus();

@@ -1,6 +1,6 @@
 // Which models they are and what they know: the kinds as a list to search and to choose from, and a word at once where a
 // prompt names none.
-import { kinds, modelSet, recognise } from "./service.js";
+import { kinds, recognise } from "./service.js";
 import { announce } from "./status.js";
 
 /** Sets of models by name: what they are called, and what is worth knowing. */
@@ -39,10 +39,9 @@ export function prepare(choose) {
   prompt.addEventListener("input", soon);
 }
 
-/** Asks what is known, once the models are there; `health` tells where they run, and which of them is missing. */
-export async function load({ gpu_name, error }) {
-  const [found, set] = await Promise.all([kinds(), modelSet()]);
-  known = found ?? [];
+/** Asks what is known, once the models are there; the service's health tells which they are, where they run, and what is wrong. */
+export async function load({ model_set: set, gpu_name, error }) {
+  known = (await kinds()) ?? [];
   const [name, about] = SETS[set] ?? [set ? `the models “${set}”` : "the models", SETS.own[1]];
   section.hidden = !set && known.length === 0;
   section.querySelector("summary").textContent = known.length ? `What ${name} know: ${known.length} ${known.length === 1 ? "kind" : "kinds"}` : `About ${name}`;

@@ -31,16 +31,6 @@ export async function health() {
   }
 }
 
-/** Which set of models is served: demo, official or own; null when the service does not say. */
-export async function modelSet() {
-  try {
-    const answer = await fetch(new URL("../", document.baseURI), { headers: { Accept: "application/json", ...authorization() } });
-    return (await answer.json()).models ?? null;
-  } catch {
-    return null;
-  }
-}
-
 /** The kinds of shapes that the models know, [{name, names}]; null where the service does not say. */
 export async function kinds() {
   try {

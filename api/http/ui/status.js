@@ -24,12 +24,12 @@ export async function askHealth() {
   const now = await health();
   const state = now?.status ?? "offline";
   const pill = element("health");
-  if (pill.dataset.state !== state) {
-    pill.dataset.state = state;
-    pill.textContent = HEALTH_TEXT[state] ?? state;
-    pill.title = now?.error ?? now?.gpu_name ?? "";
-    if (state === "ready") dispatchEvent(new CustomEvent("modelsready", { detail: now }));
-  }
+  if (pill.dataset.state === state && pill.dataset.models === String(now?.model_set)) return now;
+  pill.dataset.state = state;
+  pill.dataset.models = now?.model_set;
+  pill.textContent = HEALTH_TEXT[state] ?? state;
+  pill.title = now?.error ?? now?.gpu_name ?? "";
+  if (state === "ready") dispatchEvent(new CustomEvent("modelsready", { detail: now }));
   return now;
 }
 

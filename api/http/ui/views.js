@@ -75,7 +75,8 @@ async function showSurface(viewer, made) {
   const finest = made.shapes.fine ?? made.shapes.coarse;
   const [{ surfaceOf }, blob] = await Promise.all([import("./later/surface.js"), file(made.request, "glb")]);
   const glb = await blob.arrayBuffer();
-  if (current() !== made) return;
+  // Another one may be on its way to the screen.
+  if (current() !== made || !Object.values(made.shapes).includes(viewer.shape)) return;
   if (!fine.checked) {
     fine.checked = true;
     viewer.show(finest, { keep: true, appear: false });

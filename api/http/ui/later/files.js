@@ -31,6 +31,11 @@ export async function textOf({ file }) {
   return files && (await done(files.get(file)).catch(() => undefined))?.text;
 }
 
+/** Forgets the files of earlier pages. */
+export async function clear() {
+  (await opened)?.transaction("files", "readwrite").objectStore("files").clear();
+}
+
 function base64Of(file) {
   const reader = new FileReader();
   reader.readAsDataURL(file);
