@@ -56,7 +56,9 @@ def synthetic(number: int, faces: int = FACES) -> trimesh.Trimesh:
         turn *= np.sign(np.linalg.det(turn))
         vertices = (points * random.uniform(0.2, 0.5, 3)) @ turn + random.uniform(-0.4, 0.4, 3)
         bodies.append(trimesh.Trimesh(vertices, quads, process=False))
-    return trimesh.util.concatenate(bodies)
+    whole = trimesh.util.concatenate(bodies)
+    assert isinstance(whole, trimesh.Trimesh)
+    return whole
 
 
 def measure(meshes: int, settings: Settings) -> Speed:
