@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.scripts import help_of
+
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+RUN_BY_CI = {"scripts/check", "scripts/test"}
 QUICK = "scripts/test --quick"
 
 
@@ -19,11 +21,12 @@ def commands(text: str) -> set[str]:
     return {line for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL) for line in block.splitlines()}
 
 
-def test_every_command_is_one_of_the_readme_which_a_test_runs() -> None:
-    assert commands(TEXT) - {QUICK} <= commands(README)
+def test_every_command_is_one_that_ci_runs() -> None:
+    assert commands(TEXT) - {QUICK} == RUN_BY_CI
+    assert set((ROOT / ".ci" / "run").read_text().splitlines()) >= RUN_BY_CI
 
 
-def test_every_option_is_one_of_the_tests_or_of_the_readme_where_a_test_looks_for_it(
+def test_every_option_is_one_that_its_script_knows(
     pytestconfig: pytest.Config,
 ) -> None:
     options = set(re.findall(r"`(scripts/\w+ --\w+)", TEXT)) | {QUICK, "scripts/test --slow"}
@@ -32,7 +35,7 @@ def test_every_option_is_one_of_the_tests_or_of_the_readme_where_a_test_looks_fo
         if script == "scripts/test":
             assert pytestconfig.getoption(name, default=None) is not None, option
         else:
-            assert re.search(rf"`{script}`[^\n]*`{name}`", README), option
+            assert name in help_of(script), option
 
 
 def test_every_file_and_folder_that_is_named_exists() -> None:

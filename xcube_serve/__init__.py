@@ -27,7 +27,7 @@ Settings are environment variables, for example:
   XCUBE_CHECKPOINT_DIR    folder that checkpoints are imported from (default: the demo models of the package)
   XCUBE_JOBS_DIR          folder for jobs and their results (default: {jobs})
   BENTOML_HOME            folder of the model store (default: ~/bentoml)
-README.md lists all of them. A relative folder is relative to the folder in which you start the command.
+docs/configuration.md lists all of them. A relative folder is relative to the folder in which you start the command.
 """
 
 

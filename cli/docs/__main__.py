@@ -39,6 +39,13 @@ def main(arguments: list[str] | None = None) -> int:
         for path in pictures.draw():
             _wrote(path)
         return 0
+    if options.recording:
+        from cli.docs import recording
+
+        try:
+            return _wrote(recording.record())
+        except recording.RecordingError as error:
+            sys.exit(str(error))
     mkdocs = [sys.executable, "-m", "mkdocs"]
     command = [*mkdocs, "serve", "--dev-addr", ADDRESS] if options.serve else [*mkdocs, "build"]
     if options.site is not None and not options.serve:
@@ -57,6 +64,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     what.add_argument("--openapi", action="store_true", help="renew docs/openapi.json after the API has changed")
     what.add_argument("--tables", action="store_true", help="renew the tables in docs/ that are made from the code")
     what.add_argument("--notebook", action="store_true", help="run docs/notebook.ipynb and keep its output")
+    what.add_argument("--recording", action="store_true", help="record the page in use into docs/images/page.webp")
     what.add_argument("--pictures", action="store_true", help="draw docs/images/concept-*.png and formats.png again")
     return parser.parse_args(arguments)
 

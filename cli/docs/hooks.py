@@ -19,9 +19,9 @@ OUTSIDE = {
     "CONTRIBUTING.md": "contributing.md",
     "checkpoints/README.md": "demo-models.md",
 }
-PLACES = {**OUTSIDE, "README.md": "index.md", "README.md#configuration": "configuration.md"}
+PLACES = {**OUTSIDE, "README.md": "index.md"}
 DOWNLOAD = "\n[This notebook as a file](notebook.ipynb){ download }\n"
-_LINK = re.compile(r"\]\((\.\./[^)\s]+|notebook\.ipynb)\)(?!{ download })")
+_LINK = re.compile(r"\]\(((?:\.\./|docs/)[^)\s]+|notebook\.ipynb)\)(?!{ download })")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
