@@ -66,13 +66,19 @@ class Admission:
 
     @asynccontextmanager
     async def place(
-        self, client: Client, work: float, due: float, report: Callable[[int], None] = lambda position: None
+        self,
+        client: Client,
+        left: Callable[[], float],
+        due: float,
+        report: Callable[[int], None] = lambda position: None,
     ) -> AsyncIterator[Place]:
         """A place among the running; waits for it in the queue.
 
         Args:
             client: Who sent the request.
-            work: Expected seconds of this request's own work.
+            left: Tells the expected seconds of this request's own work that are left. It is asked again and again: two
+                requests are compared by the same measured times, or the one that was estimated later would seem longer
+                whenever the machine has become slower.
             due: When it has to have ended, on the clock.
             report: Is told the position in the queue whenever it changes: 1 is the next one, 0 has its place.
 
@@ -80,7 +86,7 @@ class Admission:
             QueueFull: the queue is full, or it could not end in time; or later, before it has begun, others had to be
                 served in its place, or everything has become slower.
         """
-        ticket = Ticket(client, work, self._clock(), due, report)
+        ticket = Ticket(client, left, self._clock(), due, report)
         self._admit(ticket)
         try:
             self._dispatch()
@@ -95,11 +101,10 @@ class Admission:
         """Waits until nobody runs or waits."""
         await self._empty.wait()
 
-    async def go_on(self, ticket: Ticket, done: float, left: float) -> None:
+    async def go_on(self, ticket: Ticket, done: float) -> None:
         """Counts work that was done for a request that runs, and waits for its next turn if it is another's now."""
         self.pace.observe(done)
         self._shares.charge(ticket.client, done)
-        ticket.left = left
         self._shed()
         self._dispatch()
         if self._gives_way(ticket):
@@ -231,14 +236,13 @@ class Place:
     _admission: Admission
     _ticket: Ticket
 
-    async def go_on(self, done: float, left: float) -> None:
+    async def go_on(self, done: float) -> None:
         """Lets others have their turn, where it is theirs.
 
         Args:
             done: Expected seconds of the work that was done since the last call.
-            left: Expected seconds of the work that is left.
         """
-        await self._admission.go_on(self._ticket, done, left)
+        await self._admission.go_on(self._ticket, done)
 
 
 def _surplus(tickets: list[Ticket], least: float) -> Ticket | None:

@@ -217,14 +217,26 @@ class Generator:
         return await self._generate(order, Timings(), report, saved)
 
     async def _placed(self, order: Order, call: Call, timings: Timings, report: Report) -> Shape:
+        progress = _first(order)
+
+        def follow(event: Event) -> None:
+            nonlocal progress
+            if isinstance(event, Stepped):
+                progress = event.progress
+            report(event)
+
         async with AsyncExitStack() as stack:
             with timings.measure("queue"):
-                work = self._work_left(order, _first(order))
                 due = call.started + self.settings.deadline_seconds
-                place = self.admission.place(call.client, work, due, lambda position: report(Queued(position)))
+                place = self.admission.place(
+                    call.client,
+                    lambda: self._work_left(order, progress),
+                    due,
+                    lambda position: report(Queued(position)),
+                )
                 held = await stack.enter_async_context(place)
             metrics.queued(timings.seconds["queue"])
-            return await self._generate(order, timings, report, place=held)
+            return await self._generate(order, timings, follow, place=held)
 
     async def _generate(
         self, order: Order, timings: Timings, report: Report, saved: Saved | None = None, place: Place | None = None
@@ -238,7 +250,7 @@ class Generator:
             if order.given is not None:
                 saved = replace(saved, coarse=order.given.coarse)
                 report(CoarseMade(order.given.coarse, progress))
-        run = _Run(order, remaining, report, place)
+        run = _Run(remaining, report, place)
         coarse, warnings, latent = saved.coarse, saved.warnings, b""
         fine_start: Progress | None = saved.progress
         if coarse is None:
@@ -269,7 +281,7 @@ class Generator:
                 run.report(Stepped(progress, run.remaining.seconds(progress)))
                 if run.place is not None:
                     done = self.monitor.status.step_seconds.get(progress.stage, 0.0) * (progress.step - before)
-                    await run.place.go_on(done, self._work_left(run.order, progress))
+                    await run.place.go_on(done)
         with metrics.part(f"{progress.stage}_decode"):
             return await self.sampler.decode(progress.state, fine_steps), progress.state
 
@@ -306,7 +318,6 @@ class Generator:
 class _Run:
     """What goes with a generation through its stages; a job has no place among the requests."""
 
-    order: Order
     remaining: Remaining
     report: Report
     place: Place | None

@@ -26,7 +26,7 @@ class Ticket:
 
     Attributes:
         client: Who sent it.
-        left: Expected seconds of work that are left of it.
+        expect: Tells the expected seconds of work that are left of it.
         arrived: When it came.
         due: When it has to have ended.
         report: Is told its position in the queue.
@@ -37,7 +37,7 @@ class Ticket:
     """
 
     client: Client
-    left: float
+    expect: Callable[[], float]
     arrived: float
     due: float
     report: Callable[[int], None]
@@ -45,6 +45,11 @@ class Ticket:
     begun: bool = False
     come: asyncio.Future[None] | None = None
     position: int | None = None
+
+    @property
+    def left(self) -> float:
+        """Expected seconds of work that are left, by what is measured now."""
+        return self.expect()
 
 
 class Shares:

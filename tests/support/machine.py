@@ -33,9 +33,14 @@ class Outcome:
 
 @dataclass
 class Machine:
-    """Does slices one after the other, in the order in which they come. slowness: seconds a second of work takes."""
+    """Does slices one after the other, in the order in which they come.
+
+    slowness: Seconds that a second of work takes.
+    estimate: What a second of work is taken for.
+    """
 
     slowness: float = 1.0
+    estimate: float = 1.0
     now: float = 0.0
     outcomes: list[Outcome] = field(default_factory=list)
     _slices: deque[tuple[float, asyncio.Future[None]]] = field(default_factory=deque)
@@ -56,14 +61,14 @@ class Machine:
         outcome = Outcome(client.share, work, self.now)
         self.outcomes.append(outcome)
         try:
-            async with admission.place(client, work, self.now + deadline) as place:
+            left = work
+            async with admission.place(client, lambda: left * self.estimate, self.now + deadline) as place:
                 outcome.begun = True
-                left = work
                 while left > 1e-9:
                     done = min(SLICE, left)
                     await self._slice(done)
                     left -= done
-                    await place.go_on(done, left)
+                    await place.go_on(done * self.estimate)
                 outcome.ended = self.now
         except QueueFull as error:
             outcome.wait = error.retry_after

@@ -108,6 +108,19 @@ def test_short_work_of_others_does_not_wait_for_long_work_even_on_a_single_place
     play(scene, max_running=1)
 
 
+def test_steps_that_become_slower_do_not_make_who_waits_the_shorter_one() -> None:
+    async def scene(machine: Machine, admission: Admission) -> None:
+        first = asyncio.create_task(machine.ask(admission, HEAVY, 20.0))
+        await machine.until(1)
+        second = asyncio.create_task(machine.ask(admission, HEAVY, 19.0))
+        await machine.until(2)
+        machine.estimate = 6.0
+        assert (await first).seconds == pytest.approx(20, abs=0.5)
+        assert (await second).seconds == pytest.approx(38, abs=1)
+
+    play(scene, max_running=1)
+
+
 def test_of_one_client_what_is_much_shorter_goes_first() -> None:
     async def scene(machine: Machine, admission: Admission) -> None:
         long = [asyncio.create_task(machine.ask(admission, HEAVY, 50.0)) for _ in range(2)]
@@ -188,9 +201,11 @@ def test_positions_are_told_as_they_change_and_end_with_the_turn() -> None:
 
     async def scene(machine: Machine, admission: Admission) -> None:
         async def ask(name: str, client: Client) -> None:
-            async with admission.place(client, 5.0, machine.now + DEADLINE, told[name].append) as place:
+            left = 5.0
+            async with admission.place(client, lambda: left, machine.now + DEADLINE, told[name].append) as place:
                 await machine.until(machine.now + 1)
-                await place.go_on(1.0, 4.0)
+                left = 4.0
+                await place.go_on(1.0)
                 await machine.until(machine.now + 4)
 
         await asyncio.gather(ask("a", HEAVY), ask("b", HEAVY), ask("c", Client("other")))
