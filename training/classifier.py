@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from models.grids import TorchGrid
 from models.shape import Voxels
-from training.dataset import Shapes, attribute_columns, balanced, pick, unit
+from training.dataset import Labels, Shapes, balanced, labels_of, pick, unit
 from training.engine import Budget, Losses, Trainer
 from training.recipe import COARSE, Recipe
 from training.shapes import CATEGORIES
@@ -41,15 +41,16 @@ class Verdict:
 class ShapeClassifier(nn.Module):
     """Volumes [B, 4, 32, 32, 32] (occupancy and normal) -> Verdict."""
 
-    def __init__(self) -> None:
+    def __init__(self, labels: Labels) -> None:
         super().__init__()
-        self.sizes = [len(values) for _, _, values in attribute_columns()]
+        self.labels = labels
+        self.sizes = [len(values) for _, _, values in labels.columns]
         layers: list[nn.Module] = []
         for narrow, wide in zip((CHANNELS, *WIDTHS), WIDTHS, strict=False):
             layers += [nn.Conv3d(narrow, wide, 3, stride=2, padding=1), nn.GroupNorm(8, wide), nn.ReLU()]
         cells = (COARSE >> len(WIDTHS)) ** 3
         self.features = nn.Sequential(*layers, nn.Flatten(), nn.Linear(WIDTHS[-1] * cells, HIDDEN), nn.ReLU())
-        self.category = nn.Linear(HIDDEN, len(CATEGORIES))
+        self.category = nn.Linear(HIDDEN, len(labels.kinds))
         self.attributes = nn.Linear(HIDDEN, sum(self.sizes))
 
     def forward(self, volumes: Tensor) -> Verdict:
@@ -92,7 +93,7 @@ def train_classifier(
 ) -> ShapeClassifier:
     """Trains on held-out shapes, resuming from `folder`."""
     device, plan = generator.device, recipe.classifier_plan
-    model = ShapeClassifier().to(device)
+    model = ShapeClassifier(shapes.labels).to(device)
     path = folder / "classifier.pt"
     trainer = Trainer("classifier", model, path, Budget(plan.steps, minutes), plan.optimization, generator)
     coarse, category, attributes = shapes.coarse.to(device), shapes.category.to(device), shapes.attributes.to(device)
@@ -132,7 +133,7 @@ def accuracy(model: ShapeClassifier, shapes: Shapes) -> tuple[float, float]:
 def judge(model: ShapeClassifier, shapes: Sequence[Voxels]) -> list[tuple[str, dict[tuple[str, str], str]]]:
     """For each shape (none empty) its category, and the value of every (category, attribute) as it would be there."""
     device = next(model.parameters()).device
-    columns = attribute_columns()
+    columns = model.labels.columns
     verdicts = []
     for shape in shapes:
         grid = TorchGrid.from_ijk(torch.from_numpy(shape.ijk).int().to(device))
@@ -141,7 +142,7 @@ def judge(model: ShapeClassifier, shapes: Sequence[Voxels]) -> list[tuple[str, d
             (category, attribute): names[int(logits.argmax())]
             for (category, attribute, names), logits in zip(columns, verdict.attributes, strict=True)
         }
-        verdicts.append((CATEGORIES[int(verdict.category.argmax())], values))
+        verdicts.append((model.labels.kinds[int(verdict.category.argmax())], values))
     return verdicts
 
 
@@ -151,8 +152,8 @@ def save_classifier(model: ShapeClassifier, path: Path) -> None:
     save_file({name: value.half().cpu().contiguous() for name, value in model.state_dict().items()}, path)
 
 
-def load_classifier(path: Path, device: torch.device) -> ShapeClassifier:
-    """Reads what `save_classifier` wrote."""
-    model = ShapeClassifier()
+def load_classifier(path: Path, device: torch.device, kinds: Sequence[str] = CATEGORIES) -> ShapeClassifier:
+    """Reads what `save_classifier` wrote of a classifier of these kinds."""
+    model = ShapeClassifier(labels_of(kinds))
     model.load_state_dict({name: value.float() for name, value in load_file(path).items()})
     return model.to(device).eval().requires_grad_(False)

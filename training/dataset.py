@@ -18,6 +18,7 @@ from training.children import end_with_parent
 from training.engine import progress_bar, save_atomically
 from training.grids import TrainingGrid
 from training.shapes import CATEGORIES, Split, attribute_vocabulary, caption, sample, voxelize
+from training.shapes.writing import as_written
 from training.tokens import CaptionTokenizer
 
 SHARD = 40
@@ -116,18 +117,22 @@ def unit(normals: Tensor) -> Tensor:
     return functional.normalize(normals.float(), dim=1)
 
 
-def attribute_columns() -> list[tuple[str, str, tuple[str, ...]]]:
-    """Every (category, attribute, values), in the order of the columns of `Shapes.attributes`."""
-    return [
-        (category, attribute, values)
-        for category, attributes in attribute_vocabulary().items()
-        for attribute, values in attributes.items()
-    ]
+def labels_of(kinds: Sequence[str] = CATEGORIES) -> Labels:
+    """What categories and columns of attributes mean for shapes of these kinds."""
+    return Labels(
+        tuple(kinds),
+        tuple(
+            (category, attribute, values)
+            for category, attributes in attribute_vocabulary(kinds).items()
+            for attribute, values in attributes.items()
+        ),
+    )
 
 
 def make_shapes(
-    folder: Path, numbers: range, captions: int, split: Split, workers: int, device: torch.device | None = None
-) -> None:
+    folder: Path, numbers: range, captions: int, split: Split, workers: int, device: torch.device | None = None,
+    kinds: Sequence[str] = CATEGORIES,
+) -> None:  # fmt: skip
     """Writes the shapes of a split with these numbers (from a multiple of SHARD) as shard files; those there stay.
 
     `workers` processes compute on the CPU; with a CUDA device, GPU_WORKERS more do so on the GPU.
@@ -151,7 +156,8 @@ def make_shapes(
         while todo or running:
             for kind, pool in pools.items():
                 while todo and list(running.values()).count(kind) < sizes[kind]:
-                    running[pool.submit(_write_shard, folder, split, todo.pop(), captions, kind)] = kind
+                    job = pool.submit(_write_shard, folder, split, todo.pop(), captions, kind, tuple(kinds))
+                    running[job] = kind
             for job in wait(running, return_when=FIRST_COMPLETED).done:
                 del running[job]
                 job.result()
@@ -159,7 +165,7 @@ def make_shapes(
                 bar.advance(done, fraction=done / len(missing))
 
 
-def load_shapes(folder: Path, numbers: range, split: Split, fine: int = 0) -> Shapes:
+def load_shapes(folder: Path, numbers: range, split: Split, fine: int = 0, kinds: Sequence[str] = CATEGORIES) -> Shapes:
     """Reads what `make_shapes` wrote, the first `fine` shapes with fine voxels."""
     parts = [torch.load(_path(folder, split, part), weights_only=True, mmap=True) for part in _shards(numbers)]
     tokens = [part["tokens"] for part in parts]
@@ -171,7 +177,7 @@ def load_shapes(folder: Path, numbers: range, split: Split, fine: int = 0) -> Sh
         torch.cat(tokens),
         Rows.join(Rows(*part["coarse"]) for part in parts),
         Rows.join(Rows(*part["fine"]) for part in parts[: -(-fine // SHARD)]).first(fine) if fine else None,
-        Labels(CATEGORIES, tuple(attribute_columns())),
+        labels_of(kinds),
     )
 
 
@@ -188,17 +194,20 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _write_shard(folder: Path, split: Split, numbers: range, captions: int, device: str) -> None:
-    columns = {(category, name): (i, v) for i, (category, name, v) in enumerate(attribute_columns())}
+def _write_shard(
+    folder: Path, split: Split, numbers: range, captions: int, device: str, kinds: tuple[str, ...]
+) -> None:
+    labels = labels_of(kinds)
+    columns = {(category, name): (i, v) for i, (category, name, v) in enumerate(labels.columns)}
     attributes = torch.full((len(numbers), len(columns)), -1, dtype=torch.int64)
     categories, texts = [], []
     coarse: list[Rows] = []
     fine: list[Rows] = []
     for row, number in enumerate(numbers):
-        spec = sample(number, split=split)
+        spec = sample(number, split=split, kinds=kinds)
         words = np.random.default_rng([number, captions])
-        categories.append(CATEGORIES.index(spec.category))
-        texts.append([caption(spec, words, split) for _ in range(captions)])
+        categories.append(kinds.index(spec.category))
+        texts.append([as_written(caption(spec, words, split), spec.category, words, split) for _ in range(captions)])
         for name, value in spec.attributes.items():
             column, values = columns[spec.category, name]
             attributes[row, column] = values.index(value)

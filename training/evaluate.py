@@ -18,6 +18,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -46,7 +47,7 @@ from training.real.building import NAME as REAL
 from training.real.catalogue import PACKAGE, PLACE
 from training.recipe import DEMO
 from training.scoring import Score, Summary, append_score, parent_iou, read_scores, summarise
-from training.shapes import CATEGORIES, EvalPrompt, evaluation_prompts
+from training.shapes import CATEGORIES, EVERY_KIND, EvalPrompt, evaluation_prompts
 from training.stepwise import Stepwise, specs
 from training.surface_table import HEAD, Measured, of_generated, of_training, read_measured, row, write_measured
 
@@ -73,14 +74,14 @@ class Job:
         return f"{self.prompt.prompt} #{self.seed}"
 
 
-def jobs(quick: bool) -> tuple[list[Job], list[Job]]:
-    """The shapes that are scored, and second seeds of some of them, which show diversity alone."""
-    prompts = evaluation_prompts(PER_CATEGORY)
+def jobs(quick: bool, kinds: Sequence[str] = CATEGORIES) -> tuple[list[Job], list[Job]]:
+    """The shapes of these kinds that are scored, and second seeds of some of them, which show diversity alone."""
+    prompts = evaluation_prompts(PER_CATEGORY, kinds)
     # Round by round through the categories, so that the first 48 cover all of them.
     rounds = sorted(range(len(prompts)), key=lambda index: (index % PER_CATEGORY, index))
-    chosen = [prompts[index] for index in rounds][: QUICK_PROMPTS if quick else len(prompts)]
-    scored = [Job(p, p.seed, n < len(CATEGORIES), n < len(CATEGORIES)) for n, p in enumerate(chosen)]
-    seconds = [Job(p, p.seed + SECOND_SEED, False, True) for p in chosen[: len(CATEGORIES)]]
+    chosen = [prompts[index] for index in rounds][: max(QUICK_PROMPTS, len(kinds)) if quick else len(prompts)]
+    scored = [Job(p, p.seed, n < len(kinds), n < len(kinds)) for n, p in enumerate(chosen)]
+    seconds = [Job(p, p.seed + SECOND_SEED, False, True) for p in chosen[: len(kinds)]]
     return scored, seconds
 
 
@@ -165,20 +166,21 @@ def _picture(shape: Voxels) -> NDArray[np.uint8]:
 
 
 def find_classifier(
-    checkpoints: Path, folder: Path, device: torch.device, tests: int
+    checkpoints: Path, folder: Path, device: torch.device, tests: int, kinds: Sequence[str] = CATEGORIES
 ) -> tuple[ShapeClassifier, float, float]:
     """The shipped classifier, or one trained now; with its shares of right categories and attributes on test shapes."""
     workers = usable_cores()
     path = checkpoints / CLASSIFIER_FILE
+    data = folder / "data" / hashlib.blake2b("\n".join(kinds).encode(), digest_size=4).hexdigest()
     if path.exists():
-        classifier = load_classifier(path, device)
+        classifier = load_classifier(path, device, kinds)
     else:
-        make_shapes(folder / "data", DEMO.classifier_numbers, 1, "heldout", workers)
-        shapes = load_shapes(folder / "data", DEMO.classifier_numbers, "heldout")
+        make_shapes(data, DEMO.classifier_numbers, 1, "heldout", workers, kinds=kinds)
+        shapes = load_shapes(data, DEMO.classifier_numbers, "heldout", kinds=kinds)
         classifier = train_classifier(DEMO, shapes, folder, None, seed_everything(0, device))
     numbers = DEMO.test_numbers[: tests // SHARD * SHARD]
-    make_shapes(folder / "data", numbers, 1, "heldout", workers)
-    return classifier, *accuracy(classifier, load_shapes(folder / "data", numbers, "heldout"))
+    make_shapes(data, numbers, 1, "heldout", workers, kinds=kinds)
+    return classifier, *accuracy(classifier, load_shapes(data, numbers, "heldout", kinds=kinds))
 
 
 def report(summary: Summary, category: float, attributes: float) -> bool:
@@ -201,7 +203,8 @@ def report(summary: Summary, category: float, attributes: float) -> bool:
 def report_surfaces(evaluation: Evaluation, scored: list[Job], followed: int) -> None:
     """Prints the surface measures, and of `followed` true shapes what each step of the pair leaves of them."""
     print(HEAD)
-    print(row("training shapes, one of each kind", of_training()))
+    kinds = [job.prompt.category for job in scored if job.first]
+    print(row("training shapes, one of each kind", of_training(kinds)))
     print(row("generated, one of each kind", evaluation.surfaces(scored)))
     if followed:
         steps = Stepwise(evaluation.pipeline, evaluation.controls.fine_steps, evaluation.controls.scheduler)
@@ -249,11 +252,13 @@ def _evaluate_demo(options: argparse.Namespace, device: torch.device) -> int:
     wanted = _controls(options)
     mark.update(f"{wanted} {to_dict(pipeline.coarse.config)} {VERSION}".encode())
     folder = run_dir / mark.hexdigest()
+    # Those with which these weights were trained, and not those that there are today.
+    kinds = [kind for kind in EVERY_KIND if kind in (text.config.kinds or {})] or list(CATEGORIES)
     tests = QUICK_TESTS if options.quick else len(DEMO.test_numbers)
-    classifier, category, attributes = find_classifier(root, run_dir, device, tests)
+    classifier, category, attributes = find_classifier(root, run_dir, device, tests, kinds)
 
     evaluation = Evaluation(pipeline, classifier, folder, wanted)
-    scored, seconds = jobs(options.quick)
+    scored, seconds = jobs(options.quick, kinds)
     scores = evaluation.run([*scored, *seconds], options.batch or (1 if device.type == "cpu" else 32))
     summary = summarise([scores[job.key] for job in scored], evaluation.pairs(scored, seconds))
     picture = options.picture or folder / "contact_sheet.png"

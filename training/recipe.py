@@ -7,6 +7,7 @@ from typing import Any
 
 from models.config import DenseUNetConfig, SparseUNetConfig, StageConfig, TextConfig, VAEConfig
 from training.engine import Optimization
+from training.shapes import CATEGORIES
 
 COARSE, FINE, LATENT = 32, 128, 8
 """Resolutions of the demo pair: coarse voxels, fine voxels, coarse latents."""
@@ -29,7 +30,7 @@ class Recipe:
     """Sizes of data and models, and a plan for each stage.
 
     shapes are the training shapes, of which the first `fine_shapes` train the fine stage; `classifier_shapes` and
-    `test_shapes` come from the held-out split. captions: captions drawn for each shape.
+    `test_shapes` come from the held-out split. captions: captions drawn for each shape. kinds: of procedural shapes.
     """
 
     shapes: int
@@ -47,6 +48,7 @@ class Recipe:
     fine_plan: Plan
     classifier_plan: Plan
     sample_steps: int
+    kinds: tuple[str, ...] = CATEGORIES
 
     @property
     def coarse_resolution(self) -> int:

@@ -56,15 +56,20 @@ class ProceduralSource:
     @property
     def kinds(self) -> Kinds:
         """Every category with its nouns."""
-        return names_of_kinds()
+        return names_of_kinds(self.recipe.kinds)
 
     def prepare(self) -> None:
         """Makes the shapes of all splits, or what is missing of them."""
-        recipe = self.recipe
-        make_shapes(self.folder, range(recipe.shapes), recipe.captions, "train", self.workers, self.device)
+        recipe, kinds = self.recipe, self.recipe.kinds
+        make_shapes(self.folder, range(recipe.shapes), recipe.captions, "train", self.workers, self.device, kinds)
         for numbers in (recipe.classifier_numbers, recipe.test_numbers):
-            make_shapes(self.folder, numbers, 1, "heldout", self.workers, self.device)
+            make_shapes(self.folder, numbers, 1, "heldout", self.workers, self.device, kinds)
 
     def shapes(self, fine: bool = False) -> Shapes:
         """The training shapes; only the first of them have fine voxels."""
-        return load_shapes(self.folder, range(self.recipe.shapes), "train", self.recipe.fine_shapes if fine else 0)
+        recipe = self.recipe
+        return load_shapes(self.folder, range(recipe.shapes), "train", recipe.fine_shapes if fine else 0, recipe.kinds)
+
+    def heldout(self, numbers: range) -> Shapes:
+        """Shapes that no model of the pair has seen."""
+        return load_shapes(self.folder, numbers, "heldout", kinds=self.recipe.kinds)

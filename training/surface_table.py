@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from models.shape import Voxels
-from training.shapes import CATEGORIES, sample, voxelize
+from training.shapes import sample, voxelize
 from training.surface import Likeness, Surface, mean_likeness, mean_surface, surface
 
 PLANAR_KINDS = frozenset({"cube", "pyramid", "table", "chair", "bookshelf", "house"})
@@ -58,10 +58,10 @@ def of_generated(kind: str, shape: Voxels) -> Measured:
     return Measured(kind, kind in PLANAR_KINDS, surface(shape))
 
 
-def of_training() -> list[Measured]:
+def of_training(kinds: Sequence[str]) -> list[Measured]:
     """The same of one training shape of each kind."""
     measured = []
-    for number, kind in enumerate(CATEGORIES):
+    for number, kind in enumerate(kinds):
         made = voxelize(sample(number, kind))
         measured.append(of_generated(kind, Voxels(made.fine_ijk.numpy(), made.fine_normal.numpy(), 1 / 128)))
     return measured

@@ -24,7 +24,6 @@ from training import workers
 from training.card import write_cards
 from training.classifier import CLASSIFIER_FILE, accuracy, save_classifier, train_classifier
 from training.coarse import train_coarse
-from training.dataset import Shapes, load_shapes
 from training.engine import seed_everything
 from training.export import export_stage, export_text, megabytes
 from training.fine import train_fine
@@ -124,12 +123,9 @@ class Run:
         recipe = self.recipe
         assert isinstance(self.source, ProceduralSource)
 
-        def heldout(numbers: range) -> Shapes:
-            return load_shapes(self.source.folder, numbers, "heldout")  # type: ignore[attr-defined]
-
-        shapes = heldout(recipe.classifier_numbers)
+        shapes = self.source.heldout(recipe.classifier_numbers)
         model = train_classifier(recipe, shapes, self.folder, self.minutes, self.generator("classifier"))
-        category, attributes = accuracy(model, heldout(recipe.test_numbers))
+        category, attributes = accuracy(model, self.source.heldout(recipe.test_numbers))
         print(f"classifier on {recipe.test_shapes} other shapes: category {category:.1%}, attributes {attributes:.1%}")
         save_classifier(model, self.out / CLASSIFIER_FILE)
 

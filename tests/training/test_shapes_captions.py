@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from training.shapes import CATEGORIES, Split, attribute_vocabulary, caption, evaluation_prompts, sample
+from training.shapes import CATEGORIES, EVERY_KIND, Split, attribute_vocabulary, caption, evaluation_prompts, sample
 from training.shapes.captions import TEMPLATES
 from training.shapes.registry import REGISTRY
 
@@ -14,7 +14,7 @@ from training.shapes.registry import REGISTRY
 def captions(split: Split, each: int) -> set[str]:
     """`each` captions of every category."""
     rng = np.random.default_rng(5)
-    return {caption(sample(n, name, split), rng, split) for name in CATEGORIES for n in range(each)}
+    return {caption(sample(n, name, split), rng, split) for name in EVERY_KIND for n in range(each)}
 
 
 def words(texts: set[str]) -> set[str]:
@@ -23,13 +23,15 @@ def words(texts: set[str]) -> set[str]:
 
 def test_held_out_captions_never_occur_in_training() -> None:
     assert not set(TEMPLATES["train"]) & set(TEMPLATES["heldout"])
-    held_out = captions("heldout", 40) | {p.prompt for p in evaluation_prompts(20)}
+    held_out = captions("heldout", 40) | {p.prompt for p in evaluation_prompts(20, EVERY_KIND)}
     assert len(held_out) > 1000
     assert not held_out & captions("train", 150)
 
 
 def test_every_word_of_a_held_out_caption_is_known_from_training() -> None:
-    assert words({p.prompt for p in evaluation_prompts(20)} | captions("heldout", 40)) <= words(captions("train", 150))
+    assert words({p.prompt for p in evaluation_prompts(20, EVERY_KIND)} | captions("heldout", 40)) <= words(
+        captions("train", 150)
+    )
 
 
 def test_captions_of_one_shape_vary() -> None:
@@ -70,6 +72,15 @@ def test_articles_agree_with_the_next_word() -> None:
         for article, word in re.findall(r"\b(an?) ([a-z0-9-]+)", text):
             vowel = word[0] in "aeiou" and not word.startswith("one-")
             assert (article == "an") == vowel, text
+
+
+def test_the_kinds_of_the_weights_stay_what_they_are_whatever_kinds_are_added() -> None:
+    assert len(CATEGORIES) == 36
+    assert set(CATEGORIES) < set(EVERY_KIND)
+    assert evaluation_prompts(3) == [p for p in evaluation_prompts(3, CATEGORIES) if p.category in CATEGORIES]
+    drawn = {sample(seed, kinds=EVERY_KIND).category for seed in range(1500)}
+    assert drawn == set(EVERY_KIND)
+    assert {sample(seed).category for seed in range(600)} == set(CATEGORIES)
 
 
 @pytest.mark.parametrize("each", [1, 10])

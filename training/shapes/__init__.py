@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from training.shapes.captions import EvalPrompt, caption, evaluation_prompts, sample
-from training.shapes.spec import CATEGORIES, ShapeSpec, Split, attribute_vocabulary, build, names_of_kinds, voxelize
+from training.shapes.spec import (
+    CATEGORIES,
+    EVERY_KIND,
+    ShapeSpec,
+    Split,
+    attribute_vocabulary,
+    build,
+    names_of_kinds,
+    voxelize,
+)
 from training.shapes.voxelize import VoxelShape
 
 __all__ = [
     "CATEGORIES",
+    "EVERY_KIND",
     "EvalPrompt",
     "ShapeSpec",
     "Split",

@@ -5,6 +5,7 @@ The two splits share nouns and attribute words, but no template: a held-out capt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,13 +51,15 @@ class EvalPrompt:
     seed: int
 
 
-def sample(seed: int, category: str | None = None, split: Split = "train") -> ShapeSpec:
-    """The shape of a seed, the same on every machine; the splits share no shape.
+def sample(
+    seed: int, category: str | None = None, split: Split = "train", kinds: Sequence[str] = CATEGORIES
+) -> ShapeSpec:
+    """The shape of a seed among `kinds`, the same on every machine; the splits share no shape.
 
     Raises KeyError for an unknown category.
     """
     rng = np.random.default_rng([seed, _SPLIT_SEED[split]])
-    drawn = CATEGORIES[int(rng.integers(len(CATEGORIES)))]
+    drawn = kinds[int(rng.integers(len(kinds)))]
     name = drawn if category is None else category
     attributes = {a: tuple(values)[int(rng.integers(len(values)))] for a, values in REGISTRY[name].attributes.items()}
     spec = ShapeSpec(name, attributes, int(rng.integers(2**62)), "")
@@ -70,15 +73,15 @@ def caption(spec: ShapeSpec, rng: np.random.Generator, split: Split = "train") -
     return _word(spec.category, {name: spec.attributes[name] for name in names}, rng, split)
 
 
-def evaluation_prompts(n_per_category: int) -> list[EvalPrompt]:
+def evaluation_prompts(n_per_category: int, kinds: Sequence[str] = CATEGORIES) -> list[EvalPrompt]:
     """Held-out prompts, `n_per_category` for each category in order.
 
     One in four names no attribute; the others name one each and go through all values.
     """
     prompts = []
-    for index, (name, entry) in enumerate(REGISTRY.items()):
+    for index, name in enumerate(kinds):
         rng = np.random.default_rng([index, 2])
-        values = [(a, v) for a, wordings in entry.attributes.items() for v in wordings]
+        values = [(a, v) for a, wordings in REGISTRY[name].attributes.items() for v in wordings]
         order = rng.permutation(len(values))
         named = 0
         for n in range(n_per_category):
