@@ -3,6 +3,8 @@ import { done } from "../kept.js";
 
 const NAME = "xcube.files";
 const MOST = 3;
+/** Letters of a file in Base64 that is kept for other pages too. */
+const MOST_LETTERS = 48 * 2 ** 20;
 /** Those of this page, for browsers that keep nothing. */
 const here = new Map();
 const opened = open().catch(() => null);
@@ -13,7 +15,7 @@ export async function take(file, format) {
   const source = { file: digestOf(text), name: file.name, format, up: "" };
   here.set(source.file, text);
   if (here.size > MOST) here.delete(here.keys().next().value);
-  const files = (await opened)?.transaction("files", "readwrite").objectStore("files");
+  const files = text.length <= MOST_LETTERS && (await opened)?.transaction("files", "readwrite").objectStore("files");
   if (files) {
     // A full store costs the keeping only.
     await done(files.put({ text, at: Date.now() }, source.file)).catch(() => {});
