@@ -145,11 +145,11 @@ def install(root: Path) -> None:
     """Creates the environment, unless this process runs in it, and installs everything into it."""
     environment = root / ".venv"
     python = environment / "bin" / "python"
-    # Another Python runs this only where .venv's own is missing, broken or of a version that will not do (_env.sh).
-    if not inside(environment):
-        venv.create(environment, clear=True, with_pip=True)
     gpu = has_nvidia_gpu()
     with progress() as show:
+        # Another Python runs this only where .venv's own is missing, broken or of a version that will not do (_env.sh).
+        if not inside(environment):
+            venv.create(environment, clear=True, with_pip=True)
         for arguments in pip_installs(gpu, cpu_wheels=not gpu and answers(f"{CPU_WHEELS}/torch/")):
             run_pip(python, root, arguments, show)
 

@@ -141,6 +141,17 @@ def test_an_install_asks_for_a_gpu_first_and_then_for_the_index(
     assert asked == ([] if gpu else ["https://download.pytorch.org/whl/cpu/torch/"])
 
 
+def test_an_install_says_what_it_does_before_it_makes_the_environment(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(env.venv, "create", lambda *_, **__: said.append(capsys.readouterr().err))
+    monkeypatch.setattr(env, "has_nvidia_gpu", lambda: True)
+    monkeypatch.setattr(env, "run_pip", lambda *_: None)
+    env.install(project)
+    assert said == ["Installing the Python packages into .venv (minutes the first time, later seconds).\n"]
+
+
 @pytest.mark.parametrize(
     ("nvidia_smi", "expected"),
     [("echo 'GPU 0: NVIDIA H100'", True), ("echo 'No devices were found'", False), ("echo 'GPU 0: x'; exit 9", False)],
