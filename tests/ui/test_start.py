@@ -144,7 +144,7 @@ def test_a_shape_is_varied_with_the_strength_and_in_the_box_that_were_set(page: 
     boxed = picture(page)
     assert difference(plain, boxed) > 0.003, "the box is not drawn"
     for name, value in (("y from", "0"), ("x to", "0.125"), ("z to", "-0.5")):
-        page.get_by_label(name, exact=True).fill(value)
+        page.get_by_role("group", name="Limits of the box").get_by_label(name, exact=True).fill(value)
     settled(page)
     assert difference(boxed, picture(page)) > 0.003, "the box does not follow its limits"
     page.get_by_label("Prompt").fill("a dented ball")
