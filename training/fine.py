@@ -14,10 +14,11 @@ from models.sparse import SparseUNet, with_voxels
 from models.stages import FineStage
 from models.text import TextEncoder
 from models.vae import Decoder
-from training.dataset import Rows, Shapes, pick, unit
+from training.dataset import Shapes, pick, unit
 from training.diffusion import Noising, caption_context, save_pictures, start_as_identity
 from training.engine import Budget, Losses, Trainer
 from training.recipe import Recipe
+from training.rows import Rows
 from training.start import Start, fill
 from training.vae import disturb
 

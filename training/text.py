@@ -14,9 +14,10 @@ from torch.nn import functional
 
 from models.config import TextConfig
 from models.text import TextEncoder
-from training.dataset import Labels, Rows, Shapes, choose_captions, pick
+from training.dataset import Labels, Shapes, choose_captions, pick
 from training.engine import Budget, Losses, Trainer
 from training.recipe import Recipe
+from training.rows import Rows
 from training.start import Start, fill
 from training.tokens import END, START, insert_random_words, lengths
 

@@ -22,10 +22,11 @@ from models.checkpoint.source import Source
 from models.config import StageConfig, VAEConfig
 from models.vae import Decoded, Decoder, DoubleConv
 from models.vae_encoder import Encoder
-from training.dataset import Rows, Shapes, balanced, pick, unit
+from training.dataset import Shapes, balanced, pick, unit
 from training.engine import Budget, Losses, Trainer, progress_bar
 from training.grids import TrainingGrid
 from training.recipe import Plan
+from training.rows import Rows
 from training.start import fill
 
 KL_WEIGHT = 5e-4

@@ -3,9 +3,10 @@ from __future__ import annotations
 import torch
 
 from models.grids import TorchGrid
-from training.dataset import Rows, unit
+from training.dataset import unit
 from training.grids import TrainingGrid
 from training.recipe import SMOKE
+from training.rows import Rows
 from training.shapes import sample, voxelize
 from training.vae import Autoencoder, disturb, encode_coarse, levels_of, vae_losses
 

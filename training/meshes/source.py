@@ -9,9 +9,10 @@ import torch
 from safetensors import safe_open
 
 from models.config import MOST_NAMES, Kinds, may_be_kind
-from training.dataset import Labels, Rows, Shapes
+from training.dataset import Labels, Shapes
 from training.meshes.captions import noun
 from training.meshes.store import Item, TrainingSet, read_set
+from training.rows import Rows
 from training.tokens import CaptionTokenizer
 
 MOST_CAPTIONS = 16
