@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from training.children import end_with_parent
 from training.engine import progress_bar, save_atomically
-from training.rows import Rows
+from training.rows import AnyRows, Rows
 from training.shapes import CATEGORIES, Split, attribute_vocabulary, caption, sample, voxelize
 from training.shapes.writing import as_written
 from training.tokens import CaptionTokenizer
@@ -45,8 +45,8 @@ class Shapes:
     category: Tensor
     attributes: Tensor
     tokens: Tensor
-    coarse: Rows
-    fine: Rows | None
+    coarse: AnyRows
+    fine: AnyRows | None
     labels: Labels
 
     def __len__(self) -> int:

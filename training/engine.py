@@ -95,14 +95,27 @@ class Trainer:
             self._load()
 
     def run(
-        self, losses: Callable[[int], Losses], sample: Callable[[int], None] | None = None, samples: int = 4
+        self,
+        losses: Callable[[int], Losses],
+        sample: Callable[[int], None] | None = None,
+        samples: int = 4,
+        waited: Callable[[], float] | None = None,
     ) -> nn.Module:
-        """Trains to the end of the budget and returns the averaged modules; `sample` is called `samples` times."""
+        """Trains to the end of the budget and returns the averaged modules; `sample` is called `samples` times.
+
+        waited: gives the seconds in which the device has had no data, which are shown as a share of all.
+        """
         if self.done:
             print(f"{self.name}: done before ({self.step} steps, {self.seconds:.0f} s)", flush=True)
             return self.average
         self.modules.train()
-        begin, saved = time.monotonic() - self.seconds, time.monotonic()
+        started = time.monotonic()
+        begin, saved = started - self.seconds, started
+
+        def waiting() -> str:
+            share = 0.0 if waited is None else waited() / max(time.monotonic() - started, 1e-9)
+            return "" if waited is None else f"waited for data {share:.0%}"
+
         timed = self.budget.minutes is not None
         trained = [parameter for parameter in self.modules.parameters() if parameter.requires_grad]
         shown = {round(self.budget.fraction(self.step, self.seconds) * samples)}
@@ -113,7 +126,7 @@ class Trainer:
                     (self.seconds,) = workers.agree([time.monotonic() - begin]) if timed else [time.monotonic() - begin]
                     if self.curve.wants(self.step):
                         self.curve.add(self.step, {name: value.item() for name, value in parts.items()})
-                    bar.advance(self.step, parts, fraction)
+                    bar.advance(self.step, parts, fraction, waiting)
                     if time.monotonic() - saved > self.save_every:
                         self._save()
                         saved = time.monotonic()
@@ -128,6 +141,8 @@ class Trainer:
         self._save()
         if workers.rank() == 0:
             print(f"{self.name}: losses {self.curve.line()}", flush=True)
+            if waited is not None:
+                print(f"{self.name}: {waiting()} of the time", flush=True)
         if sample is not None and workers.rank() == 0:
             sample(self.step)
         return self.average
@@ -199,14 +214,21 @@ class ProgressBar:
         shown = sys.stderr.isatty() and not self.silent
         self.bar = tqdm(total=total, initial=start, desc=name, file=sys.stderr) if shown else None
 
-    def advance(self, step: int, parts: Losses | None = None, fraction: float | None = None) -> None:
-        """Shows that `step` steps are done, with the losses (read back seldom: it waits for the GPU)."""
+    def advance(
+        self,
+        step: int,
+        parts: Losses | None = None,
+        fraction: float | None = None,
+        note: Callable[[], str] = str,
+    ) -> None:
+        """Shows that `step` steps are done, with the losses (read back seldom: it waits for the GPU) and a note."""
         if self.bar is not None:
             self.bar.update(step - self.bar.n)
         if self.silent or time.monotonic() - self.last < (1.0 if self.bar is not None else self.interval):
             return
         self.last = time.monotonic()
-        text = " ".join(f"{key} {value.item():.4f}" for key, value in (parts or {}).items())
+        told = [f"{key} {value.item():.4f}" for key, value in (parts or {}).items()]
+        text = " ".join(filter(None, [*told, note()]))
         if self.bar is not None:
             self.bar.set_postfix_str(text)
             return

@@ -14,11 +14,12 @@ from models.sparse import SparseUNet, with_voxels
 from models.stages import FineStage
 from models.text import TextEncoder
 from models.vae import Decoder
-from training.dataset import Shapes, pick, unit
+from training.dataset import Shapes, unit
 from training.diffusion import Noising, caption_context, save_pictures, start_as_identity
 from training.engine import Budget, Losses, Trainer
+from training.loading import Batches
 from training.recipe import Recipe
-from training.rows import Rows
+from training.rows import AnyRows, Rows
 from training.start import Start, fill
 from training.vae import disturb
 
@@ -44,8 +45,8 @@ def train_fine(
     noising, tokens = Noising(config.schedule, generator), shapes.tokens.to(device)
 
     def losses(step: int) -> Losses:
-        chosen = pick(len(latents), plan.batch, torch.Generator().manual_seed(step))
-        grid, values = latents.batch(chosen)
+        batch = batches(step)
+        grid, values = batch.grid, batch.values
         used = disturb(grid, values[:, -1] > 0.5, generator)
         grid, values = grid.prune(used), values[used].float()
         timesteps = noising.timesteps(plan.batch)[torch.randperm(plan.batch, generator=generator, device=device)]
@@ -54,7 +55,7 @@ def train_fine(
         normals = values[:, channels : channels + 3]
         normals = normals + deviation * torch.randn(normals.shape, generator=generator, device=device)
         features = with_voxels(noisy, grid.ijk, functional.normalize(normals, dim=1))
-        context = caption_context(encoder, tokens, chosen.to(device), generator)
+        context = caption_context(encoder, tokens, batch.chosen.to(device), generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             predicted = unet(features, grid, timesteps, context)
         return {"v": (predicted.float() - v).square().mean()}
@@ -76,10 +77,11 @@ def train_fine(
         done = model.decode(model.denoise(states, recipe.sample_steps))
         save_pictures(done, labels, folder / "samples" / f"fine_{step:06d}.png")
 
-    trainer.run(losses, sample)
+    with Batches(latents, plan.batch, device) as batches:
+        trainer.run(losses, sample, waited=lambda: batches.waited)
     return stage()
 
 
-def _coarse(rows: Rows, shape: int, voxel_size: float) -> Voxels:
+def _coarse(rows: AnyRows, shape: int, voxel_size: float) -> Voxels:
     grid, stored = rows.batch(torch.tensor([shape]))
     return Voxels(grid.ijk.short().cpu().numpy(), unit(stored).cpu().numpy(), voxel_size)

@@ -1,17 +1,46 @@
-"""Voxels of many shapes in tables, from which batches are made."""
+"""Voxels of many shapes in tables, from which batches are made: in memory, on a GPU, or mapped from files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
+import psutil
 import torch
 from torch import Tensor
 
 from training.grids import TrainingGrid
 
 SHARE_OF_MEMORY = 0.4
-"""Of a GPU, that voxels may take to lie there all the time."""
+"""Of a GPU, or of the memory that is free, that voxels may take to lie there all the time."""
+
+
+def fits(size: int, device: torch.device) -> bool:
+    """Whether so many bytes may lie on a device, or in memory, all the time."""
+    if device.type == "cuda":
+        return size <= SHARE_OF_MEMORY * torch.cuda.get_device_properties(device).total_memory
+    return size <= SHARE_OF_MEMORY * psutil.virtual_memory().available
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Voxels of some shapes, one after the other: ijk [N, 3], values [N, C], and each one's place among the shapes."""
+
+    ijk: Tensor
+    values: Tensor
+    owner: Tensor
+    shapes: int
+
+    def pinned(self) -> Gathered:
+        """The same in memory from which a GPU copies by itself."""
+        return Gathered(self.ijk.pin_memory(), self.values.pin_memory(), self.owner.pin_memory(), self.shapes)
+
+    def grid(self, device: torch.device | None) -> tuple[TrainingGrid, Tensor]:
+        """The voxels as one grid on a device, None for where they are, and their values [N, C]."""
+        ijk, values, owner = self.ijk, self.values, self.owner
+        if device is not None:
+            ijk, values, owner = (each.to(device, non_blocking=True) for each in (ijk, values, owner))
+        return TrainingGrid.from_ijk(ijk.int(), owner, self.shapes), values
 
 
 @dataclass(frozen=True)
@@ -36,9 +65,8 @@ class Rows:
 
     def to(self, device: torch.device) -> Rows:
         """The same rows for use on `device`: there, or, where they are too many for it, with batches that go there."""
-        size = self.ijk.nbytes + self.values.nbytes
-        if device.type == "cuda" and size > SHARE_OF_MEMORY * torch.cuda.get_device_properties(device).total_memory:
-            return Rows(self.ijk.pin_memory(), self.values.pin_memory(), self.offset, device)
+        if device.type == "cuda" and not fits(self.ijk.nbytes + self.values.nbytes, device):
+            return replace(self, device=device)
         return Rows(self.ijk.to(device), self.values.to(device), self.offset)
 
     def first(self, shapes: int) -> Rows:
@@ -46,8 +74,8 @@ class Rows:
         end = int(self.offset[shapes])
         return Rows(self.ijk[:end], self.values[:end], self.offset[: shapes + 1])
 
-    def batch(self, shapes: Tensor) -> tuple[TrainingGrid, Tensor]:
-        """The voxels of the given shapes (int64 on the CPU) as one grid, and their values [N, C]."""
+    def gather(self, shapes: Tensor) -> Gathered:
+        """The voxels of the given shapes (int64 on the CPU), where these rows are."""
         sizes = self.sizes()[shapes]
         total = int(sizes.sum())
         starts = self.offset[shapes] - (sizes.cumsum(0) - sizes)
@@ -55,10 +83,11 @@ class Rows:
         sizes, starts = sizes.to(device), starts.to(device)
         rows = torch.arange(total, device=device) + starts.repeat_interleave(sizes, output_size=total)
         owner = torch.arange(len(shapes), device=device).repeat_interleave(sizes, output_size=total)
-        ijk, values = self.ijk[rows], self.values[rows]
-        if self.device is not None:
-            ijk, values, owner = ijk.to(self.device), values.to(self.device), owner.to(self.device)
-        return TrainingGrid.from_ijk(ijk.int(), owner, len(shapes)), values
+        return Gathered(self.ijk[rows], self.values[rows], owner, len(shapes))
+
+    def batch(self, shapes: Tensor) -> tuple[TrainingGrid, Tensor]:
+        """The voxels of the given shapes (int64 on the CPU) as one grid, and their values [N, C]."""
+        return self.gather(shapes).grid(self.device)
 
     @classmethod
     def join(cls, parts: Iterable[Rows]) -> Rows:
@@ -69,3 +98,61 @@ class Rows:
             values.append(part.values)
             sizes.append(part.sizes())
         return cls(torch.cat(ijk), torch.cat(values), torch.cat(sizes).cumsum(0))
+
+
+@dataclass(frozen=True)
+class MappedRows:
+    """Voxels of more shapes than memory holds: tables that are mapped from files, of which a batch reads its own part.
+
+    tables: rows of each file; table and row: where each shape is, int64 [S]; device: where batches go.
+    """
+
+    tables: Sequence[Rows]
+    table: Tensor
+    row: Tensor
+    device: torch.device | None = None
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def sizes(self) -> Tensor:
+        """Voxels of each shape, int64 on the CPU."""
+        sizes = [table.sizes() for table in self.tables]
+        places = zip(self.table.tolist(), self.row.tolist(), strict=True)
+        return torch.stack([sizes[table][row] for table, row in places])
+
+    @property
+    def nbytes(self) -> int:
+        """What all shapes would take in memory."""
+        first = self.tables[0]
+        each = 3 * first.ijk.element_size() + first.values.shape[1] * first.values.element_size()
+        return int(self.sizes().sum()) * each
+
+    def in_memory(self, device: torch.device) -> Rows:
+        """All shapes in one table on a device, read piece by piece."""
+        return Rows.join(self._part(shape, device) for shape in range(len(self)))
+
+    def to(self, device: torch.device) -> Rows | MappedRows:
+        """The same rows for use on `device`: on a GPU where they fit, else mapped, with batches that go there."""
+        if device.type == "cuda" and fits(self.nbytes, device):
+            return self.in_memory(device)
+        return replace(self, device=device)
+
+    def gather(self, shapes: Tensor) -> Gathered:
+        """The voxels of the given shapes (int64 on the CPU), in memory; nothing else is read."""
+        parts = [self._part(shape, torch.device("cpu")) for shape in shapes.tolist()]
+        sizes = torch.tensor([len(part.ijk) for part in parts])
+        owner = torch.arange(len(parts)).repeat_interleave(sizes)
+        return Gathered(torch.cat([p.ijk for p in parts]), torch.cat([p.values for p in parts]), owner, len(parts))
+
+    def batch(self, shapes: Tensor) -> tuple[TrainingGrid, Tensor]:
+        """The voxels of the given shapes (int64 on the CPU) as one grid, and their values [N, C]."""
+        return self.gather(shapes).grid(self.device)
+
+    def _part(self, shape: int, device: torch.device) -> Rows:
+        table, row = self.tables[int(self.table[shape])], int(self.row[shape])
+        low, high = int(table.offset[row]), int(table.offset[row + 1])
+        return Rows(table.ijk[low:high].to(device), table.values[low:high].to(device), torch.tensor([0, high - low]))
+
+
+AnyRows = Rows | MappedRows

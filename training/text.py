@@ -17,7 +17,7 @@ from models.text import TextEncoder
 from training.dataset import Labels, Shapes, choose_captions, pick
 from training.engine import Budget, Losses, Trainer
 from training.recipe import Recipe
-from training.rows import Rows
+from training.rows import AnyRows
 from training.start import Start, fill
 from training.tokens import END, START, insert_random_words, lengths
 
@@ -113,11 +113,13 @@ def attribute_loss(logits: list[Tensor], labels: Tensor) -> Tensor:
     return total
 
 
-def occupied_cells(coarse: Rows, resolution: int) -> Tensor:
-    """Which of the CELLS³ cells hold a voxel of a grid of `resolution`: bool [shapes, CELLS³]."""
-    device = coarse.ijk.device
-    owner = torch.arange(len(coarse), device=device).repeat_interleave(coarse.sizes().to(device))
-    cell = (coarse.ijk.long() + resolution // 2) // (resolution // CELLS)
-    cells = torch.zeros(len(coarse), CELLS**3, dtype=torch.bool, device=device)
-    cells[owner, (cell[:, 0] * CELLS + cell[:, 1]) * CELLS + cell[:, 2]] = True
-    return cells
+def occupied_cells(coarse: AnyRows, resolution: int, size: int = 64) -> Tensor:
+    """Which of the CELLS³ cells hold a voxel of a grid of `resolution`: bool [shapes, CELLS³], `size` shapes a time."""
+    parts = []
+    for chosen in torch.arange(len(coarse)).split(size):
+        found = coarse.gather(chosen)
+        cell = (found.ijk.long() + resolution // 2) // (resolution // CELLS)
+        cells = torch.zeros(found.shapes, CELLS**3, dtype=torch.bool, device=cell.device)
+        cells[found.owner, (cell[:, 0] * CELLS + cell[:, 1]) * CELLS + cell[:, 2]] = True
+        parts.append(cells)
+    return torch.cat(parts)

@@ -22,11 +22,12 @@ from models.checkpoint.source import Source
 from models.config import StageConfig, VAEConfig
 from models.vae import Decoded, Decoder, DoubleConv
 from models.vae_encoder import Encoder
-from training.dataset import Shapes, balanced, pick, unit
+from training.dataset import Shapes, balanced, unit
 from training.engine import Budget, Losses, Trainer, progress_bar
 from training.grids import TrainingGrid
+from training.loading import Batches
 from training.recipe import Plan
-from training.rows import Rows
+from training.rows import AnyRows, Rows, fits
 from training.start import fill
 
 KL_WEIGHT = 5e-4
@@ -68,7 +69,7 @@ def levels_of(grid: TrainingGrid, config: VAEConfig) -> list[TrainingGrid]:
 
 
 def train_vae(
-    config: StageConfig, plan: Plan, rows: Rows, start: Source | None, folder: Path, minutes: float | None,
+    config: StageConfig, plan: Plan, rows: AnyRows, start: Source | None, folder: Path, minutes: float | None,
     generator: torch.Generator,
 ) -> Autoencoder:  # fmt: skip
     """Trains the VAE of a stage on voxels of its finest grid, resuming from `folder`, and returns it frozen.
@@ -83,10 +84,9 @@ def train_vae(
     trainer = Trainer(name, model, folder / f"{name}.pt", Budget(plan.steps, minutes), plan.optimization, generator)
 
     def losses(step: int) -> Losses:
-        chosen = pick(len(rows), plan.batch, torch.Generator().manual_seed(step))
-        grid, stored = rows.batch(chosen)
+        batch = batches(step)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            return vae_losses(model, grid, unit(stored), generator)
+            return vae_losses(model, batch.grid, unit(batch.values), generator)
 
     def check(step: int) -> None:
         average = trainer.average
@@ -94,7 +94,8 @@ def train_vae(
         iou, cosine = reconstruction(average.eval(), rows, range(min(CHECKED, len(rows))))
         print(f"{name}: step {step}, {CHECKED} shapes decoded again: IoU {iou:.4f}, cosine of normals {cosine:.4f}")
 
-    average = trainer.run(losses, check)
+    with Batches(rows, plan.batch, device) as batches:
+        average = trainer.run(losses, check, waited=lambda: batches.waited)
     assert isinstance(average, Autoencoder)
     return average.eval().requires_grad_(False)
 
@@ -122,7 +123,7 @@ def vae_losses(model: Autoencoder, grid: TrainingGrid, normals: Tensor, generato
 
 
 @torch.no_grad()
-def reconstruction(model: Autoencoder, rows: Rows, shapes: range) -> tuple[float, float]:
+def reconstruction(model: Autoencoder, rows: AnyRows, shapes: range) -> tuple[float, float]:
     """Encodes shapes and decodes their mean latents as when serving: IoU of all voxels, mean cosine where both are."""
     grid, stored = rows.batch(torch.tensor(shapes))
     latent_grid, mean, _ = model.encode(grid, unit(stored))
@@ -182,7 +183,7 @@ def _restrict(targets: list[TrainingGrid], kept: Tensor) -> list[TrainingGrid]:
 
 
 @torch.no_grad()
-def encode_coarse(model: Autoencoder, coarse: Rows, size: int = 128) -> Tensor:
+def encode_coarse(model: Autoencoder, coarse: AnyRows, size: int = 128) -> Tensor:
     """The mean latents of all shapes as cubes, float16 [shapes, C, 8, 8, 8] on the model's device."""
     config, cubes = model.config.vae, []
     side = config.latent_resolution
@@ -218,11 +219,15 @@ def encode_fine(model: Autoencoder, shapes: Shapes, size: int = 16) -> Rows:
             around = grid.conv3(own, torch.eye(3, device=own.device)[:, :, None, None, None].expand(3, 3, 3, 3, 3))
             normal = functional.normalize(torch.where(there, own, around), dim=1)
             values = torch.cat((mean, normal, there), dim=1).half()
-            tables.append(Rows(grid.ijk.to(torch.int8), values, torch.tensor([0, *grid.counts]).cumsum(0)))
+            table = Rows(grid.ijk.to(torch.int8), values, torch.tensor([0, *grid.counts]).cumsum(0))
+            if fits((table.ijk.nbytes + table.values.nbytes) * len(parts), values.device):
+                tables.append(table)
+            else:  # in memory, from where batches go to the device
+                tables.append(table.to(torch.device("cpu")))
             bar.advance(done, fraction=done / len(parts))
-    return Rows.join(tables)
+    return Rows.join(table.to(tables[0].ijk.device) for table in tables).to(mean.device)
 
 
-def _with_normals(rows: Rows, chosen: Tensor) -> tuple[TrainingGrid, Tensor]:
+def _with_normals(rows: AnyRows, chosen: Tensor) -> tuple[TrainingGrid, Tensor]:
     grid, stored = rows.batch(chosen)
     return grid, unit(stored)

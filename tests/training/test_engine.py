@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from training import engine
 from training.engine import Budget, Losses, Optimization, Trainer, seed_everything
 
 OPTIMIZATION = Optimization(lr=0.05, warmup=5, ema=0.9)
@@ -60,3 +61,36 @@ def test_a_time_budget_ends_training_before_the_last_step() -> None:
     assert budget.fraction(step=10, seconds=60) == 0.5
     assert budget.fraction(step=900, seconds=60) == 0.9
     assert budget.fraction(step=10, seconds=121) > 1
+
+
+def test_a_state_that_was_saved_on_a_gpu_goes_on_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("needs a machine without a GPU; tests/gpu has both ways")
+    whole = _Problem(tmp_path / "whole.pt", 40).run()
+    stopped = _Problem(tmp_path / "gpu.pt", 40, stop=17)
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda _: "cuda:0")
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run()
+    monkeypatch.undo()
+    with pytest.raises(RuntimeError, match="CUDA"):
+        torch.load(tmp_path / "gpu.pt", weights_only=True)
+    resumed = _Problem(tmp_path / "gpu.pt", 40)
+    assert resumed.trainer.step == 17
+    assert torch.equal(resumed.run(), whole)
+
+
+def test_the_share_of_time_without_data_is_shown_and_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = iter(range(1_000, 10_000))
+    monkeypatch.setattr(engine.time, "monotonic", lambda: float(next(now)))
+    problem = _Problem(tmp_path / "a.pt", 3)
+    problem.trainer.run(problem.losses, waited=lambda: 0.0)
+    shown = capsys.readouterr().out
+    assert "waited for data 0%" in next(line for line in shown.splitlines() if " step 1 " in line)
+    assert shown.splitlines()[-1] == "line: waited for data 0% of the time"
+    again = _Problem(tmp_path / "b.pt", 3)
+    again.trainer.run(again.losses)
+    assert "waited" not in capsys.readouterr().out

@@ -12,7 +12,7 @@ from models.config import MOST_NAMES, Kinds, may_be_kind
 from training.dataset import Labels, Shapes
 from training.meshes.captions import noun
 from training.meshes.store import Item, TrainingSet, read_set
-from training.rows import Rows
+from training.rows import AnyRows, MappedRows, Rows, fits
 from training.tokens import CaptionTokenizer
 
 MOST_CAPTIONS = 16
@@ -79,17 +79,21 @@ def shapes_of(made: TrainingSet, items: Sequence[Item], fine: bool) -> Shapes:
     )
 
 
-def _rows(made: TrainingSet, items: Sequence[Item], level: str) -> Rows:
-    """Voxels of items, read from mapped shards, each opened once."""
-    parts: dict[int, Rows] = {}
-    by_shard: dict[str, list[int]] = {}
-    for row, item in enumerate(items):
-        by_shard.setdefault(item.shard, []).append(row)
-    for shard, rows in by_shard.items():
-        with safe_open(made.folder / f"{shard}.safetensors", "pt") as file:
-            offset = file.get_tensor(f"{level}_offset")
-            ijk, normal = file.get_slice(f"{level}_ijk"), file.get_slice(f"{level}_normal")
-            for row in rows:
-                low, high = int(offset[items[row].row]), int(offset[items[row].row + 1])
-                parts[row] = Rows(ijk[low:high], normal[low:high], torch.tensor([0, high - low]))
-    return Rows.join(parts[row] for row in range(len(items)))
+def _rows(made: TrainingSet, items: Sequence[Item], level: str) -> AnyRows:
+    """Voxels of items in mapped shards, each opened once; in memory where they fit."""
+    numbers: dict[str, int] = {}
+    for item in items:
+        numbers.setdefault(item.shard, len(numbers))
+    mapped = MappedRows(
+        [_table(made.folder / f"{shard}.safetensors", level) for shard in numbers],
+        torch.tensor([numbers[item.shard] for item in items]),
+        torch.tensor([item.row for item in items]),
+    )
+    memory = torch.device("cpu")
+    return mapped.in_memory(memory) if fits(mapped.nbytes, memory) else mapped
+
+
+def _table(path: Path, level: str) -> Rows:
+    """A whole shard, of which the operating system reads what is looked at."""
+    with safe_open(path, "pt") as file:
+        return Rows(*(file.get_tensor(f"{level}_{name}") for name in ("ijk", "normal", "offset")))
