@@ -24,23 +24,34 @@ def fits(size: int, device: torch.device) -> bool:
 
 @dataclass(frozen=True)
 class Gathered:
-    """Voxels of some shapes, one after the other: ijk [N, 3], values [N, C], and each one's place among the shapes."""
+    """Voxels of some shapes, one after the other: ijk [N, 3], values [N, C]; sizes: int64 [S] on the CPU."""
 
     ijk: Tensor
     values: Tensor
-    owner: Tensor
-    shapes: int
+    sizes: Tensor
+
+    @property
+    def owner(self) -> Tensor:
+        """Each voxel's shape, as its place among them: int64 [N], where the voxels are."""
+        device = self.ijk.device
+        places = torch.arange(len(self.sizes), device=device)
+        sizes = self.sizes.to(device, non_blocking=True)
+        return places.repeat_interleave(sizes, output_size=len(self.ijk))
 
     def pinned(self) -> Gathered:
         """The same in memory from which a GPU copies by itself."""
-        return Gathered(self.ijk.pin_memory(), self.values.pin_memory(), self.owner.pin_memory(), self.shapes)
+        return Gathered(self.ijk.pin_memory(), self.values.pin_memory(), self.sizes.pin_memory())
+
+    def to(self, device: torch.device) -> Gathered:
+        """The same on a device, on its way there as long as nobody asks."""
+        return replace(
+            self, ijk=self.ijk.to(device, non_blocking=True), values=self.values.to(device, non_blocking=True)
+        )
 
     def grid(self, device: torch.device | None) -> tuple[TrainingGrid, Tensor]:
         """The voxels as one grid on a device, None for where they are, and their values [N, C]."""
-        ijk, values, owner = self.ijk, self.values, self.owner
-        if device is not None:
-            ijk, values, owner = (each.to(device, non_blocking=True) for each in (ijk, values, owner))
-        return TrainingGrid.from_ijk(ijk.int(), owner, self.shapes), values
+        there = self if device is None else self.to(device)
+        return TrainingGrid.from_ijk(there.ijk.int(), there.owner, len(self.sizes)), there.values
 
 
 @dataclass(frozen=True)
@@ -77,13 +88,20 @@ class Rows:
     def gather(self, shapes: Tensor) -> Gathered:
         """The voxels of the given shapes (int64 on the CPU), where these rows are."""
         sizes = self.sizes()[shapes]
+        if self.ijk.device.type == "cpu":  # whole pieces are copied faster than single rows
+            lows, highs = self.offset[shapes].tolist(), self.offset[shapes + 1].tolist()
+            pieces = [slice(low, high) for low, high in zip(lows, highs, strict=True)]
+            return Gathered(
+                torch.cat([self.ijk[piece] for piece in pieces]),
+                torch.cat([self.values[piece] for piece in pieces]),
+                sizes,
+            )
         total = int(sizes.sum())
         starts = self.offset[shapes] - (sizes.cumsum(0) - sizes)
         device = self.ijk.device
-        sizes, starts = sizes.to(device), starts.to(device)
-        rows = torch.arange(total, device=device) + starts.repeat_interleave(sizes, output_size=total)
-        owner = torch.arange(len(shapes), device=device).repeat_interleave(sizes, output_size=total)
-        return Gathered(self.ijk[rows], self.values[rows], owner, len(shapes))
+        on_device, starts = sizes.to(device), starts.to(device)
+        rows = torch.arange(total, device=device) + starts.repeat_interleave(on_device, output_size=total)
+        return Gathered(self.ijk[rows], self.values[rows], sizes)
 
     def batch(self, shapes: Tensor) -> tuple[TrainingGrid, Tensor]:
         """The voxels of the given shapes (int64 on the CPU) as one grid, and their values [N, C]."""
@@ -142,8 +160,7 @@ class MappedRows:
         """The voxels of the given shapes (int64 on the CPU), in memory; nothing else is read."""
         parts = [self._part(shape, torch.device("cpu")) for shape in shapes.tolist()]
         sizes = torch.tensor([len(part.ijk) for part in parts])
-        owner = torch.arange(len(parts)).repeat_interleave(sizes)
-        return Gathered(torch.cat([p.ijk for p in parts]), torch.cat([p.values for p in parts]), owner, len(parts))
+        return Gathered(torch.cat([part.ijk for part in parts]), torch.cat([part.values for part in parts]), sizes)
 
     def batch(self, shapes: Tensor) -> tuple[TrainingGrid, Tensor]:
         """The voxels of the given shapes (int64 on the CPU) as one grid, and their values [N, C]."""

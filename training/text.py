@@ -119,7 +119,7 @@ def occupied_cells(coarse: AnyRows, resolution: int, size: int = 64) -> Tensor:
     for chosen in torch.arange(len(coarse)).split(size):
         found = coarse.gather(chosen)
         cell = (found.ijk.long() + resolution // 2) // (resolution // CELLS)
-        cells = torch.zeros(found.shapes, CELLS**3, dtype=torch.bool, device=cell.device)
+        cells = torch.zeros(len(chosen), CELLS**3, dtype=torch.bool, device=cell.device)
         cells[found.owner, (cell[:, 0] * CELLS + cell[:, 1]) * CELLS + cell[:, 2]] = True
         parts.append(cells)
     return torch.cat(parts)
