@@ -28,7 +28,7 @@ WIDTH, HEIGHT = 810, 525
 QUALITY = 70
 PATIENCE = 600.0
 WAIT_PICTURES, WAIT_SECONDS = 50, 6.0
-"""Pictures that are kept of the wait for a shape, and how long it takes in the recording, whatever it took here."""
+"""Pictures that are kept of the wait for a shape, and the longest that it takes in the recording."""
 TURNS = 48
 
 
@@ -68,12 +68,14 @@ class Film:
         self._pictures.append((self._picture(), seconds))
 
     def shoot_while(self, goes_on: Callable[[], bool]) -> None:
-        """Adds what the page shows as long as something goes on: at most WAIT_PICTURES, WAIT_SECONDS in all."""
+        """Adds what the page shows as long as something goes on: at most WAIT_PICTURES, and WAIT_SECONDS in all."""
         shown: list[Image.Image] = []
+        begin = time.monotonic()
         while goes_on():
             shown.append(self._picture())
+        seconds = min(time.monotonic() - begin, WAIT_SECONDS)
         kept = shown[:: -(-len(shown) // WAIT_PICTURES)] if shown else []
-        self._pictures += [(picture, WAIT_SECONDS / len(kept)) for picture in kept]
+        self._pictures += [(picture, seconds / len(kept)) for picture in kept]
 
     def write(self, path: Path) -> None:
         """Writes the pictures as an animated WebP that begins again and again."""
@@ -93,9 +95,14 @@ def use(page: Page, url: str, film: Film) -> None:
     page.get_by_label("Seed", exact=True).fill(SEED)
     page.get_by_label("Prompt").scroll_into_view_if_needed()
     film.shoot(1.5)
-    for end in range(1, len(PROMPT) + 1):
-        page.get_by_label("Prompt").fill(PROMPT[:end])
+    prompt = page.get_by_label("Prompt")
+    for end in range(1, len(PROMPT)):
+        # Without an event: between two letters the page has no time to ask whether the models know so much of a word.
+        prompt.evaluate("(field, text) => { field.value = text; }", PROMPT[:end])
         film.shoot(0.12)
+    prompt.fill(PROMPT)
+    page.locator("#presets").get_by_text("Draft").click()
+    film.shoot(0.8)
     generate = page.get_by_role("button", name="Generate")
     generate.click()
     film.shoot_while(lambda: page.locator("#stage").get_attribute("data-state") != "shown" or generate.is_disabled())

@@ -19,7 +19,7 @@ def test_the_recording_types_a_prompt_turns_the_shape_and_shows_its_files(
     monkeypatch.setattr(recording, "TURNS", 4)
     film = recording.Film(page)
     recording.use(page, site.url, film)
-    assert [json.loads(request)["prompt"] for request in site.replay.requests] == [recording.PROMPT]
+    assert {json.loads(request)["prompt"] for request in site.replay.requests} == {recording.PROMPT}
     expect(page.locator("#download [data-format=glb]")).to_be_visible()
     film.write(tmp_path / "page.webp")
     with Image.open(tmp_path / "page.webp") as moving:
