@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 import random
 import sys
 import time
@@ -21,6 +20,7 @@ from tqdm import tqdm
 
 from training import workers
 from training.curve import Curve
+from training.leftovers import clear, half_of
 
 Losses = dict[str, Tensor]
 
@@ -91,6 +91,8 @@ class Trainer:
             betas=(0.9, 0.99),
             fused=True,
         )
+        if workers.rank() == 0:
+            clear(path.parent)
         if path.exists():
             self._load()
 
@@ -265,7 +267,7 @@ def seed_everything(seed: int, device: torch.device) -> torch.Generator:
 def save_atomically(state: Any, path: Path) -> None:
     """torch.save to a temporary file beside `path`, then a rename: a reader never sees half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = half_of(path)
     try:
         with temporary.open("wb") as file:
             torch.save(state, file)

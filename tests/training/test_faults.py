@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -19,12 +19,12 @@ from tests.support.saved_models import TEXT
 from tests.support.small_disk import fill, full, mounted
 from training.engine import Budget, Losses, Optimization, Trainer, save_atomically, seed_everything
 from training.export import export_text
+from training.leftovers import clear, half_of
 from training.make_dataset import main as make_dataset
 from training.meshes import building
 from training.meshes.store import places, read_set
 from training.train import main as train
 
-ONE_EACH = "from training.meshes import building; building.SHARD_ITEMS = 1; "
 NO_ROOM = "No space left on device"
 
 
@@ -54,24 +54,50 @@ def test_a_disk_that_fills_up_under_a_data_set_loses_no_finished_shard(
         assert len(read_set(disk / "set").items) == 8
 
 
-def killed(command: list[str], ready: Path, count: int) -> list[psutil.Process]:
-    """Starts a command, kills it with its first sign of `count` shards, and gives the processes it had started."""
-    process = subprocess.Popen([sys.executable, "-c", ONE_EACH + command[0], *command[1:]], cwd=ROOT)
+TWO_SHARDS = """
+import sys, time
+from training.make_dataset import main
+from training.meshes import building
+building.SHARD_ITEMS, write_shard, written = 1, building.write_shard, []
+def second(folder, entries):
+    write_shard(folder, entries)
+    written.append(folder)
+    if len(written) == 2:
+        time.sleep(3600)
+building.write_shard = second
+main(sys.argv[1:])
+"""
+TEN_STEPS = """
+import sys, time
+from training.engine import Trainer
+from training.train import main
+Trainer.__init__.__defaults__, save = (-1.0,), Trainer._save
+def tenth(self):
+    save(self)
+    if self.step == 10:
+        time.sleep(3600)
+Trainer._save = tenth
+main(sys.argv[1:])
+"""
+
+
+def killed(code: str, arguments: list[str], ready: Callable[[], bool]) -> tuple[int, list[psutil.Process]]:
+    """Starts code that stops somewhere, kills it there, and gives its number and the processes it had started."""
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=ROOT)
     try:
-        wait_for(lambda: len(list(ready.glob("*.safetensors"))) >= count)
+        wait_for(ready)
         children = psutil.Process(process.pid).children(recursive=True)
     finally:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
-    return children
+    return process.pid, children
 
 
 @pytest.mark.costly
 def test_a_data_set_goes_on_after_kill_9_and_leaves_no_process_behind(tmp_path: Path) -> None:
     folder = furniture_folder(tmp_path / "furniture", 24)
-    start = "import sys; from training.make_dataset import main; main(sys.argv[1:])"
     arguments = [str(folder), "--out", str(tmp_path / "set"), "--resolution", "64", "--workers", "2"]
-    children = killed([start, *arguments], tmp_path / "set", 2)
+    _, children = killed(TWO_SHARDS, arguments, lambda: len(list((tmp_path / "set").glob("*.safetensors"))) == 2)
     assert children, "the meshes were made by processes of their own"
     before = shards(tmp_path / "set")
     _, alive = psutil.wait_procs(children, timeout=60)
@@ -81,6 +107,10 @@ def test_a_data_set_goes_on_after_kill_9_and_leaves_no_process_behind(tmp_path: 
     assert make_dataset([*arguments[:2], str(tmp_path / "undisturbed"), *arguments[3:]]) == 0
     ours, theirs = (read_set(tmp_path / name).items for name in ("set", "undisturbed"))
     assert [(i.key, i.split, i.captions) for i in ours] == [(i.key, i.split, i.captions) for i in theirs]
+
+
+def step_of(state: Path) -> int:
+    return int(torch.load(state, weights_only=True)["step"]) if state.exists() else 0
 
 
 class Filling:
@@ -107,7 +137,7 @@ def test_a_disk_that_fills_up_under_a_training_leaves_the_state_of_the_last_save
         filling = Filling(disk, full_from=7)
         with pytest.raises(OSError, match=NO_ROOM):
             filling.trainer.run(filling.losses)
-        assert not list(disk.glob("*.tmp"))
+        assert {path.name for path in disk.iterdir() if path.is_file()} == {"line.pt", "somebody-else-s"}
         (disk / "somebody-else-s").unlink()
         again = Filling(disk, full_from=-1)
         assert again.trainer.step == 7
@@ -144,6 +174,37 @@ def test_a_mesh_that_may_not_be_read_is_refused_and_the_rest_goes_on(
     made, report = building.build(folder, tmp_path / "set", building.Settings(resolution=64), "furniture")
     assert len(made.items) == 2
     assert report.refused["stool/0001.glb"].startswith("cannot be read (Permission denied)")
+
+
+@pytest.mark.costly
+def test_a_training_goes_on_after_kill_9_as_if_it_had_not_been_killed(tmp_path: Path) -> None:
+    folder = furniture_folder(tmp_path / "furniture", 4)
+    made = ["--out", str(tmp_path / "set"), "--resolution", "64", "--heldout", "0", "--workers", "1"]
+    assert make_dataset([str(folder), *made]) == 0
+    how = ["--data", str(tmp_path / "set"), "--preset", "smoke", "--stages", "text", "--device", "cpu"]
+    state = tmp_path / "killed" / "text.pt"
+    number, _ = killed(TEN_STEPS, [*how, "--run-dir", str(tmp_path / "killed")], lambda: step_of(state) == 10)
+    half = state.with_name(f".{state.name}.{number}")
+    half.write_bytes(b"half a state")
+    assert train([*how, "--run-dir", str(tmp_path / "killed")]) == 0
+    assert not half.exists()
+    assert train([*how, "--run-dir", str(tmp_path / "whole")]) == 0
+    ours, theirs = (torch.load(tmp_path / name / "text.pt", weights_only=True) for name in ("killed", "whole"))
+    assert ours["step"] == theirs["step"] == 60
+    assert all(torch.equal(ours["average"][key], theirs["average"][key]) for key in theirs["average"])
+
+
+def test_half_written_files_of_processes_that_are_gone_are_removed_and_no_others(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    mine = half_of(tmp_path / "a.safetensors")
+    others = [mine, tmp_path / f"notes.{gone.pid}", tmp_path / ".hidden", tmp_path / f".{gone.pid}"]
+    left = tmp_path / f".a.safetensors.{gone.pid}"
+    for path in (*others, left):
+        path.write_bytes(b"half")
+    clear(tmp_path)
+    assert set(tmp_path.iterdir()) == set(others)
+    clear(tmp_path / "nowhere")
 
 
 @pytest.mark.costly

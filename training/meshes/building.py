@@ -16,6 +16,7 @@ from formats.meshes import SUFFIXES
 from models.errors import ConfigError
 from training.children import end_with_parent
 from training.engine import progress_bar
+from training.leftovers import clear
 from training.meshes.captions import TABLES, Table, Words, read_table, spoken, words_of
 from training.meshes.making import NO_MEMORY, Refusal, make
 from training.meshes.store import Entry, Item, Place, TrainingSet, places, write_set, write_shard, write_text
@@ -142,6 +143,7 @@ def _voxelised(
     folder: Path, out: Path, keys: dict[str, str], settings: Settings
 ) -> tuple[dict[str, Place], dict[str, str]]:
     """Makes the voxels that are not there yet; returns where all are, and why some are not."""
+    clear(out)
     there, lasting = places(out), _refusals(out)
     todo = list({key: file for file, key in keys.items() if key not in there and key not in lasting}.items())
     waiting: list[Entry] = []

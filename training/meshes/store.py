@@ -7,7 +7,6 @@ of its content, so that a set grows, and its captions change, without any mesh b
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from safetensors.numpy import save
 from formats.meshes import Prepared
 from models.errors import ConfigError
 from models.shape import Voxels
+from training.leftovers import half_of
 
 FORMAT = 1
 SET_FILE = "set.json"
@@ -165,7 +165,7 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Writes a file in one step: who reads it sees all of it or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = half_of(path)
     try:
         temporary.write_bytes(data)
         temporary.replace(path)
