@@ -33,12 +33,14 @@ def _allowed() -> int:
 
 def _granted(process: Path) -> float | None:
     """The least quota of the control groups that hold this process, in cores; None where there is none."""
-    quotas = [quota for group in _groups(process) if (quota := _quota(group)) is not None]
+    quotas = [quota for group in groups(process, "cpu") if (quota := _quota(group)) is not None]
     return min(quotas, default=None)
 
 
-def _groups(process: Path) -> Iterator[Path]:
-    """The folders of this process's control groups with a say about the CPU, of either version, and of all above them.
+def groups(process: Path, controller: str) -> Iterator[Path]:
+    """The folders of this process's control groups with a say about `cpu` or `memory`, and of all above them.
+
+    Either version of control groups is understood.
 
     A container may see no more than a part of the tree: then the folder that is mounted is the last one.
     """
@@ -50,11 +52,11 @@ def _groups(process: Path) -> Iterator[Path]:
     for mount in mounts:
         fields, _, rest = mount.partition(" - ")
         kind, _, options = rest.split(" ", 2) if rest.count(" ") > 1 else ("", "", "")
-        if kind not in ("cgroup", "cgroup2") or (kind == "cgroup" and "cpu" not in options.split(",")):
+        if kind not in ("cgroup", "cgroup2") or (kind == "cgroup" and controller not in options.split(",")):
             continue
         root, point = (PurePosixPath(_unescaped(field)) for field in fields.split(" ")[3:5])
         for entry in own:
-            if len(entry) == 3 and ("cpu" in entry[1].split(",") if kind == "cgroup" else entry[0] == "0"):
+            if len(entry) == 3 and (controller in entry[1].split(",") if kind == "cgroup" else entry[0] == "0"):
                 yield from _upwards(Path(point), _below(Path(point), root, PurePosixPath(entry[2])))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import psutil
 import torch
 from torch import Tensor
 
+from models.memory import free_memory
 from training.grids import TrainingGrid
 
 SHARE_OF_MEMORY = 0.4
@@ -19,7 +19,7 @@ def fits(size: int, device: torch.device) -> bool:
     """Whether so many bytes may lie on a device, or in memory, all the time."""
     if device.type == "cuda":
         return size <= SHARE_OF_MEMORY * torch.cuda.get_device_properties(device).total_memory
-    return size <= SHARE_OF_MEMORY * psutil.virtual_memory().available
+    return size <= SHARE_OF_MEMORY * free_memory()
 
 
 @dataclass(frozen=True)
