@@ -18,6 +18,12 @@ def card_of(made: TrainingSet) -> Card:
     return Card(made.name, dict(sorted(kinds.items())), len(train), made.resolution, tuple(credits))
 
 
+def write_credits(made: TrainingSet, out: Path) -> None:
+    """Writes whom to name for the shapes of a set that models have learnt from, as their licences ask."""
+    rows = sorted({item.credit for item in made.split("train") if item.credit})
+    write_text(out / "ATTRIBUTION.txt", "\n".join(["Trained on, among other shapes:", *rows]) + "\n")
+
+
 def write_cards(made: TrainingSet, out: Path) -> None:
     """Writes the card of a set beside each of its models."""
     text = json.dumps(card_of(made).to_dict(), indent=1, ensure_ascii=False)

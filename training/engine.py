@@ -201,7 +201,8 @@ class Trainer:
         self.modules.load_state_dict(state["modules"])
         if state["average"] is not None:
             self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        if state["optimizer"] is not None:  # of a parcel, which leaves it out
+            self.optimizer.load_state_dict(state["optimizer"])
         self.seed, self.curve = state["seed"], Curve(**state["curve"])
         self.step, self.seconds, self.done = state["step"], state["seconds"], state["done"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from models.config import DenseUNetConfig, SparseUNetConfig, StageConfig, TextConfig, VAEConfig
 from training.engine import Optimization
-from training.shapes import CATEGORIES
+from training.shapes import CATEGORIES, EVERY_KIND
 
 COARSE, FINE, LATENT = 32, 128, 8
 """Resolutions of the demo pair: coarse voxels, fine voxels, coarse latents."""
@@ -192,4 +192,23 @@ SMALL = replace(
 )
 """For some tens of meshes, on a CPU within an hour."""
 
-PRESETS = {"demo": DEMO, "small": SMALL, "smoke": SMOKE}
+NEXT = replace(
+    DEMO,
+    shapes=24_000,
+    fine_shapes=6_000,
+    classifier_shapes=4_920,
+    test_shapes=1_640,
+    fine=_fine((1, 2, 2), f_maps=24, width=128),
+    coarse_vae_plan=Plan(12_000, 64, Optimization(lr=1e-3, warmup=100)),
+    fine_vae_plan=Plan(12_000, 16, Optimization(lr=1e-3, warmup=100)),
+    # A step launches some 8,000 kernels whatever the batch, so that a large one costs little more.
+    fine_plan=Plan(24_000, 128, Optimization(lr=1e-3, warmup=300)),
+    classifier_plan=Plan(1_600, 128, Optimization(lr=1e-3, warmup=50, ema=0.99)),
+    kinds=EVERY_KIND,
+)
+"""The next demo: all kinds, and more of everything where today's loses surfaces, which is the fine stage."""
+
+NEXT_SMOKE = replace(SMOKE, classifier_shapes=160, test_shapes=80, kinds=EVERY_KIND)
+"""Every step of the next demo's training, small."""
+
+PRESETS = {"demo": DEMO, "small": SMALL, "smoke": SMOKE, "next": NEXT, "next-smoke": NEXT_SMOKE}

@@ -2,6 +2,9 @@
 
 Models that are served hold no encoder. A decoder is therefore given the latents that suit a shape best under the loss
 that it was trained with, found by gradient descent: no encoder and no denoiser could do better.
+
+The coarse shape does not tell where in a coarse voxel a face lies. A fine stage may put all of it one voxel aside: its
+IoU with the true shape is low even where it is good, and roughness, holes and normals are what to look at.
 """
 
 from __future__ import annotations

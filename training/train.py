@@ -12,7 +12,7 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,13 +21,16 @@ import torch
 from models.cores import usable_cores
 from models.errors import XCubeError
 from training import workers
-from training.card import write_cards
+from training.card import write_cards, write_credits
 from training.classifier import CLASSIFIER_FILE, accuracy, save_classifier, train_classifier
 from training.coarse import train_coarse
 from training.engine import seed_everything
 from training.export import export_stage, export_text, megabytes
 from training.fine import train_fine
 from training.meshes.source import MeshSource
+from training.mixing import MixedSource
+from training.parcel import pack, sizes, unpack
+from training.pieces import GOES_ON, in_pieces
 from training.recipe import PRESETS, Recipe
 from training.sources import ProceduralSource, Source
 from training.start import Start
@@ -132,12 +135,21 @@ class Run:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line. Returns the exit status."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.real is not None and options.data is not None:
+        parser.error("--real adds real shapes to the demo's; --data trains on a set alone")
+    if options.total is not None:
+        return in_pieces(
+            _without_pieces(sys.argv[1:] if arguments is None else arguments), options.total, options.stop_after
+        )
     device = workers.join(torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu")))
     torch.backends.cudnn.benchmark = True
     # Told to stop, a stage saves its state first.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
+        if options.pack is not None or options.unpack is not None:
+            return _carry(options)
         return _train(_prepared(options, device), options.stages)
     except XCubeError as error:
         print(error, file=sys.stderr)
@@ -161,7 +173,9 @@ def _prepared(options: argparse.Namespace, device: torch.device) -> Run:
     if options.data is None:
         folder = options.run_dir or Path("runs/demo")
         recipe = start.adapted(recipe, round(1 / recipe.fine.voxel_size))
-        source = ProceduralSource(recipe, folder / "data", options.workers, device)
+        source = procedural = ProceduralSource(recipe, folder / "data", options.workers, device)
+        if options.real is not None:
+            source = MixedSource(procedural, MeshSource.open(options.real))
     else:
         source = MeshSource.open(options.data)
         folder = options.run_dir or Path("runs") / source.name
@@ -203,8 +217,33 @@ def _train(run: Run, stages: list[str]) -> int:
     size = megabytes(run.out)
     if isinstance(run.source, MeshSource):
         write_cards(run.source.made, run.out)
+    if isinstance(run.source, MixedSource):
+        write_credits(run.source.real.made, run.out)
     print(f"models in {run.out}: {size:.1f} MB; put them into the store: scripts/import --checkpoint-dir {run.out}")
     return 0 if size <= LIMIT_MB or not demo else 1
+
+
+def _carry(options: argparse.Namespace) -> int:
+    """Packs a training for another machine, or unpacks it there."""
+    run = options.run_dir or Path("runs/demo")
+    if options.unpack is not None:
+        print(f"{run}: {', '.join(unpack(options.unpack, run))}")
+    else:
+        print(f"{options.pack}: {', '.join(sizes(pack(run, options.pack)))}")
+    return 0
+
+
+def _without_pieces(arguments: Sequence[str]) -> list[str]:
+    """The command line of one stage: without what divides the time, and without stages."""
+    left, rest = [], list(arguments)
+    while rest:
+        name = rest.pop(0)
+        if name.partition("=")[0] in ("--total", "--stop-after", "--stages", "--minutes"):
+            if "=" not in name:
+                rest.pop(0)
+        else:
+            left.append(name)
+    return left
 
 
 def _stages(text: str) -> list[str]:
@@ -225,6 +264,19 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--clip", metavar="PLACE", help="take this text tower of CLIP as it is: a file, a folder, or a name on the hub"
     )
+    parser.add_argument(
+        "--real", type=Path, metavar="SET", help="train the demo on the real shapes of this set as well"
+    )
+    parser.add_argument(
+        "--total", type=float, metavar="MINUTES",
+        help="run all stages, two at a time, each with its part of so many minutes over all calls",
+    )  # fmt: skip
+    parser.add_argument(
+        "--stop-after", type=float, metavar="MINUTES",
+        help=f"with --total: end this call after so long, with status {GOES_ON}; the same call goes on",
+    )  # fmt: skip
+    parser.add_argument("--pack", type=Path, metavar="FOLDER", help="write the training there in small files, and end")
+    parser.add_argument("--unpack", type=Path, metavar="FOLDER", help="put such files back into --run-dir, and end")
     parser.add_argument("--longer", type=float, default=1.0, metavar="FACTOR", help="times the preset's steps (1)")
     parser.add_argument(
         "--stages", type=_stages, default=list(STAGES), metavar="A,B", help=f"of {','.join(STAGES)} (default: all)"

@@ -1,0 +1,77 @@
+"""Procedural and real shapes as one collection keep their voxels, captions and labels."""
+
+from __future__ import annotations
+
+import torch
+
+from models.config import may_be_kind
+from training.dataset import Labels, Rows, Shapes
+from training.mixing import MixedSource, first, joined, mirrored
+from training.recipe import NEXT_SMOKE
+from training.shapes import EVERY_KIND
+from training.sources import ProceduralSource
+
+
+def shapes(kinds: tuple[str, ...], columns: tuple[tuple[str, str, tuple[str, ...]], ...], captions: int) -> Shapes:
+    """A shape of each kind, with `n + 1` voxels for shape n."""
+    sizes = [n + 1 for n in range(len(kinds))]
+    ijk = torch.cat([torch.tensor([[n, row, -3] for row in range(size)]) for n, size in enumerate(sizes)])
+    rows = Rows(ijk.to(torch.int8), torch.full((len(ijk), 3), 5, dtype=torch.int8), torch.tensor([0, *sizes]).cumsum(0))
+    return Shapes(
+        torch.arange(len(kinds)), torch.zeros(len(kinds), len(columns), dtype=torch.int64),
+        torch.arange(1, captions + 1).repeat(len(kinds), 1)[:, :, None].int(), rows, rows, Labels(kinds, columns),
+    )  # fmt: skip
+
+
+def test_kinds_of_the_same_name_are_one_and_missing_attributes_are_unknown() -> None:
+    column = ("chair", "legs", ("thin", "thick"))
+    both = joined([shapes(("chair", "car"), (column,), 2), shapes(("sofa", "chair"), (), 3)])
+    assert both.labels == Labels(("chair", "car", "sofa"), (column,))
+    assert both.category.tolist() == [0, 1, 2, 0]
+    assert both.attributes.tolist() == [[0], [0], [-1], [-1]]
+    assert both.tokens[:, :, 0].tolist() == [[1, 2, 1]] * 2 + [[1, 2, 3]] * 2
+    assert both.coarse.sizes().tolist() == [1, 2, 1, 2]
+    assert both.fine is not None
+    assert len(both.fine) == 4
+
+
+def test_a_kind_that_is_in_no_list_stays_so() -> None:
+    unknown = shapes(("chair",), (), 1)
+    part = Shapes(torch.tensor([-1]), unknown.attributes, unknown.tokens, unknown.coarse, None, unknown.labels)
+    assert joined([part, part]).category.tolist() == [-1, -1]
+    assert joined([part, unknown]).fine is None
+
+
+def test_a_mirrored_shape_is_the_other_side_of_the_origin_in_order() -> None:
+    made = shapes(("a", "b", "c"), (), 1)
+    turned = mirrored(made)
+    assert (turned.coarse.ijk[:, 0] == -1 - made.coarse.ijk[:, 0]).all()
+    assert turned.coarse.values[:, 0].tolist() == [-5] * 6
+    again = mirrored(turned)
+    assert torch.equal(again.coarse.ijk, made.coarse.ijk)
+    assert torch.equal(again.coarse.values, made.coarse.values)
+    wide = Rows(torch.tensor([[-2, 0, 0], [1, 4, 0]], dtype=torch.int8), torch.zeros(2, 3), torch.tensor([0, 2]))
+    lone = Shapes(made.category[:1], made.attributes[:1], made.tokens[:1], wide, None, made.labels)
+    assert mirrored(lone).coarse.ijk.tolist() == [[-2, 4, 0], [1, 0, 0]]
+
+
+def test_the_first_shapes_are_cut_with_all_that_belongs_to_them() -> None:
+    cut = first(shapes(("a", "b", "c"), (), 2), 2)
+    assert (len(cut), len(cut.coarse), len(cut.tokens)) == (2, 2, 2)
+
+
+class _Real:
+    """What MixedSource asks a set of meshes for its kinds."""
+
+    kinds = {"chair": ("seat", "chair lift"), "bookcase": ("shelf",), "toaster": ("bread toaster",), "lone": ()}  # noqa: RUF012
+    items = [type("Item", (), {"kind": kind})() for kind in ["chair", "bookcase", "toaster"] * 4 + ["lone"]]  # noqa: RUF012
+
+
+def test_real_kinds_add_to_procedural_ones_and_no_noun_means_two_kinds(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    source = MixedSource(ProceduralSource(NEXT_SMOKE, tmp_path, 1, torch.device("cpu")), _Real())  # type: ignore[arg-type]
+    kinds = source.kinds
+    assert set(kinds) == {*EVERY_KIND, "toaster"}
+    assert "seat" in kinds["chair"]
+    nouns = [noun for kind, others in kinds.items() for noun in (kind, *others)]
+    assert len(nouns) == len(set(nouns))
+    assert all(may_be_kind(noun) for noun in nouns)
