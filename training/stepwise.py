@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.pipeline import Pipeline
+from models.reconstruction import levels_of, normal_loss, structure_loss
 from models.shape import Voxels
 from models.vae import Decoder, unit_normals
 from training.grids import TrainingGrid
 from training.shapes import ShapeSpec, build, caption, sample, voxelize
 from training.surface import Field, likeness, surface
 from training.surface_table import Measured
-from training.vae import NORMAL_WEIGHT, levels_of, normal_loss, structure_loss
+from training.vae import NORMAL_WEIGHT
 
 FIT_STEPS, FIT_RATE, PRIOR = 40, 0.3, 5e-4
 PLANAR: tuple[tuple[str, dict[str, str]], ...] = (

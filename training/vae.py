@@ -20,7 +20,8 @@ from torch.nn import functional
 
 from models.checkpoint.source import Source
 from models.config import StageConfig, VAEConfig
-from models.vae import Decoded, Decoder, DoubleConv
+from models.reconstruction import levels_of, normal_loss, structure_loss
+from models.vae import Decoder, DoubleConv
 from models.vae_encoder import Encoder
 from training.dataset import Shapes, balanced, unit
 from training.engine import Budget, Losses, Trainer, progress_bar
@@ -58,14 +59,6 @@ class Autoencoder(nn.Module):
         latent_grid, mean, log_variance = self.encoder(grid, normals, self.config.voxel_size)
         assert isinstance(latent_grid, TrainingGrid)
         return latent_grid, mean.float(), log_variance.float()
-
-
-def levels_of(grid: TrainingGrid, config: VAEConfig) -> list[TrainingGrid]:
-    """The true grid of every decoder level, coarse to fine."""
-    levels = [grid]
-    for _ in range(config.num_blocks - 1):
-        levels.append(levels[-1].coarse())
-    return levels[::-1]
 
 
 def train_vae(
@@ -137,18 +130,6 @@ def reconstruction(model: Autoencoder, rows: AnyRows, shapes: range) -> tuple[fl
     shared = int(both.sum())
     cosine = functional.cosine_similarity(decoded.normals[both], unit(stored)[found[both]], dim=1)
     return shared / (len(grid) + len(found) - shared), cosine.mean().item()
-
-
-def structure_loss(decoded: Decoded) -> Tensor:
-    """Mean cross-entropy of each level, summed; class 0 = the voxel exists."""
-    parts = [functional.cross_entropy(level.logits, (~level.keep).long()) for level in decoded.levels]
-    return torch.stack(parts).sum()
-
-
-def normal_loss(predicted: Tensor, normals: Tensor) -> Tensor:
-    """Mean absolute error, plus one minus the cosine, of raw predictions against unit normals [N, 3]."""
-    cosine = functional.cosine_similarity(predicted, normals, dim=1)
-    return (predicted - normals).abs().mean() + (1 - cosine).mean()
 
 
 def disturb(grid: TrainingGrid, on_surface: Tensor, generator: torch.Generator) -> Tensor:

@@ -3,12 +3,13 @@ from __future__ import annotations
 import torch
 
 from models.grids import TorchGrid
+from models.reconstruction import levels_of
 from training.dataset import unit
 from training.grids import TrainingGrid
 from training.recipe import SMOKE
 from training.rows import Rows
 from training.shapes import sample, voxelize
-from training.vae import Autoencoder, disturb, encode_coarse, levels_of, vae_losses
+from training.vae import Autoencoder, disturb, encode_coarse, vae_losses
 
 
 def _coarse_rows(count: int) -> Rows:
