@@ -18,6 +18,7 @@ from typing import Any, Self
 import torch
 
 from models.errors import CheckpointError
+from models.fitting import fitted, told
 from models.joining import Box, joined
 from models.loading import check_pair, load_coarse, load_fine, load_text
 from models.presets import controls
@@ -29,7 +30,7 @@ from models.stage import DiffusionStage
 from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
 from models.strength import DEFAULT_STRENGTH
-from models.text import TextEncoder
+from models.text import TextEmbedding, TextEncoder
 from models.variants import variant_seeds
 
 StepCallback = Callable[[str, int, int], None]
@@ -167,9 +168,7 @@ class Pipeline:
         if wanted.scheduler not in SCHEDULERS:
             raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, not {scheduler!r}")
         seed = secrets.randbelow(RANDOM_SEEDS) if seed is None else seed
-        text = self.text.encode([prompt])[0]
-        warnings = [TRUNCATED] if text.truncated else []
-        warnings += self.recogniser.recognise(prompt).warnings
+        text, warnings = self._read(prompt)
         state = self.coarse.start(
             text, steps=wanted.steps, guidance_scale=guidance_scale, seed=seed, scheduler=wanted.scheduler,
             guidance_interval=wanted.guidance_interval,
@@ -232,8 +231,7 @@ class Pipeline:
         if len(coarse) and (coarse.ijk.min() < -half or coarse.ijk.max() >= half):
             raise ValueError(f"the coarse shape has voxels outside of the grid, which is {-half} to {half - 1}")
         seed = secrets.randbelow(RANDOM_SEEDS) if seed is None else seed
-        text = self.text.encode([prompt])[0]
-        warnings = [TRUNCATED] if text.truncated else []
+        text, warnings = self._read(prompt)
         start = self.fine.start(coarse, text, steps=steps, seed=seed, scheduler=scheduler)
         fine: Voxels | None = _run(self.fine, start, progress)
         if not fine:
@@ -242,15 +240,16 @@ class Pipeline:
         return Shape(coarse, fine, seed, tuple(warnings), prompt)
 
     def vary(
-        self, of: Shape, prompt: str, *, strength: float = DEFAULT_STRENGTH, box: Box | None = None,
+        self, of: Shape | Voxels, prompt: str, *, strength: float = DEFAULT_STRENGTH, box: Box | None = None,
         seed: int | None = None, steps: int = 100, guidance_scale: float = 7.5, use_fine: bool = True,
-        scheduler: str = "ddim",
-        progress: StepCallback | None = None,
+        scheduler: str = "ddim", progress: StepCallback | None = None,
     ) -> Shape:  # fmt: skip
         """Another shape that resembles one: its coarse latent gets noise, and is denoised again.
 
         Args:
-            of: A shape that this pipeline has made.
+            of: A shape that this pipeline has made, or any coarse voxels on the grid of the coarse stage, which
+                `formats.given` makes of points and files. The latent of these is looked for first, which takes as long
+                as some tens of steps.
             prompt: What the new one is; the same or another.
             strength: Above 0 to 1: how much noise, and which part of the steps is taken. 1 leaves nothing of the shape.
             box: All that may change: outside of it voxels stay as they are, coarse ones and, if `of` has them, fine.
@@ -262,27 +261,30 @@ class Pipeline:
             progress: See :meth:`generate`.
 
         Raises:
-            ValueError: An argument is out of range, or the shape has no latent, as one has that was read from a file.
+            ValueError: An argument is out of range, or the shape has no voxel, or some of another grid.
             NumericError: a latent is no longer finite; another seed helps.
             torch.OutOfMemoryError: the GPU's memory does not suffice.
         """
-        if not of.latent:
-            raise ValueError("the shape has no latent: vary one that this pipeline has made")
         timesteps(steps)
         if scheduler not in SCHEDULERS:
             raise ValueError(f"scheduler must be one of {', '.join(SCHEDULERS)}, not {scheduler!r}")
         seed = secrets.randbelow(RANDOM_SEEDS) if seed is None else seed
-        text = self.text.encode([prompt])[0]
+        text, warnings = self._read(prompt)
+        of = of if isinstance(of, Shape) else Shape(of, None, 0)
+        if of.latent:
+            origin = DiffusionState.from_bytes(of.latent)
+        else:
+            origin, likeness = fitted(self.coarse, of.coarse)
+            warnings += told(likeness)
         state = self.coarse.vary(
-            DiffusionState.from_bytes(of.latent), text, seed=seed, strength=strength, box=box, steps=steps,
+            origin, text, seed=seed, strength=strength, box=box, steps=steps,
             guidance_scale=guidance_scale, scheduler=scheduler,
         )  # fmt: skip
         state = _denoised(self.coarse, state, progress)
         coarse = self.coarse.decode([state])[0]
         if box is not None:
             coarse = joined(of.coarse, coarse, box)
-        warnings = (TRUNCATED,) if text.truncated else ()
-        shape = Shape(coarse, None, seed, warnings, prompt, latent=state.to_bytes())
+        shape = Shape(coarse, None, seed, tuple(warnings), prompt, latent=state.to_bytes())
         if not use_fine or not len(coarse):
             return shape
         if self.fine is None:
@@ -291,7 +293,14 @@ class Pipeline:
         fine = refined.fine
         if box is not None and of.fine is not None and fine is not None:
             fine = joined(of.fine, fine, box)
-        return replace(shape, fine=fine, warnings=refined.warnings)
+        warnings += [each for each in refined.warnings if each not in warnings]
+        return replace(shape, fine=fine, warnings=tuple(warnings))
+
+    def _read(self, prompt: str) -> tuple[TextEmbedding, list[str]]:
+        """A prompt as the stages take it, and what is to be told of it."""
+        text = self.text.encode([prompt])[0]
+        warnings = [TRUNCATED] if text.truncated else []
+        return text, [*warnings, *self.recogniser.recognise(prompt).warnings]
 
 
 def _run(stage: DiffusionStage, state: DiffusionState, progress: StepCallback | None) -> Voxels:

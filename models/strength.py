@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 DEFAULT_STRENGTH = 0.5
+FIT_STEPS = 60
+"""Steps in which the latent of a given shape is looked for, see `models.fitting`."""
 
 
 def steps_taken(steps: int, strength: float) -> int:

@@ -180,10 +180,32 @@ def _overlap(one: Shape, other: Shape) -> float:
     return len(ours & theirs) / len(ours | theirs)
 
 
-def test_a_variation_of_what_has_no_latent_or_of_no_strength_is_refused(demo: Pipeline) -> None:
+def test_a_given_shape_is_varied_little_or_in_a_box_alone(demo: Pipeline) -> None:
+    made = demo.generate("a mug", seed=1, steps=20, use_fine=False)
+    weak = demo.vary(made.coarse, "a mug", strength=0.01, seed=2, steps=100, use_fine=False)
+    assert _overlap(made, weak) > 0.9
+    assert demo.vary(weak, "a mug", strength=0.5, seed=3, steps=4, use_fine=False).latent
+    box = Box((-0.5, 0.0, -0.5), (0.5, 0.5, 0.5))
+    other = demo.vary(made.coarse, "a chair", strength=1.0, seed=2, steps=4, box=box)
+    was, there = (~box.holds(each.coarse.ijk, 1 / 32) for each in (made, other))
+    assert np.array_equal(made.coarse.ijk[was], other.coarse.ijk[there])
+    assert np.array_equal(made.coarse.normal[was], other.coarse.normal[there])
+    assert other.fine is not None
+
+
+def test_a_prompt_that_the_models_do_not_know_is_told_of_shapes_made_of_others_too(demo: Pipeline) -> None:
     made = demo.generate("a mug", seed=1, steps=1, use_fine=False)
-    with pytest.raises(ValueError, match="no latent"):
-        demo.vary(Shape(made.coarse, None, 1), "a mug")
+    for other in (
+        demo.refine(made.coarse, "an armchair", seed=1, steps=1),
+        demo.vary(made, "an armchair", strength=1.0, seed=1, steps=1),
+    ):
+        assert sum("nearest are" in warning for warning in other.warnings) == 1
+
+
+def test_a_variation_of_nothing_or_of_no_strength_is_refused(demo: Pipeline) -> None:
+    made = demo.generate("a mug", seed=1, steps=1, use_fine=False)
+    with pytest.raises(ValueError, match="no voxel"):
+        demo.vary(Voxels(made.coarse.ijk[:0], made.coarse.normal[:0], 1 / 32), "a mug")
     for strength in (0.0, 1.1, float("nan")):
         with pytest.raises(ValueError, match="strength must be above 0"):
             demo.vary(made, "a mug", strength=strength)
