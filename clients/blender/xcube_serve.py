@@ -5,13 +5,17 @@ the tab xcube. The address of the service and its key are in the preferences of 
 """
 
 import http.client
+import io
 import json
 import os
+import re
 import tempfile
 import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+import zipfile
+from collections.abc import Iterator
 from typing import ClassVar
 
 import addon_utils
@@ -31,7 +35,13 @@ KINDS = (
     ("glb", "Surface", "A closed, smooth surface"),
     ("glb-blocks", "Blocks", "One mesh of coloured blocks"),
 )
-FIELDS = ("prompt", "kind", "seed", "steps", "guidance", "fine")
+PRESETS = (
+    ("none", "None", "As many steps as the next field says"),
+    ("draft", "Draft", "To look at soon"),
+    ("standard", "Standard", "What the service does where nothing is said"),
+    ("best", "Best", "The most quality, whatever it takes"),
+)
+FIELDS = ("prompt", "kind", "n", "seed", "preset", "steps", "guidance", "fine")
 HERE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -39,8 +49,8 @@ class ServiceError(Exception):
     """The text is for the user: what is wrong and what to do."""
 
 
-def fetch(url: str, key: str, kind: str, fields: dict) -> tuple[bytes, str]:
-    """The file of a shape, and the seed that was used.
+def fetch(url: str, key: str, kind: str, fields: dict) -> list[tuple[bytes, str]]:
+    """The file of each shape, and the seed that was used.
 
     Raises:
         ServiceError: the service does not answer, or refuses.
@@ -54,11 +64,19 @@ def fetch(url: str, key: str, kind: str, fields: dict) -> tuple[bytes, str]:
         here = urllib.parse.urlsplit(url).hostname in HERE
         opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if here else []))
         with opener.open(request, timeout=SECONDS) as answer:
-            return answer.read(), answer.headers.get("X-Seed", "")
+            content, seed = answer.read(), answer.headers.get("X-Seed", "")
+        return [(content, seed)] if fields["n"] == 1 else list(unpacked(content))
     except urllib.error.HTTPError as error:
         raise ServiceError(sentence(error)) from None
-    except (OSError, ValueError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException, zipfile.BadZipFile) as error:
         raise ServiceError(f"{url} does not answer: start the service, or change the address ({error})") from None
+
+
+def unpacked(content: bytes) -> Iterator[tuple[bytes, str]]:
+    """The files of a ZIP with variants, and the seeds that their names tell."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for name in archive.namelist():
+            yield archive.read(name), re.search(r"-(-?\d+)(-[a-z]+)?\.glb$", name)[1]
 
 
 def sentence(error: urllib.error.HTTPError) -> str:
@@ -113,7 +131,11 @@ class XcubeGenerate(bpy.types.Operator):
 
     prompt: bpy.props.StringProperty(name="Prompt", default="a round table")
     kind: bpy.props.EnumProperty(name="Kind", items=KINDS)
+    n: bpy.props.IntProperty(
+        name="Variants", description="Objects to make, in a row; each has the next seed", default=1, min=1, max=8
+    )
     seed: bpy.props.StringProperty(name="Seed", description="A whole number; empty for a random one")
+    preset: bpy.props.EnumProperty(name="Preset", items=PRESETS)
     steps: bpy.props.IntProperty(name="Steps", default=100, min=1, max=1000)
     guidance: bpy.props.FloatProperty(name="Guidance", default=7.5, min=1.0, max=20.0)
     fine: bpy.props.BoolProperty(name="Fine", default=True)
@@ -157,8 +179,8 @@ class XcubeGenerate(bpy.types.Operator):
             ServiceError: the seed is none.
         """
         preferences = context.preferences.addons[__name__].preferences
-        fields = {"prompt": self.prompt, "ddim_steps": self.steps, "guidance_scale": self.guidance}
-        fields["use_fine"] = self.fine
+        fields = {"prompt": self.prompt, "n": self.n, "guidance_scale": self.guidance, "use_fine": self.fine}
+        fields |= {"ddim_steps": self.steps} if self.preset == "none" else {"preset": self.preset}
         if self.seed.strip():
             try:
                 fields["seed"] = int(self.seed)
@@ -177,9 +199,10 @@ class XcubeGenerate(bpy.types.Operator):
         """Adds the object that has come, or tells why there is none."""
         if isinstance(self.answer, ServiceError):
             return self.refuse(self.answer)
-        content, seed = self.answer
-        made = add_object(context, content, self.prompt, seed)
-        self.report({"INFO"}, f"{made.name}, seed {seed}")
+        for place, (content, seed) in enumerate(self.answer):
+            made = add_object(context, content, self.prompt, seed)
+            made.location.x += 1.2 * place  # a shape is no longer than 1
+            self.report({"INFO"}, f"{made.name}, seed {seed}")
         return {"FINISHED"}
 
     def refuse(self, error: ServiceError) -> set[str]:

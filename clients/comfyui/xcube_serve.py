@@ -31,6 +31,7 @@ FORMATS = (
     "csm",
     "bcf",
 )
+PRESETS = ("none", "draft", "standard", "best")
 HERE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -57,17 +58,21 @@ class XcubeServe:
                 "format": (list(FORMATS), {"default": "glb"}),
             },
             "optional": {
+                "preset": (list(PRESETS), {"default": "none", "tooltip": "chooses the steps instead"}),
                 "url": ("STRING", {"default": os.environ.get("XCUBE_URL", "http://localhost:8000")}),
             },
         }
 
-    def generate(self, prompt, seed, steps, guidance, fine, format, url="http://localhost:8000"):
+    def generate(
+        self, prompt, seed, steps, guidance, fine, format, preset="none", url="http://localhost:8000"
+    ):  # fmt: skip
         """Saves the file; gives its path within the output folder, for Preview 3D, and its whole path.
 
         Raises:
             RuntimeError: there is no file; ComfyUI shows the text, which says what is wrong and what to do.
         """
-        fields = {"prompt": prompt, "seed": seed, "ddim_steps": steps, "guidance_scale": guidance, "use_fine": fine}
+        fields = {"prompt": prompt, "seed": seed, "guidance_scale": guidance, "use_fine": fine}
+        fields |= {"ddim_steps": steps} if preset == "none" else {"preset": preset}
         content = fetch(url.rstrip("/"), format, fields)
         words = re.sub(r"[^\w]+", "-", prompt.lower()).strip("-")[:40] or "shape"
         suffix, _, kind = format.partition("-")

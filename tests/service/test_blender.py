@@ -71,6 +71,16 @@ def test_a_prompt_becomes_an_object_that_stands_upright_at_its_place(
         assert made["colours"] == ["Color"]
 
 
+def test_variants_are_objects_in_a_row_made_with_a_preset(told: dict[str, Any], server: Server) -> None:
+    (seed, place), (second, beside) = told["two"]
+    assert (seed, second, place) == ("7", "8", 0)
+    assert beside > 1
+    assert told["second of two"]["seed"] == "8"
+    fields = {"prompt": "a tall chair", "seed": 8, "preset": "draft", "use_fine": False}
+    points = np.array(server.post("/generate", json=fields).json()["coarse_xyz"])
+    assert told["second of two"]["high"][2] == pytest.approx(points[:, 1].max() + 1 / 64, abs=1e-5)
+
+
 def test_what_goes_wrong_is_a_sentence(told: dict[str, Any]) -> None:
     assert told["wrong seed"].strip() == "Error: 'seven' is no seed: write a whole number, or nothing"
     assert told["refused"].startswith("Error: prompt ")

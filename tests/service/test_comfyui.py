@@ -75,6 +75,14 @@ def test_a_prompt_becomes_a_file_in_the_output_folder(module: ModuleType, server
     assert len(trimesh.load(path, force="mesh").faces) > 100
 
 
+def test_a_preset_chooses_the_steps(module: ModuleType, server: Server) -> None:
+    made = call(module, prompt="a table", seed=7, steps=1, preset="draft", fine=False, format="ply", url=server.url)
+    fields = {"prompt": "a table", "seed": 7, "preset": "draft", "use_fine": False}
+    content = Path(made["result"][1]).read_bytes()
+    assert content == server.post("/generate", params={"format": "ply"}, json=fields).content
+    assert content != server.post("/generate?format=ply", json={**fields, "ddim_steps": 1}).content
+
+
 def test_what_goes_wrong_is_a_sentence_and_no_file(module: ModuleType, server: Server, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"^prompt [^\n]+$"):
         call(module, prompt=" ", url=server.url)

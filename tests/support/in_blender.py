@@ -39,6 +39,9 @@ def ask(**fields: object) -> object:
 
 for kind in ("glb", "glb-blocks"):
     told[kind] = ask(prompt="a tall chair", seed="7", steps=4, kind=kind, fine=False)
+before = set(bpy.data.objects)
+told["second of two"] = ask(prompt="a tall chair", seed="7", preset="draft", n=2, kind="glb-blocks", fine=False)
+told["two"] = sorted([each["xcube_seed"], each.location.x] for each in set(bpy.data.objects) - before)
 told["wrong seed"] = ask(seed="seven")
 told["refused"] = ask(prompt=" ", seed="7")
 preferences.url = "http://127.0.0.1:9"
