@@ -116,7 +116,7 @@ impl Client {
         self.started("/refine", &text_of(&Refine { request, shape })?).await
     }
 
-    /// A shape that resembles an earlier one: `strength`, above 0 to 1, says how little.
+    /// A shape that resembles an earlier or a given one: `strength`, above 0 to 1, says how little.
     ///
     /// `corners` are the low and the high one of a box. With it, voxels outside of the box stay as they are.
     pub async fn vary<S: Serialize>(
@@ -126,7 +126,7 @@ impl Client {
         strength: f32,
         corners: Option<[Point; 2]>,
     ) -> Result<Generated, Error> {
-        self.started("/variations", &text_of(&Vary { request, of, strength, corners })?).await
+        self.started("/variations", &text_of(&Vary::new(request, of, strength, corners))?).await
     }
 
     /// Several shapes of a prompt in one call, in order: the first with the seed of the request, the others with those

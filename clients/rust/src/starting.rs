@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::{GenerateRequest, Point};
 
-/// A coarse shape to refine.
+/// A coarse shape to refine or to vary.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Given<'a> {
@@ -14,7 +14,7 @@ pub enum Given<'a> {
     Job { job: &'a str },
 }
 
-/// An earlier shape to vary.
+/// A shape to vary.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin<'a, S = i32> {
@@ -22,6 +22,9 @@ pub enum Origin<'a, S = i32> {
     Job(&'a str),
     /// What the service has made of a request a moment ago; the request has the seed.
     Request(&'a GenerateRequest<S>),
+    /// A coarse shape, for which the service looks for a latent first.
+    #[serde(skip)]
+    Shape(&'a Given<'a>),
 }
 
 #[derive(Serialize)]
@@ -34,9 +37,27 @@ pub(crate) struct Refine<'a, S> {
 #[derive(Serialize)]
 pub(crate) struct Vary<'a, S> {
     #[serde(flatten)]
-    pub request: &'a GenerateRequest<S>,
-    pub of: &'a Origin<'a, S>,
-    pub strength: f32,
+    request: &'a GenerateRequest<S>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<&'a Origin<'a, S>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shape: Option<&'a Given<'a>>,
+    strength: f32,
     #[serde(rename = "box", skip_serializing_if = "Option::is_none")]
-    pub corners: Option<[Point; 2]>,
+    corners: Option<[Point; 2]>,
+}
+
+impl<'a, S> Vary<'a, S> {
+    pub(crate) fn new(
+        request: &'a GenerateRequest<S>,
+        origin: &'a Origin<'a, S>,
+        strength: f32,
+        corners: Option<[Point; 2]>,
+    ) -> Self {
+        let (of, shape) = match origin {
+            Origin::Shape(shape) => (None, Some(*shape)),
+            earlier => (Some(earlier), None),
+        };
+        Self { request, of, shape, strength, corners }
+    }
 }

@@ -124,8 +124,9 @@ async fn what_is_chosen_beside_the_defaults_goes_out_in_the_service_s_words() {
 }
 
 #[tokio::test]
-async fn a_coarse_shape_is_refined_and_an_earlier_one_is_varied() {
-    let server = Replay::of(&[Step::Answer("shape"), Step::Answer("shape"), Step::Answer("shape")]);
+async fn a_coarse_shape_is_refined_and_varied_as_an_earlier_one_is() {
+    let server =
+        Replay::of(&[Step::Answer("shape"), Step::Answer("shape"), Step::Answer("shape"), Step::Answer("shape")]);
     let (client, request) = (client(&server), chair());
     let (xyz, normal) = ([[0.25, 0.5, 0.0]], [[0.0, 1.0, 0.0]]);
     let refined = client.refine(&request, &Given::Points { xyz: &xyz, normal: &normal }).await.unwrap();
@@ -134,13 +135,17 @@ async fn a_coarse_shape_is_refined_and_an_earlier_one_is_varied() {
     let corners = Some([[-0.5, 0.0, -0.5], [0.5, 0.5, 0.5]]);
     let varied = client.vary(&request, &Origin::Request(&request), 0.75, corners).await.unwrap();
     assert_eq!(varied.seed, Some(1));
-    let [points, job, variation] = &server.requests()[..] else { panic!("three requests") };
+    let given = Given::Points { xyz: &xyz, normal: &normal };
+    client.vary(&request, &Origin::Shape(&given), 0.25, None).await.unwrap();
+    let [points, job, variation, own] = &server.requests()[..] else { panic!("four requests") };
     assert!(points.starts_with("POST /refine HTTP/1.1\r\n"));
     assert!(points.contains(r#""shape":{"xyz":[[0.25,0.5,0.0]],"normal":[[0.0,1.0,0.0]]}"#));
     assert!(job.contains(r#""shape":{"job":"f00"}"#));
     assert!(variation.starts_with("POST /variations HTTP/1.1\r\n"));
     assert!(variation.contains(r#""of":{"request":{"prompt":"a chair","#));
     assert!(variation.contains(r#""strength":0.75,"box":[[-0.5,0.0,-0.5],[0.5,0.5,0.5]]"#));
+    assert!(own.contains(r#""shape":{"xyz":[[0.25,0.5,0.0]],"normal":[[0.0,1.0,0.0]]},"strength":0.25}"#));
+    assert!(!own.contains(r#""of""#));
 }
 
 #[tokio::test]
