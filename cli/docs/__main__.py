@@ -65,7 +65,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     what.add_argument("--tables", action="store_true", help="renew the tables in docs/ that are made from the code")
     what.add_argument("--notebook", action="store_true", help="run docs/notebook.ipynb and keep its output")
     what.add_argument("--recording", action="store_true", help="record the page in use into docs/images/page.webp")
-    what.add_argument("--pictures", action="store_true", help="draw docs/images/concept-*.png and formats.png again")
+    what.add_argument("--pictures", action="store_true", help="draw the pictures of the demo models in docs/images")
     return parser.parse_args(arguments)
 
 

@@ -11,13 +11,16 @@ import numpy as np
 from formats import Format, Options, file_of
 from formats.about import About
 from formats.blocks import Blocks
+from formats.given import from_points
 from formats.preview import contact_sheet, render
 from models import Pipeline, Shape, Voxels
+from models.joining import Box
 from models.presets import PRESETS
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
 STEPS = 20
-MUG, CHAIR, WOODEN, SEED = "a mug", "a tall chair", "a wooden chair", 1
+MUG, CHAIR, WOODEN, HOUSE, SEED = "a mug", "a tall chair", "a wooden chair", "a house", 1
+UPPER_HALF = Box((-0.5, 0.0, -0.5), (0.5, 0.5, 0.5))
 _LAYERS = "dirt=866043,stone,moss_block"
 COLOURS = 128
 """Size of the palette: the pictures are shades of grey with a tint, and a palette saves two thirds of the size."""
@@ -34,11 +37,43 @@ def draw(folder: Path = FOLDER, steps: int = STEPS) -> Iterator[Path]:
         for scale in (1.0, 2.0, 7.5, 20.0)
     }
     yield _write(folder / "concept-guidance.png", chairs)
-    houses = {f"seed {seed}": demo.generate("a house", seed=seed, steps=steps).finest for seed in (1, 2, 3, 4)}
+    houses = {f"seed {seed}": demo.generate(HOUSE, seed=seed, steps=steps).finest for seed in (1, 2, 3, 4)}
     yield _write(folder / "concept-seeds.png", houses)
     presets: dict[str, Voxels] = {name: demo.generate(CHAIR, seed=2, preset=name).finest for name in PRESETS}
     yield _write(folder / "presets.png", presets, 256)
+    yield from draw_controls(demo, folder, steps)
     yield _write_options(folder / "formats.png", demo.generate(WOODEN, seed=SEED, steps=steps))
+
+
+def draw_controls(demo: Pipeline, folder: Path, steps: int) -> Iterator[Path]:
+    """Draws what refining, variations and the interval of guidance change; yields the path of each picture."""
+    blocks = chair_of_blocks()
+    refined = {f"seed {seed}": demo.refine(blocks, CHAIR, seed=seed, steps=steps).finest for seed in (1, 2)}
+    yield _write(folder / "refine.png", {"sent": blocks, **refined}, 256)
+    house = demo.generate(HOUSE, seed=1, steps=steps)
+    varied = {
+        f"strength {strength}": demo.vary(house, HOUSE, strength=strength, seed=5, steps=steps).finest
+        for strength in (0.3, 0.6, 0.9)
+    }
+    upper = demo.vary(house, HOUSE, strength=0.9, seed=5, steps=steps, box=UPPER_HALF).finest
+    yield _write(folder / "variations.png", {"earlier": house.finest, **varied, "0.9, upper half": upper})
+    intervals = {
+        f"{low:g} to {high:g}": demo.generate(
+            CHAIR, seed=2, steps=steps, guidance_interval=(low, high), use_fine=False
+        ).coarse
+        for low, high in ((0.0, 1.0), (0.2, 0.9), (0.0, 0.5), (0.5, 1.0), (0.0, 0.0))
+    }
+    yield _write(folder / "guidance-interval.png", intervals)
+
+
+def chair_of_blocks() -> Voxels:
+    """A chair as somebody builds one of five boxes, on the grid of the coarse stage."""
+    solid = np.zeros((32, 32, 32), np.bool_)
+    solid[9:23, 14:16, 9:23] = solid[9:23, 16:29, 9:11] = True
+    for x in (9, 21):
+        for z in (9, 21):
+            solid[x : x + 2, 3:14, z : z + 2] = True
+    return from_points((np.argwhere(solid) - 15.5) / 32, None, 32)
 
 
 def guesses(demo: Pipeline, steps: int) -> dict[str, Voxels]:
