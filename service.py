@@ -18,14 +18,16 @@ from api.generation.generator import Generator
 from api.generation.monitor import Monitor
 from api.generation.sampler_client import SamplerClient
 from api.generation.startup import StartUp
+from api.given import RefineRequest, VariationRequest
 from api.http import gate
 from api.http.batch import BatchResults, answer_batch
 from api.http.endpoints import Endpoints
+from api.http.from_shapes import answer_given
 from api.http.responses import GeneratedArrays
 from api.http.streaming import EVENTS
 from api.http.variants import answer, stream
 from api.jobs.service import Jobs
-from api.messages import Decoded, Finished, Order, Progress, Recognised, Slice, Status
+from api.messages import Decoded, Finished, Fitted, Order, Progress, Recognised, Slice, Status, Unfitted
 from api.process import deployment
 from api.process.drain import before_end, end_when_idle
 from api.sampler import order_gate, ready_gate, token_gate
@@ -68,6 +70,11 @@ class Sampler:
     async def recognise(self, prompt: str) -> Recognised:
         """What is known of a prompt."""
         return await self.threads.run(lambda engine: engine.recognise(prompt))
+
+    @bentoml.api
+    async def fit(self, item: Unfitted) -> Fitted:
+        """A given shape, a slice of steps nearer to its latent."""
+        return await self.threads.run(lambda engine: engine.fit(item))
 
     @bentoml.api
     async def begin(self, order: Order) -> Progress:
@@ -137,6 +144,19 @@ class XCube:
         """The same as server-sent events: queued, progress, coarse, then completed or failed."""
         async for event in stream(self.generator, GenerateRequest(**fields), calls.current()):
             yield event
+
+    @bentoml.api(input_spec=RefineRequest, output_spec=GeneratedArrays)
+    async def refine(self, **fields: Any) -> Response:
+        """A coarse shape and a prompt become a fine shape."""
+        return await self._from_shape(RefineRequest(**fields))
+
+    @bentoml.api(input_spec=VariationRequest, output_spec=GeneratedArrays)
+    async def variations(self, **fields: Any) -> Response:
+        """A shape becomes one that resembles it."""
+        return await self._from_shape(VariationRequest(**fields))
+
+    async def _from_shape(self, asked: RefineRequest | VariationRequest) -> Response:
+        return await answer_given(endpoints.shapes, self.generator, self.jobs, asked, calls.current())
 
     @bentoml.api(input_spec=BatchRequest, output_spec=BatchResults)
     async def batch_generate(self, **fields: Any) -> Response:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from api.given_shape import GivenShape
 from api.schemas import Corners, GenerateRequest, Origin, OrNull, Strength
-from models.strength import DEFAULT_STRENGTH, steps_taken
+from models.strength import DEFAULT_STRENGTH, FIT_STEPS, steps_taken
 
 
 class RefineRequest(GenerateRequest):
@@ -52,9 +52,12 @@ class GivenRequest(GenerateRequest):
 
 
 class VariationRequest(GenerateRequest):
-    """An earlier shape and a prompt, from which another shape is made that resembles it."""
+    """An earlier or a given shape and a prompt, from which another shape is made that resembles it."""
 
-    of: Origin = Field(description="the earlier shape", examples=[{"request": {"prompt": "a tall chair", "seed": 7}}])
+    of: Origin | None = Field(
+        default=None, description="an earlier shape", examples=[{"request": {"prompt": "a tall chair", "seed": 7}}]
+    )
+    shape: GivenShape | None = Field(default=None, description="a coarse shape, as POST /refine takes it, instead")
     strength: Annotated[Strength, OrNull()] = Field(
         default=DEFAULT_STRENGTH,
         description="how much noise it gets, and which part of the steps is taken; 1 leaves nothing of it",
@@ -63,25 +66,36 @@ class VariationRequest(GenerateRequest):
         default=None, description="low and high corner, in world units, of all that may change; null is everything"
     )
 
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.of is None) == (self.shape is None):
+            raise ValueError("should have either of or shape")
+        return self
+
 
 class Variation(BaseModel):
-    """An earlier shape as a variation starts from it.
+    """A shape as a variation starts from it.
 
     Attributes:
-        latent: The finished state of its coarse stage.
+        latent: The finished state of its coarse stage; empty where it has to be found, as for a given shape.
         strength: Above 0 to 1.
         box: Low and high corner of what may change; None where all may.
-        coarse: Its packed coarse voxels, where there is a box.
+        coarse: Its packed coarse voxels, where there is a box or no latent.
         fine: Its packed fine voxels, where there is a box and it has some.
     """
 
     model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
 
-    latent: bytes
+    latent: bytes = b""
     strength: float
     box: tuple[tuple[float, float, float], tuple[float, float, float]] | None = None
     coarse: bytes = b""
     fine: bytes = b""
+
+    @property
+    def fit_steps(self) -> int:
+        """Steps that look for its latent."""
+        return 0 if self.latent else FIT_STEPS
 
 
 class VariedRequest(GenerateRequest):
@@ -93,6 +107,11 @@ class VariedRequest(GenerateRequest):
     def coarse_steps(self) -> int:
         """The part of the coarse run that is taken."""
         return steps_taken(self.ddim_steps, self.variation.strength)
+
+    @property
+    def fit_steps(self) -> int:
+        """See `Variation.fit_steps`."""
+        return self.variation.fit_steps
 
 
 def kept_request(text: str) -> GenerateRequest:

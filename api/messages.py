@@ -56,6 +56,16 @@ class Order(GenerateRequest):
             return 0
         return self.ddim_steps if self.variation is None else steps_taken(self.ddim_steps, self.variation.strength)
 
+    @property
+    def fit_steps(self) -> int:
+        """Steps that look for the latent of a given shape."""
+        return 0 if self.variation is None else self.variation.fit_steps
+
+    def with_latent(self, latent: bytes) -> Order:
+        """The order once the latent of the shape that it varies has been found."""
+        assert self.variation is not None
+        return self.model_copy(update={"variation": self.variation.model_copy(update={"latent": latent})})
+
     def without_voxels(self) -> Order:
         """The order as a Sampler needs it: of a shape to vary the latent alone."""
         if self.variation is None:
@@ -96,6 +106,13 @@ class Finished(Message):
     fine_steps: int = 0
 
 
+class Unfitted(Message):
+    """A given shape whose latent is looked for: its packed coarse voxels, and how far that is; empty at the begin."""
+
+    coarse: State
+    fit: State = b""
+
+
 class Outcome(Message):
     """One item's answer: a failure of one item is data, so that it does not fail the others of its batch."""
 
@@ -130,6 +147,14 @@ class Decoded(Outcome):
 
     voxels: bytes = b""
     fine: Progress | None = None
+
+
+class Fitted(Outcome):
+    """A fit after a slice, how far it is, and at its end the finished state of the coarse stage that was found."""
+
+    fit: bytes = b""
+    step: int = 0
+    latent: bytes = b""
 
 
 class Recognised(Outcome):

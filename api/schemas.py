@@ -154,6 +154,11 @@ class GenerateRequest(Parameters, _OnePrompt):  # pydantic puts the fields of th
         """Denoising steps of the coarse stage."""
         return self.ddim_steps
 
+    @property
+    def fit_steps(self) -> int:
+        """Steps that look for the latent of a given shape; none where there is nothing to look for."""
+        return 0
+
 
 class Origin(_Strict):
     """An earlier shape: that of a job, or of a request that was answered a moment ago."""
@@ -194,16 +199,22 @@ class JobRequest(GenerateRequest):
         default=None, description="where the end of the job is told, such as https://example.org/hooks"
     )
     shape: GivenShape | None = Field(
-        default=None, description="a coarse shape to refine, as POST /refine does; null makes one"
+        default=None,
+        description="a coarse shape to refine, as POST /refine does; with strength or box, to vary; null makes one",
     )
     of: Origin | None = Field(default=None, description="an earlier shape to vary, as POST /variations does")
     strength: Strength | None = Field(default=None, description="see POST /variations; 0.5 where it is null")
     box: Corners | None = Field(default=None, description="see POST /variations")
 
+    @property
+    def is_varied(self) -> bool:
+        """Whether a given shape is to be varied and not refined."""
+        return self.strength is not None or self.box is not None
+
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if self.of is None and (self.strength is not None or self.box is not None):
-            raise ValueError("strength and box should go with of")
+        if self.of is None and self.shape is None and (self.strength is not None or self.box is not None):
+            raise ValueError("strength and box should go with of or shape")
         if self.of is not None and self.shape is not None:
             raise ValueError("shape and of should not go together")
         return self
@@ -300,8 +311,8 @@ class ErrorBody(BaseModel):
 
 
 def steps_of(request: GenerateRequest) -> int:
-    """Denoising steps that a request asks for, of both stages."""
-    return request.coarse_steps + fine_steps_of(request)
+    """Steps that a request asks for, of both stages and to find a latent."""
+    return request.fit_steps + request.coarse_steps + fine_steps_of(request)
 
 
 def fine_steps_of(request: GenerateRequest) -> int:

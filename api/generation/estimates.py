@@ -19,6 +19,14 @@ def estimate(steps: int, fine_steps: int, step_seconds: Mapping[str, float]) -> 
     return work + FIXED_SECONDS if work else 0.0
 
 
+def fit_seconds(steps: int, step_seconds: Mapping[str, float]) -> float:
+    """Seconds that so many steps to the latent of a given shape take.
+
+    One counts as much as a coarse step as long as none was measured.
+    """
+    return steps * step_seconds.get("fit", step_seconds.get("coarse", 0.0))
+
+
 def work_left(progress: Progress, step_seconds: Mapping[str, float], fine_steps: int) -> float:
     """Seconds of work that are left of a generation, by measured step times; 0 as long as nothing was measured.
 
@@ -48,10 +56,11 @@ def check_deadline(
         TooSlow: the text names the number of steps that would fit.
     """
     steps, fine_steps = request.coarse_steps, fine_steps_of(request) if fine_model else 0
-    expected = estimate(steps, fine_steps, step_seconds)
+    fixed = FIXED_SECONDS + fit_seconds(request.fit_steps, step_seconds)
+    expected = estimate(steps, fine_steps, step_seconds) - FIXED_SECONDS + fixed
     if expected <= deadline:
         return
-    share = max(0.0, (deadline - FIXED_SECONDS) / (expected - FIXED_SECONDS))
+    share = max(0.0, (deadline - fixed) / (expected - fixed))
     fitting, fitting_fine = int(steps * share), int(fine_steps * share)
     named = and_fine = ""
     if fine_steps and request.fine_steps is not None:  # not as many as the coarse stage has, but its own

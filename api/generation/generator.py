@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -15,8 +15,9 @@ import bentoml
 from api.call import Call
 from api.errors import ClientGone, DeadlinePassed, Draining, QueueFull
 from api.generation.admission import Admission, Place
-from api.generation.estimates import check_deadline, work_left
+from api.generation.estimates import check_deadline, fit_seconds, work_left
 from api.generation.events import CoarseMade, Event, Queued, Remaining, Report, Stepped, ignore
+from api.generation.fits import Fits
 from api.generation.kept import KeptResults
 from api.generation.monitor import Monitor
 from api.generation.parts import is_part, with_coarse, with_fine
@@ -82,6 +83,7 @@ class Generator:
         )
         self.admission = Admission(max(1, running), queue)
         self.quotas = Quotas(shared_state.of_this_service("quotas"))
+        self.fits = Fits(sampler)
         self.recent = RecentResults(RECENT_BYTES)
         folder = settings.recent_dir
         self.kept = None if folder is None else KeptResults(folder, settings.recent_max_bytes)
@@ -214,10 +216,20 @@ class Generator:
 
     async def run_job(self, order: Order, report: Report, saved: Saved | None) -> Shape:
         """Generates one shape however long it takes, from where it was saved. Raises what the models raise."""
-        return await self._generate(order, Timings(), report, saved)
+        warnings: tuple[str, ...] = ()
+        if saved is None:
+            order, warnings = await self._with_latent(order, Timings())
+        return await self._generate(order, Timings(), report, saved, warnings=warnings)
 
     async def _placed(self, order: Order, call: Call, timings: Timings, report: Report) -> Shape:
-        progress = _first(order)
+        progress, to_fit = _first(order), order.fit_steps
+
+        def fitted(left: int) -> None:
+            nonlocal to_fit
+            to_fit = left
+
+        def left() -> float:
+            return fit_seconds(to_fit, self.monitor.status.step_seconds) + self._work_left(order, progress)
 
         def follow(event: Event) -> None:
             nonlocal progress
@@ -228,24 +240,22 @@ class Generator:
         async with AsyncExitStack() as stack:
             with timings.measure("queue"):
                 due = call.started + self.settings.deadline_seconds
-                place = self.admission.place(
-                    call.client,
-                    lambda: self._work_left(order, progress),
-                    due,
-                    lambda position: report(Queued(position)),
-                )
+                place = self.admission.place(call.client, left, due, lambda position: report(Queued(position)))
                 held = await stack.enter_async_context(place)
             metrics.queued(timings.seconds["queue"])
-            return await self._generate(order, timings, follow, place=held)
+            order, warnings = await self._with_latent(order, timings, held, fitted)
+            return await self._generate(order, timings, follow, place=held, warnings=warnings)
 
     async def _generate(
-        self, order: Order, timings: Timings, report: Report, saved: Saved | None = None, place: Place | None = None
-    ) -> Shape:
+        self, order: Order, timings: Timings, report: Report, saved: Saved | None = None, place: Place | None = None,
+        warnings: tuple[str, ...] = (),
+    ) -> Shape:  # fmt: skip
         status = self.monitor.status
         remaining = Remaining(status.step_seconds, self._fine_steps(order))
         if saved is None:
             with timings.measure("text"), metrics.part("text"):
                 progress = await self.sampler.begin(order.without_voxels())
+            progress = progress.model_copy(update={"warnings": warnings + progress.warnings})
             saved = Saved(progress, None, progress.warnings)
             if order.given is not None:
                 saved = replace(saved, coarse=order.given.coarse)
@@ -271,6 +281,28 @@ class Generator:
             fine = Voxels.from_bytes(made) if made else None
             metrics.points("fine", len(fine) if fine else 0)
         return Shape(shape, fine, order.seed, warnings, order.prompt, weights_of(status.versions), latent=latent)
+
+    async def _with_latent(
+        self, order: Order, timings: Timings, place: Place | None = None, told: Callable[[int], None] = lambda _: None
+    ) -> tuple[Order, tuple[str, ...]]:
+        """The order with the latent of a shape that was given to vary, and what is to be told of that.
+
+        `told` is called with the steps that are left.
+        """
+        if order.variation is None or not order.fit_steps:
+            return order, ()
+        steps = order.fit_steps
+
+        async def go_on(taken: int, step: int) -> None:
+            told(steps - step)
+            if place is not None:
+                await place.go_on(fit_seconds(taken, self.monitor.status.step_seconds))
+
+        with timings.measure("fit"), metrics.part("fit"):
+            weights = self.monitor.status.weights
+            found = await self.fits.latent_of(order.variation.coarse, weights, go_on)
+        told(0)
+        return order.with_latent(found.latent), found.warnings
 
     async def _finish(self, progress: Progress, run: _Run, fine_steps: int = 0) -> tuple[Decoded, bytes]:
         """The voxels of a state that is denoised to its end, and that end."""

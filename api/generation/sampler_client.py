@@ -14,7 +14,7 @@ from bentoml.exceptions import BentoMLException, ServiceUnavailable
 
 from api.batching import Batcher
 from api.errors import WorkerLost
-from api.messages import Decoded, Finished, Order, Progress, Recognised, Slice, Status
+from api.messages import Decoded, Finished, Fitted, Order, Progress, Recognised, Slice, Status, Unfitted
 
 T = TypeVar("T")
 FIRST_PAUSE = 0.05
@@ -31,6 +31,9 @@ class SamplerService(Protocol):
 
     async def recognise(self, prompt: str) -> Recognised:
         """What is known of a prompt."""
+
+    async def fit(self, item: Unfitted) -> Fitted:
+        """A given shape, a slice nearer to its latent."""
 
     async def begin(self, order: Order) -> Progress:
         """The first state of a generation."""
@@ -73,6 +76,12 @@ class SamplerClient:
         recognised = await _persist(lambda: self._sampler.recognise(prompt=prompt))
         recognised.check()
         return recognised
+
+    async def fit(self, coarse: bytes, fit: bytes = b"") -> Fitted:
+        """A given shape, a slice nearer to its latent. Raises what the Sampler found wrong."""
+        fitted = await _persist(lambda: self._sampler.fit(item=Unfitted(coarse=coarse, fit=fit)))
+        fitted.check()
+        return fitted
 
     async def begin(self, order: Order) -> Progress:
         """The first state of a generation. Raises what the Sampler found wrong."""

@@ -187,6 +187,8 @@ MESH = _object(
         "size": _COUNT_OR_NULL,
         "seed": {"type": "integer"},
         "seed_text": _SEED_TEXT,
+        "warnings": _WARNINGS,
+        "nearest_kinds": _NEAREST,
         "url": {**_TEXT_OR_NULL, "description": "where the file is, once it is completed"},
         "error": {
             "anyOf": [
@@ -212,7 +214,8 @@ MESHES = _object(
                     "b64_json": {"type": "string", "contentEncoding": "base64"},
                     "seed": {"type": "integer"},
                     "seed_text": _SEED_TEXT,
-                    "warnings": {"type": "array", "items": {"type": "string"}},
+                    "warnings": _WARNINGS,
+                    "nearest_kinds": _NEAREST,
                 },
             ),
         },

@@ -15,6 +15,7 @@ from api.generation.generator import Generator
 from api.http import openapi
 from api.http.behind import Behind
 from api.http.forwarded import prefix_of
+from api.http.given import ShapeReader
 from api.http.job_events import JobEventRoutes
 from api.http.job_list import JobListRoutes
 from api.http.job_routes import JobRoutes
@@ -22,7 +23,6 @@ from api.http.kind_routes import KindRoutes
 from api.http.mesh_routes import MeshRoutes
 from api.http.model_routes import ModelRoutes
 from api.http.pages import PageRoutes
-from api.http.shape_routes import ShapeRoutes
 from api.jobs.service import Jobs
 from api.telemetry import metrics_page
 from models.errors import XCubeError
@@ -44,7 +44,6 @@ class Group(Protocol):
 
 
 GROUPS: tuple[type[Group], ...] = (
-    ShapeRoutes,
     JobRoutes,
     JobListRoutes,
     JobEventRoutes,
@@ -75,6 +74,11 @@ class Endpoints:
         """
         self._behind.readiness = self._behind.generator = generator
         self._behind.jobs, self._infrastructure = jobs, infrastructure
+
+    @property
+    def shapes(self) -> ShapeReader:
+        """Who reads the shapes of requests, by whichever way they come."""
+        return self._behind.shapes
 
     async def _openapi(self, request: Request) -> Response:
         return JSONResponse(document(service_version(), self._infrastructure(), prefix_of(request.scope)))

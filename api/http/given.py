@@ -45,8 +45,12 @@ class ShapeReader:
             await generator.opened()
             origin = await _origin(asked.of, generator, jobs)
             return VariedRequest(**fields, variation=_variation(origin, asked.strength, asked.box))
-        if isinstance(asked, VariationRequest) or asked.shape is None:
+        if asked.shape is None:
             return GenerateRequest(**fields)
+        if isinstance(asked, VariationRequest) or (isinstance(asked, JobRequest) and asked.is_varied):
+            await generator.opened()
+            coarse = await self._coarse(asked.shape, generator.status().coarse_resolution, jobs)
+            return VariedRequest(**fields, variation=_variation(Shape(coarse, None, 0), asked.strength, asked.box))
         if not asked.use_fine:
             raise InvalidRequest("use_fine is false, but a given shape is for the fine stage: leave it out.")
         await generator.opened()
@@ -58,8 +62,7 @@ class ShapeReader:
             record = await find(jobs, shape.job)
             check_made(record)
             found = (await jobs.store.result(record)).coarse
-            if round(1 / found.voxel_size) != resolution:
-                raise InvalidRequest("The shape of this job is that of other models: send its points as xyz.")
+            _check_grid(found, resolution)
             return found
         try:
             async with self._places:
@@ -69,7 +72,7 @@ class ShapeReader:
 
 
 async def _origin(of: Origin, generator: Generator, jobs: Jobs) -> Shape:
-    """An earlier shape, with its latent."""
+    """An earlier shape, with its latent if it has one."""
     if of.job is not None:
         record = await find(jobs, of.job)
         check_made(record)
@@ -80,17 +83,24 @@ async def _origin(of: Origin, generator: Generator, jobs: Jobs) -> Shape:
         if recent is None:
             raise NotFound("The shape of this request is not in memory: send the request again, or name a job.")
         found = recent
-    if not found.latent:
-        raise InvalidRequest(
-            "This shape has no latent, as one has that /generate or /variations made: vary such a one."
-        )
+    if not found.latent:  # that of a refined shape is looked for, as that of a given one
+        _check_grid(found.coarse, generator.status().coarse_resolution)
     return found
+
+
+def _check_grid(coarse: Voxels, resolution: int) -> None:
+    """Lets pass the shape of a job on the grid of the coarse stage. Raises InvalidRequest."""
+    if round(1 / coarse.voxel_size) != resolution:
+        raise InvalidRequest("The shape of this job is that of other models: send its points as xyz.")
 
 
 def _variation(origin: Shape, strength: float | None, box: list[list[float]] | None) -> Variation:
     low_and_high = None if box is None else tuple(tuple(corner) for corner in box)
-    kept = {} if box is None else {"coarse": origin.coarse.to_bytes(), "fine": origin.fine and origin.fine.to_bytes()}
-    fields = {name: value for name, value in kept.items() if value}
+    fields: dict[str, bytes] = {}
+    if box is not None or not origin.latent:
+        fields["coarse"] = origin.coarse.to_bytes()
+        if origin.fine:
+            fields["fine"] = origin.fine.to_bytes()
     return Variation.model_validate(
         {"latent": origin.latent, "strength": strength or DEFAULT_STRENGTH, "box": low_and_high, **fields}
     )

@@ -29,6 +29,7 @@ from api.http.job_results import as_result, check_made
 from api.http.mesh_schemas import MeshRequest
 from api.http.meshes import Kind, describe, kind_of
 from api.schemas import GenerateRequest, JobRequest, random_seed
+from models.kinds import nearest_in
 from models.variants import variant_seeds
 
 OWNER = "xcube-serve"
@@ -143,7 +144,8 @@ class MeshRoutes:
             result = await generator.run(asked, call, Timings())
         file = await generator.write(kind.format, result, call, kind.options)
         encoded = await asyncio.to_thread(base64.b64encode, file.content)
-        return {"b64_json": encoded.decode(), "seed": seed, "seed_text": str(seed), "warnings": list(result.warnings)}
+        told = {"warnings": list(result.warnings), "nearest_kinds": nearest_in(result.warnings)}
+        return {"b64_json": encoded.decode(), "seed": seed, "seed_text": str(seed), **told}
 
     async def _show(self, request: Request) -> Response:
         return await self._answer(request, request.path_params["id"])

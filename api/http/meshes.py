@@ -11,6 +11,7 @@ from api.given import kept_request
 from api.jobs.record import ENDED, Record
 from api.schemas import steps_of
 from formats import FORMATS, Format, OptionError, Options
+from models.kinds import nearest_in
 
 _NAME = re.compile(r"([0-9a-f]{1,64})(?:\.([1-9][0-9]{0,3}))?\.([a-z0-9-]+)")
 _BY_NAME = {format_.name: format_ for format_ in FORMATS}
@@ -85,6 +86,8 @@ def describe(
         "size": kind.size,
         "seed": record.seed,
         "seed_text": str(record.seed),
+        "warnings": list(record.warnings),
+        "nearest_kinds": nearest_in(record.warnings),
         "url": url if completed else None,
         "error": _error(record),
     }

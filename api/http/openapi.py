@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.given import RefineRequest, VariationRequest
+from api.http import from_shapes
 from api.http.answer_schemas import ANSWERS
 from api.http.describing import (
     ANEW,
@@ -94,7 +95,7 @@ def document(
         "info": {"title": "XCube", "version": version, "description": "Text to 3-D voxels."},
         "servers": [{"url": prefix or "."}],
         "security": _SECURITY,
-        "paths": _generating() | dict(ours) | probes,
+        "paths": _generating() | from_shapes.described() | dict(ours) | probes,
         "webhooks": {"jobEnded": {"post": _job_ended()}},
         "components": {"securitySchemes": _SECURITY_SCHEMES, "schemas": {**schemas["$defs"], **ANSWERS}},
     }

@@ -147,9 +147,14 @@ def as_file(file: File, format_: Format, options: Options, result: Shape, tag: s
 
 def notes(warnings: Sequence[str]) -> dict[str, str]:
     """The headers that tell a result's warnings."""
-    nearest = nearest_in(warnings)
     told = {"X-XCube-Warning": for_header("; ".join(warnings))} if warnings else {}
-    return told | ({"X-XCube-Nearest-Kinds": for_header(", ".join(nearest))} if nearest else {})
+    return told | nearest_kinds(warnings)
+
+
+def nearest_kinds(warnings: Sequence[str]) -> dict[str, str]:
+    """The header that names the kinds nearest to a prompt, where a result's warnings do."""
+    nearest = nearest_in(warnings)
+    return {"X-XCube-Nearest-Kinds": for_header(", ".join(nearest))} if nearest else {}
 
 
 def for_header(text: str) -> str:

@@ -62,7 +62,7 @@ ROUTES = (
     Route("/generate", GenerateRequest, methods=("POST",)),
     Route("/generate_stream", GenerateRequest, methods=("POST",)),
     Route("/refine", RefineRequest, methods=("POST",), shapes=True),
-    Route("/variations", VariationRequest, methods=("POST",)),
+    Route("/variations", VariationRequest, methods=("POST",), shapes=True),
     Route("/batch_generate", BatchRequest, methods=("POST",)),
     Route("/kinds", PromptRequest, methods=(*READ, "POST")),
     Route("/jobs", JobRequest, methods=(*READ, "POST"), item_methods=(*READ, "DELETE")),

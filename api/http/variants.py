@@ -15,7 +15,7 @@ from api.http import responses
 from api.http.batch import check_count
 from api.http.etags import etag
 from api.http.negotiation import options_for_events, wanted
-from api.http.responses import as_stream, as_texts, for_caches, for_header, unchanged
+from api.http.responses import as_stream, as_texts, for_caches, for_header, nearest_kinds, unchanged
 from api.http.stream_options import StreamOptions
 from api.http.streaming import wants_events
 from api.http.variant_events import VariantEvents
@@ -90,6 +90,7 @@ async def _file(
     names = [file_name(one.prompt, one.seed or 0, format_.name, "") for one in variants]
     if notes := list(_notes(names, made)):
         call.headers["X-XCube-Warning"] = for_header("; ".join(notes))
+    call.headers |= nearest_kinds(whole[0].shape.warnings)  # one prompt, so it is the same for all
     files = {file_name(one.shape.prompt, one.shape.seed, format_.name, format_.suffix): one.content for one in whole}
     headers["Content-Disposition"] = f'attachment; filename="{names[0]}-variants.zip"'
     return Response(await asyncio.to_thread(zipped, files), headers=headers, media_type="application/zip")

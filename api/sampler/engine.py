@@ -18,13 +18,28 @@ import torch
 
 from api.errors import EmptyResult, ModelsChanged, ModelsUnavailable, OutOfMemory, TooManyVoxels
 from api.given import Given, Variation
-from api.messages import Decoded, Order, Outcome, Progress, Recognised, Slice, Status, bits_of, failure, for_strangers
+from api.messages import (
+    Decoded,
+    Fitted,
+    Order,
+    Outcome,
+    Progress,
+    Recognised,
+    Slice,
+    Status,
+    Unfitted,
+    bits_of,
+    failure,
+    for_strangers,
+)  # fmt: skip
+from api.sampler.fitting import fit_on
 from api.sampler.loaded_models import LoadedModels
 from api.sampler.step_times import StepTimes
 from api.schemas import KINDS_IN_HEALTH, Health, fine_steps_of
 from api.settings import Settings
 from api.telemetry import metrics
 from models.errors import CheckpointError, ConfigError, NumericError, StateError, XCubeError
+from models.fitting import Fit
 from models.joining import Box
 from models.pipeline import FINE_EMPTY, NO_FINE_MODEL, TRUNCATED
 from models.shape import Voxels
@@ -96,6 +111,10 @@ class Engine:
         """What is known of a prompt."""
         return self._guarded(Recognised, lambda: self._recognise(prompt))
 
+    def fit(self, item: Unfitted) -> Fitted:
+        """A given shape, a slice of steps nearer to its latent."""
+        return self._guarded(Fitted, lambda: self._fit(item))
+
     def begin(self, order: Order) -> Progress:
         """Encodes the prompt and makes the first state of the coarse stage."""
         return self._guarded(Progress, lambda: self._begin(order))
@@ -127,6 +146,15 @@ class Engine:
     def _recognise(self, prompt: str) -> Recognised:
         found = self._with_room("text", lambda: self.models.recognise(prompt))
         return Recognised(known=found.known, kinds=found.kinds, nearest=found.nearest, warnings=found.warnings)
+
+    def _fit(self, item: Unfitted) -> Fitted:
+        voxels, fit = Voxels.from_bytes(item.coarse), Fit.from_bytes(item.fit) if item.fit else None
+        self._check_count("coarse", voxels)
+        if fit is not None:
+            self._check_weights(fit.weights)
+        seconds, tags = self.settings.slice_seconds, self.models.tags
+        work = partial(fit_on, self.models.coarse(), voxels, fit, self.times, seconds, tags)
+        return self._with_room("coarse", work)
 
     def _begin(self, order: Order) -> Progress:
         if order.weights:

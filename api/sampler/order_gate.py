@@ -18,7 +18,7 @@ from starlette.responses import Response
 from api.call import Call, Message, read_json, replay
 from api.errors import InvalidRequest, Problem, problem_of
 from api.framework_errors import FrameworkError
-from api.messages import MOST_BYTES, MOST_SAMPLES, Finished, Order, Slice
+from api.messages import MOST_BYTES, MOST_SAMPLES, Finished, Order, Slice, Unfitted
 from api.schemas import NoParameters, PromptRequest, sentence_of
 
 log = logging.getLogger("xcube.orders")
@@ -33,6 +33,10 @@ class _Begin(BaseModel):
 
 class _Denoise(BaseModel):
     items: list[Slice] = Field(min_length=1, max_length=MOST_SAMPLES)
+
+
+class _Fit(BaseModel):
+    item: Unfitted
 
 
 class _Decode(BaseModel):
@@ -51,6 +55,7 @@ _STATES_AS_TEXT = MOST_BYTES * 4 // 3 + (1 << 16)
 _ORDERS = {
     "/status": _Kind(NoParameters),
     "/recognise": _Kind(PromptRequest),
+    "/fit": _Kind(_Fit, _STATES_AS_TEXT),
     "/begin": _Kind(_Begin, _STATES_AS_TEXT),
     "/denoise": _Kind(_Denoise, _STATES_AS_TEXT),
     "/decode": _Kind(_Decode, _STATES_AS_TEXT),

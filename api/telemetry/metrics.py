@@ -18,7 +18,7 @@ from api.telemetry import metrics_files
 from models.version import service_version
 
 STAGES = ("coarse", "fine")
-PARTS = ("text", "coarse_diffusion", "coarse_decode", "fine_diffusion", "fine_decode", "serialize")
+PARTS = ("text", "fit", "coarse_diffusion", "coarse_decode", "fine_diffusion", "fine_decode", "serialize")
 MODELS = ("text", "coarse", "fine")
 PROCESSES = ("http", "sampler")
 WEBHOOK_OUTCOMES = ("delivered", "failed", "gone", "given_up")

@@ -39,7 +39,7 @@ examples:
   scripts/generate "a tall chair" -o chair.glb --preset draft
   scripts/generate "a stone house" -o house.vox --size 64 --fill solid
   scripts/generate "a tall chair" -o fine.glb --refine coarse.vox
-  scripts/generate "a tall chair" -o other.glb --vary JOB --strength 0.6 --box -0.5 0 -0.5 0.5 0.5 0.5
+  scripts/generate "a tall chair" -o other.glb --vary chair.ply --strength 0.6 --box -0.5 0 -0.5 0.5 0.5 0.5
 
 formats:
 {os.linesep.join(f"  {format_.name:<11} {format_.suffix:<10}  {format_.description}" for format_ in FORMATS)}

@@ -1,4 +1,4 @@
-"""The options of scripts/generate that start from a shape: a file to refine, or the result of a job to vary."""
+"""The options of scripts/generate that start from a shape: a file to refine, or a file or a job's result to vary."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--refine", type=Path, metavar="FILE", help=f"make the fine shape of a coarse one or a mesh: {', '.join(KINDS)}"
     )
-    which.add_argument("--vary", metavar="JOB", help="make a shape that resembles the result of the job with this id")
+    which.add_argument(
+        "--vary",
+        metavar="FILE",
+        help="make a shape that resembles that in a file, or of the job with this id",
+    )
     start.add_argument(
         "--strength", type=float, metavar="S", help="with --vary: how much changes, above 0 to 1 (default: 0.5)"
     )
@@ -38,18 +42,24 @@ def start_of(parser: argparse.ArgumentParser, given: argparse.Namespace) -> tupl
     if given.vary is None and (given.strength is not None or given.box is not None):
         parser.error("--strength and --box are for --vary: add it, or leave them out")
     if given.vary is not None:
-        fields = {"of": {"job": given.vary}, "strength": given.strength}
+        is_file = Path(given.vary).suffix != "" or Path(given.vary).exists()
+        source = {"shape": _read(parser, Path(given.vary))} if is_file else {"of": {"job": given.vary}}
+        fields = {**source, "strength": given.strength}
         box = {} if given.box is None else {"box": [given.box[:3], given.box[3:]]}
         return VARIATIONS, {name: value for name, value in {**fields, **box}.items() if value is not None}
     if given.refine is None:
         return GENERATE, {}
-    kind = given.refine.suffix.lower()[1:]
-    if kind not in KINDS:
-        parser.error(f"{given.refine} ends in none of {', '.join(f'.{each}' for each in KINDS)}: export it as one")
     if given.no_fine:
         parser.error("--refine makes the fine shape: leave out --no-fine")
+    return REFINE, {"shape": _read(parser, given.refine)}
+
+
+def _read(parser: argparse.ArgumentParser, path: Path) -> dict[str, str]:
+    kind = path.suffix.lower()[1:]
+    if kind not in KINDS:
+        parser.error(f"{path} ends in none of {', '.join(f'.{each}' for each in KINDS)}: export it as one")
     try:
-        content = given.refine.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
-        parser.error(f"{given.refine} cannot be read: {error.strerror}")
-    return REFINE, {"shape": {"file": base64.b64encode(content).decode(), "format": kind}}
+        parser.error(f"{path} cannot be read: {error.strerror}")
+    return {"file": base64.b64encode(content).decode(), "format": kind}

@@ -42,6 +42,10 @@ def test_a_file_is_refined_and_a_job_is_varied(server: Server, tmp_path: Path) -
         for stage in ("coarse", "fine"):
             ours, theirs = varied[f"{stage}_ijk"], earlier[f"{stage}_ijk"]
             assert np.array_equal(ours[ours[:, 1] < 0], theirs[theirs[:, 1] < 0])
+        own = generate(server, tmp_path, "--seed", "2", "--vary", str(given), "--strength", "0.7", "--box", *box)
+        ours, theirs = own["coarse_ijk"], earlier["coarse_ijk"]
+        assert np.array_equal(ours[ours[:, 1] < 0], theirs[theirs[:, 1] < 0])
+        assert not np.array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,8 @@ def test_a_file_is_refined_and_a_job_is_varied(server: Server, tmp_path: Path) -
         (["--strength", "0.5"], "--strength and --box are for --vary"),
         (["--refine", "a.docx"], "ends in none of .npz, .vox"),
         (["--refine", "nothing.vox"], "cannot be read"),
+        (["--vary", "nothing.vox"], "cannot be read"),
+        (["--vary", "a.docx"], "ends in none of .npz, .vox"),
         (["--refine", "nothing.vox", "--no-fine"], "leave out --no-fine"),
     ],
 )

@@ -87,6 +87,36 @@ def test_streams_batches_and_jobs_have_it_as_a_field(knowing: Server) -> None:
     assert knowing.get(f"{place}/result").headers[HEADER] == "chair"
 
 
+def test_files_of_variants_and_meshes_for_other_clients_have_it_too(knowing: Server) -> None:
+    prompt, warnings = {**BODY, "prompt": "an armchair"}, [f"{UNKNOWN}: nearest are chair"]
+    several = knowing.post("/generate?format=ply", json={**prompt, "n": 2})
+    assert several.headers[HEADER] == "chair"
+    assert several.headers["X-XCube-Warning"].count(UNKNOWN) == 2
+    both = knowing.post("/generate", json={**prompt, "n": 2}).json()["results"]
+    assert [(each["warnings"], each["nearest_kinds"]) for each in both] == [(warnings, ["chair"])] * 2
+    mesh = {"prompt": "an armchair", "num_inference_steps": 1, "seed": 3}
+    data = knowing.post("/v1/meshes", json={**mesh, "response_format": "b64_json"}).json()["data"]
+    assert [(each["warnings"], each["nearest_kinds"]) for each in data] == [(warnings, ["chair"])]
+    place = "/v1/meshes/" + knowing.post("/v1/meshes", json=mesh).json()["id"]
+    wait_for(lambda: knowing.get(place).json()["status"] == "completed")
+    made = knowing.get(place).json()
+    assert (made["warnings"], made["nearest_kinds"]) == (warnings, ["chair"])
+    assert knowing.get(f"{place}/content").headers[HEADER] == "chair"
+
+
+def test_shapes_made_of_others_have_it_too(knowing: Server) -> None:
+    prompt = {**BODY, "prompt": "an armchair", "use_fine": True}
+    shape = {"xyz": [[0.01, 0.01, 0.01], [0.04, 0.01, 0.01]]}
+    request = {**BODY, "prompt": "a chair"}
+    knowing.post("/generate", json=request)
+    for path, source in (
+        ("/refine", {"shape": shape}), ("/variations", {"of": {"request": request}}), ("/variations", {"shape": shape}),
+    ):  # fmt: skip
+        answer = knowing.post(path, json={**prompt, **source})
+        assert answer.status_code == 200, answer.text
+        assert answer.headers[HEADER] == "chair"
+
+
 def test_the_command_says_it_once_and_before_the_shape(knowing: Server, tmp_path: Path) -> None:
     arguments = ["an armchair", "--steps", "1", "--no-fine", "--count", "2", "--url", knowing.url, "-o", "{seed}.ply"]
     command = [sys.executable, "-m", "cli.generate", *arguments]

@@ -67,12 +67,12 @@ def test_every_order_has_its_bounds(alone: Server) -> None:
     """Those that BentoML would take without them are in its document as well."""
     paths = alone.get("/docs.json").json()["paths"]
     orders = {path for path, item in paths.items() if "post" in item}
-    assert {"/status", "/recognise", "/begin", "/denoise", "/decode"} <= orders
+    assert {"/status", "/recognise", "/fit", "/begin", "/denoise", "/decode"} <= orders
     for path in orders:
         assert_error(alone.post(path, data={"order": "{}"}), 415)
 
 
-@pytest.mark.parametrize("path", ["/status", "/recognise", "/begin", "/denoise", "/decode"])
+@pytest.mark.parametrize("path", ["/status", "/recognise", "/fit", "/begin", "/denoise", "/decode"])
 @pytest.mark.parametrize(
     "kind",
     ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml",
@@ -107,6 +107,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "no base64": ("/denoise", {"items": [{"state": "!", "batch_key": "coarse"}]}, "items.0.state"),
     "no text": ("/decode", {"item": {"state": 5, "fine_steps": 0}}, "item.state"),
     "half an item": ("/decode", {"item": {"fine_steps": 1}}, "item.state is missing"),
+    "a shape that is no text": ("/fit", {"item": {"coarse": 5}}, "item.coarse"),
+    "no shape": ("/fit", {"item": {"fit": STATE}}, "item.coarse is missing"),
     "a prompt that is none": ("/recognise", {"prompt": 5}, "prompt"),
     "a prompt beyond its length": ("/recognise", {"prompt": "x" * 1001}, "prompt"),
     "a list": ("/status", {"a": 1}, "a is not a known field"),

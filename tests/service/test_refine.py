@@ -7,10 +7,12 @@ import io
 import json
 from typing import Any
 
+import bentoml
 import httpx
 import numpy as np
 import pytest
 import trimesh
+from bentoml.exceptions import BentoMLException
 
 from tests.support.errors import assert_error
 from tests.support.figures import wait_for
@@ -81,6 +83,24 @@ def test_events_tell_the_given_shape_and_the_steps_of_the_fine_stage(server: Ser
     assert coarse["coarse_xyz"] == made["coarse_xyz"]
     assert {(data["stage"], data["steps"]) for name, data in told if name == "progress"} == {("fine", 3)}
     assert told[-1][0] == "completed"
+
+
+def test_bentoml_s_client_refines_and_varies(server: Server, made: dict[str, Any]) -> None:
+    with bentoml.SyncHTTPClient(server.url, timeout=120) as client:
+        refined = client.refine(**STEPS, shape=points(made))
+        varied = client.variations(**STEPS | {"seed": 2}, of={"request": STEPS}, strength=0.5, use_fine=False)
+        with pytest.raises(BentoMLException, match="The shape has points outside"):
+            client.refine(**STEPS, shape={"xyz": [[0, 0, 2]]})
+        with pytest.raises(BentoMLException, match="either of or shape"):
+            client.variations(**STEPS)
+    assert refined["coarse_xyz"].dtype == np.float32
+    assert {name: np.float32(value).tolist() for name, value in refined.items()} == {
+        name: np.float32(value).tolist() for name, value in made.items()
+    }
+    body = {**STEPS, "seed": 2, "of": {"request": STEPS}, "strength": 0.5, "use_fine": False}
+    again = server.post("/variations", json=body).json()
+    assert np.array_equal(varied["coarse_xyz"], np.float32(again["coarse_xyz"]))
+    assert varied["fine_xyz"] is None
 
 
 def test_a_second_time_it_is_known(server: Server, made: dict[str, Any]) -> None:

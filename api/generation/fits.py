@@ -1,0 +1,58 @@
+"""Latents of given shapes, each looked for once, however many variants and requests want it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+
+from api.generation.sampler_client import SamplerClient
+from api.messages import Fitted
+
+KEPT = 16
+"""Of the demo models one has 16 KB, of the official ones some hundred."""
+
+
+class Fits:
+    """Asks a Sampler for latents, and keeps those used last."""
+
+    def __init__(self, sampler: SamplerClient) -> None:
+        self._sampler = sampler
+        self._found: OrderedDict[bytes, Fitted] = OrderedDict()
+        self._locks: dict[bytes, asyncio.Lock] = {}
+
+    async def latent_of(self, coarse: bytes, weights: str, go_on: Callable[[int, int], Awaitable[None]]) -> Fitted:
+        """The latent of packed coarse voxels.
+
+        Who wants one that is being looked for waits; should that be cancelled, the next one looks for it.
+
+        Args:
+            coarse: The voxels.
+            weights: `Status.weights` of the models that look for it.
+            go_on: Awaited after each slice, with the steps of it, and those that have been taken in all.
+
+        Raises:
+            TooManyVoxels, OutOfMemory, ModelsChanged, WorkerLost: From the Sampler.
+        """
+        key = blake2b(weights.encode() + b"\n" + coarse, digest_size=16).digest()
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        try:
+            async with lock:
+                if key not in self._found:
+                    self._found[key] = await self._look_for(coarse, go_on)
+        finally:
+            if not lock.locked() and self._locks.get(key) is lock:
+                del self._locks[key]
+        found = self._found[key]
+        self._found.move_to_end(key)
+        while len(self._found) > KEPT:
+            self._found.popitem(last=False)
+        return found
+
+    async def _look_for(self, coarse: bytes, go_on: Callable[[int, int], Awaitable[None]]) -> Fitted:
+        fitted = Fitted()
+        while not fitted.latent:
+            before, fitted = fitted.step, await self._sampler.fit(coarse, fitted.fit)
+            await go_on(fitted.step - before, fitted.step)
+        return fitted
