@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.config import Kinds
-from training.dataset import Labels, Rows, Shapes
+from training.dataset import Labels, Shapes
 from training.meshes.source import MeshSource
+from training.rows import AnyRows, Rows
 from training.sources import ProceduralSource
 
 TIMES = 4
@@ -55,7 +56,8 @@ def first(shapes: Shapes, count: int) -> Shapes:
     """The first shapes only."""
     return replace(
         shapes, category=shapes.category[:count], attributes=shapes.attributes[:count], tokens=shapes.tokens[:count],
-        coarse=shapes.coarse.first(count), fine=None if shapes.fine is None else shapes.fine.first(count),
+        coarse=_table(shapes.coarse).first(count),
+        fine=None if shapes.fine is None else _table(shapes.fine).first(count),
     )  # fmt: skip
 
 
@@ -77,8 +79,8 @@ def joined(parts: Sequence[Shapes]) -> Shapes:
         torch.cat([_renumbered(part.category, part.labels.kinds, kinds) for part in parts]),
         torch.cat([_widened(part, columns) for part in parts]),
         torch.cat([_as_many(part.tokens, captions, longest) for part in parts]),
-        Rows.join(part.coarse for part in parts),
-        None if any(rows is None for rows in fine) else Rows.join(rows for rows in fine if rows is not None),
+        Rows.join(_table(part.coarse) for part in parts),
+        None if any(rows is None for rows in fine) else Rows.join(_table(rows) for rows in fine if rows is not None),
         Labels(kinds, columns),
     )
 
@@ -101,7 +103,13 @@ def _as_many(tokens: Tensor, captions: int, longest: int) -> Tensor:
     return functional.pad(tokens[:, rows], (0, longest - tokens.shape[2]))
 
 
-def _mirrored(rows: Rows) -> Rows:
+def _table(rows: AnyRows) -> Rows:
+    """All rows in memory: a set that is added to the demo's is small."""
+    return rows if isinstance(rows, Rows) else rows.in_memory(torch.device("cpu"))
+
+
+def _mirrored(made: AnyRows) -> Rows:
+    rows = _table(made)
     ijk, values = rows.ijk.clone(), rows.values.clone()
     # Voxel 0 lies beside voxel -1, on the other side of the origin.
     ijk[:, 0], values[:, 0] = -1 - ijk[:, 0], -values[:, 0]

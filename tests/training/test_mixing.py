@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from models.config import may_be_kind
-from training.dataset import Labels, Rows, Shapes
+from training.dataset import Labels, Shapes
 from training.mixing import MixedSource, first, joined, mirrored
 from training.recipe import NEXT_SMOKE
+from training.rows import Rows
 from training.shapes import EVERY_KIND
 from training.sources import ProceduralSource
 
