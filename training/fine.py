@@ -26,10 +26,12 @@ from training.vae import disturb
 NORMAL_NOISE = 0.3
 """The largest deviation of the noise on coarse normals, which come from a decoder when the model is used."""
 PREVIEWS = 8
+MEASURED = 256
+"""Shapes by which the deviation of latents in files is measured."""
 
 
 def train_fine(
-    recipe: Recipe, shapes: Shapes, latents: Rows, encoder: TextEncoder, decoder: Decoder, start: Start,
+    recipe: Recipe, shapes: Shapes, latents: AnyRows, encoder: TextEncoder, decoder: Decoder, start: Start,
     folder: Path, minutes: float | None, generator: torch.Generator,
 ) -> FineStage:  # fmt: skip
     """Trains the denoiser on what `encode_fine` made, resuming from `folder`; returns the stage that uses it."""
@@ -40,8 +42,10 @@ def train_fine(
         start_as_identity(unet)
     trainer = Trainer("fine", unet, folder / "fine.pt", Budget(plan.steps, minutes), plan.optimization, generator)
     channels = config.unet.out_channels
-    on_surface = latents.values[:, -1] > 0.5
-    scale_factor = start.scale_factor("fine") or 1 / latents.values[on_surface, :channels].float().std().item()
+    # Of latents that memory does not hold, the first ones tell their deviation.
+    some = latents.values if isinstance(latents, Rows) else latents.gather(torch.arange(len(latents))[:MEASURED]).values
+    on_surface = some[:, -1] > 0.5
+    scale_factor = start.scale_factor("fine") or 1 / some[on_surface, :channels].float().std().item()
     noising, tokens = Noising(config.schedule, generator), shapes.tokens.to(device)
 
     def losses(step: int) -> Losses:

@@ -1,4 +1,4 @@
-"""Half-written files of processes that were killed."""
+"""Files written in one step, and what is left half-written of processes that were killed."""
 
 from __future__ import annotations
 
@@ -19,3 +19,14 @@ def clear(folder: Path) -> None:
         number = path.name.rpartition(".")[2]
         if path.name.count(".") >= 2 and number.isdecimal() and not psutil.pid_exists(int(number)):
             path.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a file in one step: who reads it sees all of it or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = half_of(path)
+    try:
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -42,8 +44,7 @@ class Batches:
 
     def __init__(self, rows: AnyRows, size: int, device: torch.device) -> None:
         self._rows, self._size, self._device = rows, size, device
-        on_host = isinstance(rows, MappedRows) or rows.ijk.device.type == "cpu"
-        self._pin = on_host and device.type == "cuda"
+        self._pin = _pins(rows, device)
         reads_ahead = self._pin or isinstance(rows, MappedRows)
         self._threads = ThreadPoolExecutor(THREADS, "batches") if reads_ahead else None
         self._reading: dict[int, Future[Gathered]] = {}
@@ -74,3 +75,28 @@ class Batches:
     def _gather(self, turn: int) -> Gathered:
         gathered = self._rows.gather(self._chosen(turn))
         return gathered.pinned() if self._pin else gathered
+
+
+def in_order(rows: AnyRows, parts: Sequence[Sequence[int]], device: torch.device) -> Iterator[Batch]:
+    """The shapes of each part as a batch on a device, in order; the next ones are read while one is used."""
+    pin = _pins(rows, device)
+
+    def gather(part: Sequence[int]) -> Gathered:
+        gathered = rows.gather(torch.tensor(part))
+        return gathered.pinned() if pin else gathered
+
+    if not pin and not isinstance(rows, MappedRows):
+        for part in parts:
+            yield Batch(torch.tensor(part), *gather(part).grid(device))
+        return
+    with ThreadPoolExecutor(THREADS, "batches") as threads:
+        reading: deque[Future[Gathered]] = deque()
+        for number, part in enumerate(parts):
+            while len(reading) <= AHEAD and number + len(reading) < len(parts):
+                reading.append(threads.submit(gather, parts[number + len(reading)]))
+            yield Batch(torch.tensor(part), *reading.popleft().result().grid(device))
+
+
+def _pins(rows: AnyRows, device: torch.device) -> bool:
+    """Whether batches have to go from memory to a GPU."""
+    return device.type == "cuda" and (isinstance(rows, MappedRows) or rows.ijk.device.type == "cpu")

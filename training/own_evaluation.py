@@ -23,7 +23,8 @@ from training.closeness import Closeness, cells, chamfer_distances, closeness, i
 from training.dataset import balanced
 from training.engine import progress_bar
 from training.generating import Controls, generate
-from training.meshes.store import Item, TrainingSet, read_voxels, write_bytes
+from training.leftovers import write_bytes
+from training.meshes.store import Item, TrainingSet, read_voxels
 
 MOST_HELDOUT, MOST_TRAINING = 128, 256
 """Shapes that are compared, evenly chosen where there are more."""

@@ -9,6 +9,7 @@ together.
 from __future__ import annotations
 
 import argparse
+import shutil
 import signal
 import sys
 import time
@@ -27,6 +28,7 @@ from training.coarse import train_coarse
 from training.engine import seed_everything
 from training.export import export_stage, export_text, megabytes
 from training.fine import train_fine
+from training.latents import encode_coarse, encode_fine
 from training.meshes.source import MeshSource
 from training.mixing import MixedSource
 from training.parcel import pack, sizes, unpack
@@ -35,7 +37,7 @@ from training.recipe import PRESETS, Recipe
 from training.sources import ProceduralSource, Source
 from training.start import Start
 from training.text import train_text
-from training.vae import encode_coarse, encode_fine, train_vae
+from training.vae import train_vae
 
 STAGES = ("data", "text", "coarse-vae", "fine-vae", "coarse", "fine", "classifier")
 NEEDS = {"coarse": ("text", "coarse_vae"), "fine": ("text", "fine_vae")}
@@ -113,11 +115,13 @@ class Run:
         vae = train_vae(
             recipe.fine, recipe.fine_vae_plan, shapes.fine, start.fine, self.folder, None, self.generator("fine-vae")
         )
-        latents = encode_fine(vae, on_device)
+        spare = self.folder / f"latents-{workers.rank()}"
+        latents = encode_fine(vae, on_device, spare)
         generator = self.generator("fine")
         stage = train_fine(
             recipe, on_device, latents, encoder, vae.decoder, start, self.folder, self.minutes, generator
         )
+        shutil.rmtree(spare, ignore_errors=True)
         if workers.rank() == 0:
             export_stage(stage, self.model("fine"))
 

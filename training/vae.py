@@ -23,12 +23,12 @@ from models.config import StageConfig, VAEConfig
 from models.reconstruction import levels_of, normal_loss, structure_loss
 from models.vae import Decoder, DoubleConv
 from models.vae_encoder import Encoder
-from training.dataset import Shapes, balanced, unit
-from training.engine import Budget, Losses, Trainer, progress_bar
+from training.dataset import unit
+from training.engine import Budget, Losses, Trainer
 from training.grids import TrainingGrid
 from training.loading import Batches
 from training.recipe import Plan
-from training.rows import AnyRows, Rows, fits
+from training.rows import AnyRows
 from training.start import fill
 
 KL_WEIGHT = 5e-4
@@ -161,54 +161,3 @@ def _restrict(targets: list[TrainingGrid], kept: Tensor) -> list[TrainingGrid]:
         parents = restricted[-1].rows_of(finer.ijk >> 1, finer.batch)
         restricted.append(finer.prune(parents < len(restricted[-1])))
     return restricted
-
-
-@torch.no_grad()
-def encode_coarse(model: Autoencoder, coarse: AnyRows, size: int = 128) -> Tensor:
-    """The mean latents of all shapes as cubes, float16 [shapes, C, 8, 8, 8] on the model's device."""
-    config, cubes = model.config.vae, []
-    side = config.latent_resolution
-    parts = balanced(range(len(coarse)), size)
-    with progress_bar("coarse latents", len(parts)) as bar:
-        for done, part in enumerate(parts, start=1):
-            grid, stored = coarse.batch(torch.tensor(part))
-            _, mean, _ = model.encode(grid, unit(stored))
-            cube = mean.view(len(part), side**3, -1).transpose(1, 2).unflatten(2, (side, side, side))
-            cubes.append(cube.half())
-            bar.advance(done, fraction=done / len(parts))
-    return torch.cat(cubes)
-
-
-@torch.no_grad()
-def encode_fine(model: Autoencoder, shapes: Shapes, size: int = 16) -> Rows:
-    """What the fine denoiser learns from, on all voxels the encoder makes, on the model's device.
-
-    Values are float16 [K, C + 4]: the mean latent, the coarse normal (beside the surface: the mean of those around),
-    and 1 for a coarse voxel or 0 for one beside the surface.
-    """
-    assert shapes.fine is not None
-    tables = []
-    parts = balanced(range(len(shapes.fine)), size)
-    with progress_bar("fine latents", len(parts)) as bar:
-        for done, part in enumerate(parts, start=1):
-            chosen = torch.tensor(part)
-            grid, mean, _ = model.encode(*_with_normals(shapes.fine, chosen))
-            coarse, normals = _with_normals(shapes.coarse, chosen)
-            rows = coarse.rows_of(grid.ijk, grid.batch)
-            there = (rows < len(coarse))[:, None]
-            own = functional.pad(normals, (0, 0, 0, 1))[rows]
-            around = grid.conv3(own, torch.eye(3, device=own.device)[:, :, None, None, None].expand(3, 3, 3, 3, 3))
-            normal = functional.normalize(torch.where(there, own, around), dim=1)
-            values = torch.cat((mean, normal, there), dim=1).half()
-            table = Rows(grid.ijk.to(torch.int8), values, torch.tensor([0, *grid.counts]).cumsum(0))
-            if fits((table.ijk.nbytes + table.values.nbytes) * len(parts), values.device):
-                tables.append(table)
-            else:  # in memory, from where batches go to the device
-                tables.append(table.to(torch.device("cpu")))
-            bar.advance(done, fraction=done / len(parts))
-    return Rows.join(table.to(tables[0].ijk.device) for table in tables).to(mean.device)
-
-
-def _with_normals(rows: AnyRows, chosen: Tensor) -> tuple[TrainingGrid, Tensor]:
-    grid, stored = rows.batch(chosen)
-    return grid, unit(stored)

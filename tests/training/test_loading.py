@@ -14,12 +14,15 @@ import torch
 from tests.support.meshes import furniture_folder
 from tests.support.paths import ROOT
 from training import rows
-from training.loading import AHEAD, Batches
+from training.latents import encode_fine
+from training.loading import AHEAD, Batches, in_order
 from training.make_dataset import main as make_dataset
 from training.meshes import building
 from training.meshes.source import MeshSource
+from training.recipe import SMOKE
 from training.rows import Gathered, MappedRows, Rows
 from training.train import main as train
+from training.vae import Autoencoder
 
 CPU = torch.device("cpu")
 
@@ -123,6 +126,7 @@ def test_models_trained_on_mapped_voxels_are_those_trained_in_memory(
     how += ["--stages", "text,coarse-vae,fine-vae,fine"]
     assert train([*how, "--run-dir", str(tmp_path / "mapped")]) == 0
     assert re.search(r"^fine_vae: waited for data \d+% of the time$", capsys.readouterr().out, re.MULTILINE)
+    assert not list((tmp_path / "mapped").glob("latents-*")), "they are made anew by every run"
     monkeypatch.undo()
     assert train([*how, "--run-dir", str(tmp_path / "memory")]) == 0
     for stage in ("text", "coarse_vae", "fine_vae", "fine"):
@@ -130,6 +134,34 @@ def test_models_trained_on_mapped_voxels_are_those_trained_in_memory(
             torch.load(tmp_path / name / f"{stage}.pt", weights_only=True)["modules"] for name in ("mapped", "memory")
         )
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs), stage
+
+
+def test_latents_that_memory_does_not_hold_are_in_files_and_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    model = Autoencoder(SMOKE.at(64).fine).eval()
+    shapes = MeshSource.open(folder).shapes(fine=True)
+    whole = encode_fine(model, shapes, tmp_path / "none", size=5)
+    assert isinstance(whole, Rows)
+    assert not (tmp_path / "none").exists()
+    monkeypatch.setattr(rows, "SHARE_OF_MEMORY", 0.0)
+    in_files = encode_fine(model, MeshSource.open(folder).shapes(fine=True), tmp_path / "latents", size=5)
+    assert isinstance(in_files, MappedRows)
+    assert len(list((tmp_path / "latents").iterdir())) == 3
+    everything = torch.arange(12)
+    one, other = whole.gather(everything), in_files.gather(everything)
+    assert torch.equal(one.ijk, other.ijk)
+    assert torch.equal(one.values, other.values)
+
+
+def test_parts_that_are_read_ahead_come_in_order(folder: Path) -> None:
+    small, large = both(folder)
+    parts = [[0, 3], [11], [5, 5, 6], *([n] for n in range(12))]
+    for ours, theirs, part in zip(in_order(large, parts, CPU), in_order(small, parts, CPU), parts, strict=True):
+        assert ours.chosen.tolist() == theirs.chosen.tolist() == part
+        assert torch.equal(ours.grid.ijk, theirs.grid.ijk)
+        assert torch.equal(ours.values, theirs.values)
 
 
 def test_the_next_batches_are_read_by_threads_while_this_one_is_used(folder: Path) -> None:

@@ -6,10 +6,11 @@ from models.grids import TorchGrid
 from models.reconstruction import levels_of
 from training.dataset import unit
 from training.grids import TrainingGrid
+from training.latents import encode_coarse
 from training.recipe import SMOKE
 from training.rows import Rows
 from training.shapes import sample, voxelize
-from training.vae import Autoencoder, disturb, encode_coarse, vae_losses
+from training.vae import Autoencoder, disturb, vae_losses
 
 
 def _coarse_rows(count: int) -> Rows:

@@ -19,7 +19,7 @@ from safetensors.numpy import save
 from formats.meshes import Prepared
 from models.errors import ConfigError
 from models.shape import Voxels
-from training.leftovers import half_of
+from training.leftovers import write_bytes
 
 FORMAT = 1
 SET_FILE = "set.json"
@@ -160,14 +160,3 @@ def read_voxels(made: TrainingSet, item: Item, level: str) -> Voxels:
 def write_text(path: Path, text: str) -> None:
     """Writes a file in one step."""
     write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a file in one step: who reads it sees all of it or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = half_of(path)
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,0 +1,87 @@
+"""The latents that both denoisers learn, made of all shapes by trained encoders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+from torch.nn import functional
+
+from training.dataset import Shapes, balanced, unit
+from training.engine import progress_bar
+from training.leftovers import write_bytes
+from training.loading import Batch, in_order
+from training.rows import AnyRows, MappedRows, Rows, fits
+from training.vae import Autoencoder
+
+MEMORY = torch.device("cpu")
+
+
+@torch.no_grad()
+def encode_coarse(model: Autoencoder, coarse: AnyRows, size: int = 128) -> Tensor:
+    """The mean latents of all shapes as cubes, float16 [shapes, C, 8, 8, 8] on the model's device."""
+    config, cubes = model.config.vae, []
+    side = config.latent_resolution
+    parts = balanced(range(len(coarse)), size)
+    with progress_bar("coarse latents", len(parts)) as bar:
+        for done, (part, batch) in enumerate(zip(parts, in_order(coarse, parts, device_of(model)), strict=True), 1):
+            _, mean, _ = model.encode(batch.grid, unit(batch.values))
+            cube = mean.view(len(part), side**3, -1).transpose(1, 2).unflatten(2, (side, side, side))
+            cubes.append(cube.half())
+            bar.advance(done, fraction=done / len(parts))
+    return torch.cat(cubes)
+
+
+@torch.no_grad()
+def encode_fine(model: Autoencoder, shapes: Shapes, folder: Path, size: int = 16) -> AnyRows:
+    """What the fine denoiser learns from, on all voxels the encoder makes, for use on the model's device.
+
+    Values are float16 [K, C + 4]: the mean latent, the coarse normal (beside the surface: the mean of those around),
+    and 1 for a coarse voxel or 0 for one beside the surface. What neither the device nor memory holds goes into files
+    in `folder`, from which batches are read.
+    """
+    assert shapes.fine is not None
+    device, tables = device_of(model), list[Rows]()
+    parts = balanced(range(len(shapes.fine)), size)
+    place: torch.device | None = None
+    with progress_bar("fine latents", len(parts)) as bar:
+        read = zip(in_order(shapes.fine, parts, device), in_order(shapes.coarse, parts, device), strict=True)
+        for done, (fine, coarse) in enumerate(read, start=1):
+            table = _encoded(model, fine, coarse)
+            if not tables:
+                whole = (table.ijk.nbytes + table.values.nbytes) * len(parts)
+                place = next((each for each in (device, MEMORY) if fits(whole, each)), None)
+            tables.append(_kept(table, folder / f"{done:06d}.safetensors") if place is None else table.to(place))
+            bar.advance(done, fraction=done / len(parts))
+    if place is not None:
+        return Rows.join(tables).to(device)
+    table_of = [torch.full((len(table),), number) for number, table in enumerate(tables)]
+    return MappedRows(tables, torch.cat(table_of), torch.cat([torch.arange(len(t)) for t in tables]), device)
+
+
+def _encoded(model: Autoencoder, fine: Batch, coarse: Batch) -> Rows:
+    grid, mean, _ = model.encode(fine.grid, unit(fine.values))
+    normals = unit(coarse.values)
+    rows = coarse.grid.rows_of(grid.ijk, grid.batch)
+    there = (rows < len(coarse.grid))[:, None]
+    own = functional.pad(normals, (0, 0, 0, 1))[rows]
+    around = grid.conv3(own, torch.eye(3, device=own.device)[:, :, None, None, None].expand(3, 3, 3, 3, 3))
+    normal = functional.normalize(torch.where(there, own, around), dim=1)
+    values = torch.cat((mean, normal, there), dim=1).half()
+    return Rows(grid.ijk.to(torch.int8), values, torch.tensor([0, *grid.counts]).cumsum(0))
+
+
+def _kept(table: Rows, path: Path) -> Rows:
+    """A table as it lies in a file, of which the operating system reads what is looked at."""
+    tensors = {"ijk": table.ijk, "values": table.values, "offset": table.offset}
+    write_bytes(path, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
+    with safe_open(path, "pt") as file:
+        return Rows(*(file.get_tensor(name) for name in tensors))
+
+
+def device_of(model: Autoencoder) -> torch.device:
+    """Where a model's weights are."""
+    return next(model.parameters()).device
