@@ -31,7 +31,7 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """What was shown so far."""
+        """What was shown so far; after the block, all of it."""
         return self._shown.decode(errors="replace").replace("\r\n", "\n")
 
     def press(self, keys: bytes) -> None:
