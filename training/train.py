@@ -25,6 +25,7 @@ from training import workers
 from training.card import write_cards, write_credits
 from training.classifier import CLASSIFIER_FILE, accuracy, save_classifier, train_classifier
 from training.coarse import train_coarse
+from training.distil import STUDENT_STEPS
 from training.engine import seed_everything
 from training.export import export_stage, export_text, megabytes
 from training.fine import train_fine
@@ -36,6 +37,7 @@ from training.pieces import GOES_ON, in_pieces
 from training.recipe import PRESETS, Recipe
 from training.sources import ProceduralSource, Source
 from training.start import Start
+from training.students import distil_coarse, distil_fine
 from training.text import train_text
 from training.vae import train_vae
 
@@ -49,10 +51,10 @@ class Run:
 
     def __init__(
         self, recipe: Recipe, source: Source, start: Start, folder: Path, out: Path, device: torch.device, seed: int,
-        minutes: float | None,
+        minutes: float | None, distill: bool = False,
     ) -> None:  # fmt: skip
         self.recipe, self.source, self.start, self.folder, self.out = recipe, source, start, folder, out
-        self.device, self.seed, self.minutes = device, seed, minutes
+        self.device, self.seed, self.minutes, self.distill = device, seed, minutes, distill
 
     def generator(self, stage: str) -> torch.Generator:
         """Seeds everything for a stage, the same whichever stages ran before it."""
@@ -99,10 +101,15 @@ class Run:
         )
         latents = encode_coarse(vae, coarse)
         generator = self.generator("coarse")
-        stage = train_coarse(
-            recipe, shapes, latents, encoder, vae.decoder, start, self.source.previews, self.folder, self.minutes,
-            generator,
-        )  # fmt: skip
+        if self.distill:
+            stage = distil_coarse(
+                recipe, shapes, latents, encoder, vae.decoder, start, self.folder, self.minutes, generator
+            )
+        else:
+            stage = train_coarse(
+                recipe, shapes, latents, encoder, vae.decoder, start, self.source.previews, self.folder, self.minutes,
+                generator,
+            )  # fmt: skip
         if workers.rank() == 0:
             export_stage(stage, self.model("coarse"))
 
@@ -118,9 +125,8 @@ class Run:
         spare = self.folder / f"latents-{workers.rank()}"
         latents = encode_fine(vae, on_device, spare)
         generator = self.generator("fine")
-        stage = train_fine(
-            recipe, on_device, latents, encoder, vae.decoder, start, self.folder, self.minutes, generator
-        )
+        learn = distil_fine if self.distill else train_fine
+        stage = learn(recipe, on_device, latents, encoder, vae.decoder, start, self.folder, self.minutes, generator)
         shutil.rmtree(spare, ignore_errors=True)
         if workers.rank() == 0:
             export_stage(stage, self.model("fine"))
@@ -143,6 +149,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.real is not None and options.data is not None:
         parser.error("--real adds real shapes to the demo's; --data trains on a set alone")
+    if options.distill and options.start is None:
+        parser.error("--distill needs models to learn from: give them with --from")
     if options.total is not None:
         return in_pieces(
             _without_pieces(sys.argv[1:] if arguments is None else arguments), options.total, options.stop_after
@@ -172,6 +180,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _prepared(options: argparse.Namespace, device: torch.device) -> Run:
     """The run that the command line asks for."""
     start = Start.of(options.start, options.clip)
+    if options.distill:
+        start = replace(start, keep_text=True)
     recipe: Recipe = PRESETS[options.preset or ("small" if options.data else "demo")].lasting(options.longer)
     source: Source
     if options.data is None:
@@ -187,8 +197,9 @@ def _prepared(options: argparse.Namespace, device: torch.device) -> Run:
     options.run_dir = folder
     folder.mkdir(parents=True, exist_ok=True)
     return Run(
-        recipe, source, start, folder, options.out or folder / "checkpoints", device, options.seed, options.minutes
-    )
+        recipe, source, start, folder, options.out or folder / "checkpoints", device, options.seed, options.minutes,
+        options.distill,
+    )  # fmt: skip
 
 
 def _train(run: Run, stages: list[str]) -> int:
@@ -202,7 +213,7 @@ def _train(run: Run, stages: list[str]) -> int:
         "classifier": run.train_classifier,
     }
     demo = isinstance(run.source, ProceduralSource)
-    for stage in [stage for stage in stages if demo or stage != "classifier"]:
+    for stage in [stage for stage in stages if (demo and not run.distill) or stage != "classifier"]:
         for needed in NEEDS.get(stage, ()):
             if not (run.folder / f"{needed}.pt").exists() and not (needed == "text" and run.start.keep_text):
                 print(
@@ -281,6 +292,10 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--pack", type=Path, metavar="FOLDER", help="write the training there in small files, and end")
     parser.add_argument("--unpack", type=Path, metavar="FOLDER", help="put such files back into --run-dir, and end")
+    parser.add_argument(
+        "--distill", action="store_true",
+        help=f"make students of the models given by --from, for {STUDENT_STEPS} steps and without guidance",
+    )  # fmt: skip
     parser.add_argument("--longer", type=float, default=1.0, metavar="FACTOR", help="times the preset's steps (1)")
     parser.add_argument(
         "--stages", type=_stages, default=list(STAGES), metavar="A,B", help=f"of {','.join(STAGES)} (default: all)"
