@@ -50,6 +50,7 @@ from training.scoring import Score, Summary, append_score, parent_iou, read_scor
 from training.shapes import CATEGORIES, EVERY_KIND, EvalPrompt, evaluation_prompts
 from training.stepwise import Stepwise, specs
 from training.surface_table import HEAD, Measured, of_generated, of_training, read_measured, row, write_measured
+from training.typed import typed_prompts
 
 PER_CATEGORY, QUICK_PROMPTS, QUICK_TESTS = 10, 48, 360
 TARGET_CLASSIFIER, TARGET_CATEGORY, TARGET_IOU = 0.97, 0.80, 0.90
@@ -259,7 +260,8 @@ def _evaluate_demo(options: argparse.Namespace, device: torch.device) -> int:
 
     evaluation = Evaluation(pipeline, classifier, folder, wanted)
     scored, seconds = jobs(options.quick, kinds)
-    scores = evaluation.run([*scored, *seconds], options.batch or (1 if device.type == "cpu" else 32))
+    typed = [] if options.quick else [Job(prompt, prompt.seed, False, False) for prompt in typed_prompts(kinds)]
+    scores = evaluation.run([*scored, *seconds, *typed], options.batch or (1 if device.type == "cpu" else 32))
     summary = summarise([scores[job.key] for job in scored], evaluation.pairs(scored, seconds))
     picture = options.picture or folder / "contact_sheet.png"
     evaluation.sheet(scored, picture)
@@ -267,6 +269,9 @@ def _evaluate_demo(options: argparse.Namespace, device: torch.device) -> int:
     for score in wrong:
         print(f"not recognised: {score.prompt!r} looks like {score.recognised or 'nothing'!r}")
     met = report(summary, category, attributes)
+    if typed:
+        right = statistics.mean(scores[job.key].recognised == job.prompt.category for job in typed)
+        print(f"{f'category, {len(typed)} prompts as people type':38s} {right:7.1%}")
     report_surfaces(evaluation, scored, options.surface)
     if evaluation.seconds:
         print(f"{'seconds a shape, in the median':38s} {statistics.median(evaluation.seconds):7.2f}")
