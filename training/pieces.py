@@ -6,10 +6,10 @@ small model leaves most of the device idle, so two lanes of stages run at the sa
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -43,16 +43,20 @@ class Call:
 
     def run(self, seconds: float | None) -> int:
         """Runs all stages, at most so long. 0: done; GOES_ON: the same call goes on; else a stage's own status."""
-        end = None if seconds is None else time.monotonic() + seconds
+        timer = None if seconds is None else threading.Timer(seconds, self._stop)
         lanes = [threading.Thread(target=self._lane, args=(lane,)) for lane in LANES]
-        self._stage("data", None)
-        for lane in lanes:
-            lane.start()
-        for lane in lanes:
-            lane.join(None if end is None else max(0.0, end - time.monotonic()))
-        self._stop()
-        for lane in lanes:
-            lane.join()
+        try:
+            if timer is not None:
+                timer.start()
+            if self._stage("data", None):
+                for lane in lanes:
+                    lane.start()
+                for lane in lanes:
+                    lane.join()
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._stop()
         if self.failed:
             return self.failed
         return 0 if all(stage in self.done for lane in LANES for stage, _ in lane) else GOES_ON
@@ -102,6 +106,8 @@ class Call:
 
 def in_pieces(arguments: Sequence[str], minutes: float, stop_after: float | None) -> int:
     """Trains for `minutes` in all, at most `stop_after` of them in this call. arguments: of scripts/train."""
+    # Told to stop, the stages save their states too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     call = Call([sys.executable, "-m", "training.train", *arguments], minutes)
     status = call.run(None if stop_after is None else 60 * stop_after)
     if status == GOES_ON:

@@ -29,7 +29,8 @@ def call(folder: Path, waiting: str = "", failing: str = "") -> Call:
 
 
 def begun(folder: Path) -> list[str]:
-    return [line.split()[1] for line in (folder / "log").read_text().splitlines()]
+    log = folder / "log"
+    return [line.split()[1] for line in log.read_text().splitlines()] if log.exists() else []
 
 
 def test_all_stages_run_once_with_their_part_of_the_time(tmp_path: Path) -> None:
@@ -50,6 +51,11 @@ def test_a_call_that_is_stopped_says_so_and_the_next_one_ends_the_work(tmp_path:
     assert "classifier" not in begun(tmp_path)
     assert "fine" not in begun(tmp_path)
     assert call(tmp_path).run(None) == 0
+
+
+def test_a_call_may_end_while_shapes_are_made(tmp_path: Path) -> None:
+    assert call(tmp_path, waiting="data").run(0.5) == GOES_ON
+    assert begun(tmp_path) in ([], ["data"])
 
 
 def test_a_stage_that_fails_ends_the_call_with_its_status(tmp_path: Path) -> None:
