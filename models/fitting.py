@@ -27,7 +27,7 @@ from models.strength import FIT_STEPS
 
 RATE, LAST_RATE = 0.5, 0.02
 """Step sizes of Adam (Kingma and Ba, 2015) at the begin and at the end."""
-MOMENTS = (0.8, 0.9)
+MOMENTS = (0.6, 0.8)
 START = 2.0
 """Deviation of the latent to start from; the demo models' own have 2.9."""
 NORMAL_WEIGHT = 0.2

@@ -7,8 +7,10 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 
+from api.generation.admission import Place
+from api.generation.estimates import fit_seconds
 from api.generation.sampler_client import SamplerClient
-from api.messages import Fitted
+from api.messages import Fitted, Order, Status
 
 KEPT = 16
 """Of the demo models one has 16 KB, of the official ones some hundred."""
@@ -21,6 +23,32 @@ class Fits:
         self._sampler = sampler
         self._found: OrderedDict[bytes, Fitted] = OrderedDict()
         self._locks: dict[bytes, asyncio.Lock] = {}
+
+    async def with_latent(
+        self, order: Order, status: Status, place: Place | None, told: Callable[[int], None]
+    ) -> tuple[Order, tuple[str, ...]]:
+        """The order with the latent of a shape that was given to vary, and what is to be told of that.
+
+        Args:
+            order: What to make; it has such a shape.
+            status: Who looks for it.
+            place: Among the requests, which lets others have their turn after each slice; a job has none.
+            told: Called with the steps that are left.
+
+        Raises:
+            TooManyVoxels, OutOfMemory, ModelsChanged, WorkerLost: From the Sampler.
+        """
+        assert order.variation is not None
+        steps = order.fit_steps
+
+        async def go_on(taken: int, step: int) -> None:
+            told(steps - step)
+            if place is not None:
+                await place.go_on(fit_seconds(taken, status.step_seconds))
+
+        found = await self.latent_of(order.variation.coarse, status.weights, go_on)
+        told(0)
+        return order.with_latent(found.latent), found.warnings
 
     async def latent_of(self, coarse: bytes, weights: str, go_on: Callable[[int, int], Awaitable[None]]) -> Fitted:
         """The latent of packed coarse voxels.

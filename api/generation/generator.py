@@ -285,24 +285,11 @@ class Generator:
     async def _with_latent(
         self, order: Order, timings: Timings, place: Place | None = None, told: Callable[[int], None] = lambda _: None
     ) -> tuple[Order, tuple[str, ...]]:
-        """The order with the latent of a shape that was given to vary, and what is to be told of that.
-
-        `told` is called with the steps that are left.
-        """
-        if order.variation is None or not order.fit_steps:
+        """See `Fits.with_latent`."""
+        if not order.fit_steps:
             return order, ()
-        steps = order.fit_steps
-
-        async def go_on(taken: int, step: int) -> None:
-            told(steps - step)
-            if place is not None:
-                await place.go_on(fit_seconds(taken, self.monitor.status.step_seconds))
-
         with timings.measure("fit"), metrics.part("fit"):
-            weights = self.monitor.status.weights
-            found = await self.fits.latent_of(order.variation.coarse, weights, go_on)
-        told(0)
-        return order.with_latent(found.latent), found.warnings
+            return await self.fits.with_latent(order, self.monitor.status, place, told)
 
     async def _finish(self, progress: Progress, run: _Run, fine_steps: int = 0) -> tuple[Decoded, bytes]:
         """The voxels of a state that is denoised to its end, and that end."""

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from api.errors import EmptyResult, ModelsChanged, ModelsUnavailable, OutOfMemory, TooManyVoxels
+from api.errors import EmptyResult, ModelsChanged, ModelsUnavailable, TooManyVoxels
 from api.given import Given, Variation
 from api.messages import (
     Decoded,
@@ -29,16 +29,16 @@ from api.messages import (
     Status,
     Unfitted,
     bits_of,
-    failure,
     for_strangers,
-)  # fmt: skip
+)
+from api.sampler.failures import failed
 from api.sampler.fitting import fit_on
 from api.sampler.loaded_models import LoadedModels
 from api.sampler.step_times import StepTimes
 from api.schemas import KINDS_IN_HEALTH, Health, fine_steps_of
 from api.settings import Settings
 from api.telemetry import metrics
-from models.errors import CheckpointError, ConfigError, NumericError, StateError, XCubeError
+from models.errors import NumericError, StateError, XCubeError
 from models.fitting import Fit
 from models.joining import Box
 from models.pipeline import FINE_EMPTY, NO_FINE_MODEL, TRUNCATED
@@ -129,7 +129,7 @@ class Engine:
                 state = self._read(item.state)
                 groups.setdefault(state.stage, {})[index] = state
             except XCubeError as error:
-                results[index] = _failed(Progress, error)
+                results[index] = failed(Progress, error)
         for stage, members in groups.items():
             share = self.settings.slice_seconds * len(members) / len(items)
             steps = self.times.steps_within(stage, sum(len(state.x) for state in members.values()), share)
@@ -198,11 +198,11 @@ class Engine:
             return [self._progress(state) for state in self._with_room(stage, work, smallest=len(states) == 1)]
         except (NumericError, StateError, torch.OutOfMemoryError) as error:
             if len(states) == 1:
-                return [_failed(Progress, error)]
+                return [failed(Progress, error)]
             lacking = isinstance(error, torch.OutOfMemoryError)
         except Exception as error:
             self._end_if_lost(error)
-            return [_failed(Progress, error) for _ in states]
+            return [failed(Progress, error) for _ in states]
         # Halves again and again: a batch that is too large fits, one with a NaN or a misfit loses only that sample.
         if lacking:
             metrics.out_of_memory()
@@ -328,7 +328,7 @@ class Engine:
             return work()
         except Exception as error:
             self._end_if_lost(error)
-            return _failed(kind, error)
+            return failed(kind, error)
 
     def _progress(self, state: DiffusionState, warnings: Sequence[str] = ()) -> Progress:
         batch_key = self._stage(state.stage).batch_key(state)
@@ -361,16 +361,3 @@ class Engine:
         if not isinstance(error, XCubeError | torch.OutOfMemoryError) and self.models.lost():
             log.critical("this process has lost the GPU and exits: %s", str(error).partition("\n")[0])
             os._exit(EXIT_GPU_LOST)
-
-
-def _failed(kind: type[AnyOutcome], error: Exception) -> AnyOutcome:
-    if isinstance(error, torch.OutOfMemoryError):
-        metrics.out_of_memory()
-        torch.cuda.empty_cache()
-        error = OutOfMemory("The GPU has too little memory for this shape now: set use_fine to false or try later.")
-    elif not isinstance(error, XCubeError):
-        log.error("a bug in the models' code", exc_info=error)
-    elif isinstance(error, CheckpointError | ConfigError):
-        log.error("a model cannot be read: %s", error)  # with the folders that clients are not told
-    code, text = failure(error)
-    return kind(code=code, error=text)

@@ -8,7 +8,9 @@ import pytest
 
 from api.errors import TooSlow
 from api.generation.estimates import check_deadline, estimate
-from api.schemas import GenerateRequest
+from api.given import Variation, VariedRequest
+from api.schemas import GenerateRequest, steps_of
+from models.strength import FIT_STEPS
 
 
 def test_a_request_that_fits_is_let_through() -> None:
@@ -49,3 +51,18 @@ def test_steps_of_the_fine_stage_s_own_are_named_and_would_fit() -> None:
 def test_without_any_step_count_that_fits_another_remedy_is_named() -> None:
     with pytest.raises(TooSlow, match="use_fine"):
         check_deadline(GenerateRequest(prompt="x"), {"coarse": 60.0}, fine_model=False, deadline=10)
+
+
+def test_the_search_for_a_latent_counts_where_there_is_none() -> None:
+    seconds = {"coarse": 0.1, "fit": 1.0}
+
+    def asked(latent: bytes) -> VariedRequest:
+        variation = Variation(latent=latent, coarse=b"voxels", strength=0.5)
+        return VariedRequest(prompt="x", ddim_steps=100, use_fine=False, variation=variation)
+
+    assert steps_of(asked(b"there")) == 50
+    assert steps_of(asked(b"")) == 50 + FIT_STEPS
+    check_deadline(asked(b"there"), seconds, fine_model=True, deadline=6)
+    check_deadline(asked(b""), seconds, fine_model=True, deadline=6 + FIT_STEPS)
+    with pytest.raises(TooSlow, match=f"about {FIT_STEPS + 5.5:.0f} s"):
+        check_deadline(asked(b""), seconds, fine_model=True, deadline=5 + FIT_STEPS)

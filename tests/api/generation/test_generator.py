@@ -18,8 +18,9 @@ from api.errors import ClientGone, DeadlinePassed, Draining, EmptyResult, QueueF
 from api.generation.generator import Generator, Timings
 from api.generation.monitor import Monitor
 from api.generation.sampler_client import SamplerClient
+from api.given import Variation, VariedRequest
 from api.http.streaming import EventStream
-from api.messages import Decoded, Finished, ModelStatus, Order, Progress, Slice, Status
+from api.messages import Decoded, Finished, Fitted, ModelStatus, Order, Progress, Slice, Status, Unfitted
 from api.schemas import LOADING, GenerateRequest
 from api.settings import Settings
 from formats import FORMATS
@@ -317,3 +318,29 @@ def test_a_stream_whose_work_fails_ends_with_the_error_as_an_event() -> None:
     *before, last = serve(sampler, read)
     assert before[0].startswith(b"event: queued")
     assert last == b'event: failed\ndata: {"error":"Nothing there.","code":"empty_result","retryable":false}\n\n'
+
+
+def test_the_search_for_a_latent_ends_when_its_client_leaves() -> None:
+    sampler, call, calls = FakeSampler(), Call(), 0
+
+    async def fit(item: Unfitted) -> Fitted:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            call.gone.set()
+        await asyncio.sleep(0.01)
+        return Fitted(fit=b"begun", step=calls)
+
+    sampler.fit = fit  # type: ignore[attr-defined]
+    request = VariedRequest(prompt="x", variation=Variation(coarse=SHAPE, strength=0.5))
+
+    async def test(_: Any, generator: Generator) -> None:
+        with pytest.raises(ClientGone):
+            await generator.run(request, call, Timings())
+        before = calls
+        await asyncio.sleep(0.05)
+        assert calls == before
+        assert generator.admission.running == 0
+
+    serve(sampler, test)
+    assert sampler.slices == 0
