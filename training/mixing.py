@@ -35,10 +35,12 @@ class MixedSource(ProceduralSource):
         counted = Counter(item.kind for item in self.real.items)
         kinds = super().kinds
         known = set(kinds) | {noun for nouns in kinds.values() for noun in nouns}
+        # The last word of "car model" is no name of a car; that of a caption of one word is.
+        alone = {(item.kind, caption) for item in self.real.items for caption in item.captions}
         for kind, nouns in self.real.kinds.items():
             if kind not in kinds and (kind in known or counted[kind] < FEWEST):
                 continue
-            fresh = tuple(noun for noun in nouns if noun not in known and noun not in counted)
+            fresh = tuple(noun for noun in nouns if (kind, noun) in alone and noun not in known and noun not in counted)
             known |= {kind, *fresh}
             kinds[kind] = (*kinds.get(kind, ()), *fresh)
         return kinds

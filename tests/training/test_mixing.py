@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import torch
 
 from models.config import may_be_kind
@@ -64,8 +66,13 @@ def test_the_first_shapes_are_cut_with_all_that_belongs_to_them() -> None:
 class _Real:
     """What MixedSource asks a set of meshes for its kinds."""
 
-    kinds = {"chair": ("seat", "chair lift"), "bookcase": ("shelf",), "toaster": ("bread toaster",), "lone": ()}  # noqa: RUF012
-    items = [type("Item", (), {"kind": kind})() for kind in ["chair", "bookcase", "toaster"] * 4 + ["lone"]]  # noqa: RUF012
+    def __init__(self) -> None:
+        self.kinds = {
+            "chair": ("seat", "lift"), "bookcase": ("shelf",), "toaster": ("roaster", "set"), "lone": (),
+        }  # fmt: skip
+        captions = ("seat", "chair lift", "shelf", "roaster", "toaster set")
+        kinds = ["chair", "bookcase", "toaster"] * 4 + ["lone"]
+        self.items = [SimpleNamespace(kind=kind, captions=captions) for kind in kinds]
 
 
 def test_real_kinds_add_to_procedural_ones_and_no_noun_means_two_kinds(tmp_path) -> None:  # type: ignore[no-untyped-def]
@@ -73,6 +80,8 @@ def test_real_kinds_add_to_procedural_ones_and_no_noun_means_two_kinds(tmp_path)
     kinds = source.kinds
     assert set(kinds) == {*EVERY_KIND, "toaster"}
     assert "seat" in kinds["chair"]
+    assert kinds["toaster"] == ("roaster",)
+    assert "lift" not in kinds["chair"]
     nouns = [noun for kind, others in kinds.items() for noun in (kind, *others)]
     assert len(nouns) == len(set(nouns))
     assert all(may_be_kind(noun) for noun in nouns)

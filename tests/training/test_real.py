@@ -119,6 +119,7 @@ def test_a_mesh_is_turned_and_sized_as_the_catalogue_says(place: Path, tmp_path:
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
+        ("Xylophone", "xylophone"),
         ("Bar stool", "stool"), ("Baby high chair", "chair"), ("Winchester armchair", "armchair"), ("Couch", "sofa"),
         ("Indoor plant", "plant"), ("Desk lamp", "lamp"), ("Street light", "street lamp"), ("Tablet", "tablet"),
         ("Glass door cabinet", "cabinet"), ("Ford Focus", "car"), ("Bookcase", "bookshelf"), ("Hamburger", "hamburger"),
@@ -162,7 +163,7 @@ def test_without_the_package_a_sentence_says_what_to_install(
 def test_neither_a_folder_nor_the_package_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([])
-    assert "give a folder of meshes, or --sweethome3d" in capsys.readouterr().err
+    assert "give a folder of meshes, --sweethome3d or --bench" in capsys.readouterr().err
 
 
 def test_what_shows_nothing_that_is_asked_for_is_not_used(place: Path) -> None:

@@ -78,7 +78,7 @@ KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("bus", r"\bbus\b", ("coach",)),
     ("truck", r"truck|\bvan\b", ("lorry", "van")),
     ("car", r"\bcar\b|sedan|suv|ford|chevrolet|peugeot|renault|seat leon|beetle", ("automobile",)),
-    ("telephone", r"phone$", ("phone",)),
+    ("telephone", r"\bphone$|telephone", ("phone",)),
     ("laptop", r"laptop|ibook", ("notebook",)),
     ("computer", r"imac", ("desktop computer",)),
     ("loudspeaker", r"speaker|stereo", ("speaker",)),
