@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +17,11 @@ from api.telemetry import metrics
 _PERIOD = {"loading": 0.2, "ready": 1.0, "error": 1.0}
 PATIENCE = 5.0
 """Seconds without an answer after which a Sampler that was ready counts as restarting."""
-LOOK = 1.0
-"""Seconds that a request waits at most for a Sampler to say whether it is ready by now."""
+LOOK = 2.0
+"""Seconds that a request waits at most for a Sampler to say that it is ready by now."""
+_LOOK_ONCE = 0.5
+"""Seconds after which it asks anew: another Sampler may answer then."""
+_PAUSE = 0.05
 RETRY_LOADING = 5.0
 
 
@@ -112,16 +116,30 @@ class Monitor:
             await asyncio.sleep(min(_PERIOD[status] for status in (self.health.status, *said)))
 
     async def look_again(self) -> None:
-        """Asks at once while the models load, for a request: another HTTP process may have said that they are ready."""
+        """Asks at once while the models load, for a request: another HTTP process may have said that they are ready.
+
+        And again for a moment, since the Sampler that answers may be one of several that is not ready yet.
+        """
         if self.health.status == "loading":
             if self._look is None or self._look.done():
-                self._look = asyncio.create_task(self.refresh())
+                self._look = asyncio.create_task(self._look_until_ready())
             await asyncio.wait({self._look}, timeout=LOOK)
 
-    async def refresh(self) -> None:
-        """Asks once. A Sampler that does not answer is busy at first, and counts as loading after a while."""
+    async def _look_until_ready(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOK):
+                while self.health.status == "loading":
+                    await self.refresh(_LOOK_ONCE)
+                    await asyncio.sleep(_PAUSE)
+
+    async def refresh(self, patience: float = PATIENCE) -> None:
+        """Asks once. A Sampler that does not answer is busy at first, and counts as loading after a while.
+
+        Args:
+            patience: Seconds to wait for the answer.
+        """
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 status = await self._sampler.status()
         except Exception:  # whatever went wrong on the way: no answer is what counts
             if time.monotonic() - self._seen > PATIENCE:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 
 from api.errors import StillLoading, problem_of
+from api.process.probes import PROBES
 from api.sampler.order_gate import WORK
 
 _PROBLEM = problem_of(StillLoading("This Sampler is still loading its models: send the order again."))
-_REFUSAL = Response(_PROBLEM.body(), _PROBLEM.status, {**_PROBLEM.headers(), "Connection": "close"}, "application/json")
-"""Closes the connection too: on one that stays open the next order would reach the same process."""
+_REFUSAL = Response(_PROBLEM.body(), _PROBLEM.status, _PROBLEM.headers(), "application/json")
 
 
 class Readiness:
@@ -26,7 +27,11 @@ class Readiness:
 
 
 class ReadyGate:
-    """ASGI middleware: work gets 503 while the models load; what only asks is answered."""
+    """ASGI middleware: while the models load, work gets 503, and what only asks is answered.
+
+    Both close their connection. On one that stays open the next order would reach the same process, and who asks
+    would hear of no other one.
+    """
 
     def __init__(self, app: Any, readiness: Readiness) -> None:
         self.app = app
@@ -34,12 +39,21 @@ class ReadyGate:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Lets a request through, or refuses it, as ASGI has it."""
-        if scope["type"] == "http" and scope["path"] in WORK and self._readiness.loading():
+        if scope["type"] != "http" or scope["path"] in PROBES or not self._readiness.loading():
+            await self.app(scope, receive, send)
+            return
+
+        async def send_last(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(raw=message.setdefault("headers", []))["Connection"] = "close"
+            await send(message)
+
+        if scope["path"] in WORK:
             while (await receive()).get("more_body"):  # a client that is still sending would see a fault instead
                 pass
-            await _REFUSAL(scope, receive, send)
-            return
-        await self.app(scope, receive, send)
+            await _REFUSAL(scope, receive, send_last)
+        else:
+            await self.app(scope, receive, send_last)
 
 
 def guard(service: Any) -> Readiness:

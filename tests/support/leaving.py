@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from tests.support.service import Server
@@ -39,7 +39,13 @@ def sent(
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
         connection.connect(("127.0.0.1", server.port))
         connection.sendall(_head(path, len(content)) + content)
-        yield connection
+        try:
+            yield connection
+        except AssertionError as error:
+            connection.setblocking(False)
+            with suppress(BlockingIOError):
+                error.add_note(f"the service has answered: {connection.recv(2000)!r}")
+            raise
 
 
 def _head(path: str, length: int) -> bytes:

@@ -78,6 +78,17 @@ def test_a_request_that_comes_while_the_models_load_asks_at_once_and_others_with
     assert samplers.asked == 1
 
 
+def test_a_request_asks_on_where_one_that_still_loads_answers_first() -> None:
+    samplers = Samplers(("a", LOADING), ("a", LOADING), ("b", READY))
+
+    async def ask(watching: Monitor) -> None:
+        await watching.look_again()
+        watching.check_ready()
+
+    run(samplers, ask)
+    assert samplers.asked == 3
+
+
 def test_a_request_waits_for_a_silent_sampler_for_a_moment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(monitor, "LOOK", 0.01)
 

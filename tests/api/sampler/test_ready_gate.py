@@ -40,6 +40,11 @@ def test_work_is_turned_away_with_its_connection_until_the_models_are_loaded(
     assert sampler.post(path).text == "done"
 
 
-def test_how_it_is_can_be_asked_while_the_models_load(sampler: TestClient, readiness: Readiness) -> None:
+def test_how_it_is_can_be_asked_while_the_models_load_and_the_next_time_of_another(
+    sampler: TestClient, readiness: Readiness
+) -> None:
     readiness.loading = lambda: True
-    assert sampler.post("/status").text == "done"
+    told = sampler.post("/status")
+    assert (told.text, told.headers["connection"]) == ("done", "close")
+    readiness.loading = lambda: False
+    assert "connection" not in sampler.post("/status").headers
