@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from api.clients import Client, Quota
-from api.schemas import sentence_of
+from api.parsing import sentence_of
 from api.signing import WebhookSecret
 from models.files import NotYamlError, read_yaml
 

@@ -1,12 +1,10 @@
-"""What clients send and get as JSON: fields, types and ranges, and the sentences that name what is wrong with them."""
+"""What clients send and get as JSON: fields, types and ranges."""
 
 from __future__ import annotations
 
-import re
 import secrets
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-import orjson
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -14,14 +12,11 @@ from pydantic import (
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
-    TypeAdapter,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
 
-from api.errors import InvalidRequest
 from api.given_shape import GivenShape
 from api.presets import described, item_without_preset, without_preset
 from models.presets import PresetName
@@ -32,10 +27,6 @@ MAX_STEPS = 1000
 MAX_ITEMS = 1024
 MAX_VARIANTS = 64
 MAX_URL = 2000
-_NAMED_FIELDS = 20
-_PYDANTIC_S_WORDS = re.compile(r"^(Value error, |Input |String |List )| after validation, not \d+$")
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 def _not_blank(value: str) -> str:
@@ -323,65 +314,3 @@ def fine_steps_of(request: GenerateRequest) -> int:
 def random_seed(count: int = 1) -> int:
     """The first of so many seeds of 0 ... 2**31 - 1, so that a client of any integer type can send each again."""
     return secrets.randbelow(2**31 + 1 - count)
-
-
-def parse(model: type[Model], body: bytes, guide: str = "/docs") -> Model:
-    """A model from a JSON body; `guide` is where clients find the page that lists the fields.
-
-    Raises:
-        InvalidRequest: no JSON (NaN, numbers beyond a double and lone surrogates are none), no object, or fields that
-            are missing, unknown or wrong; the text names every one of them.
-    """
-    try:
-        value: Any = orjson.loads(body or b"{}")
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(f"The body is not valid JSON ({error}): send one JSON object.") from None
-    if not isinstance(value, dict):
-        raise InvalidRequest(f"The body is not a JSON object: send one object with the fields that {guide} lists.")
-    try:
-        return TypeAdapter(model).validate_python(value)
-    except ValidationError as error:
-        faults = sentence_of(error, value)
-    raise InvalidRequest(f"{faults}: correct the request; {guide} lists every field.")
-
-
-def sentence_of(error: ValidationError, value: Any = None) -> str:
-    """What is wrong with the fields of a body: the first faults, and how many more there are.
-
-    Args:
-        error: What pydantic found.
-        value: The body, where it may be a batch.
-    """
-    told = (_of_item(value, one["loc"], one["type"], one["msg"]) for one in error.errors(include_url=False))
-    faults = list(dict.fromkeys(_fault(*one) for one in told if one is not None))
-    more = f"; and {len(faults) - _NAMED_FIELDS} more" if len(faults) > _NAMED_FIELDS else ""
-    return "; ".join(faults[:_NAMED_FIELDS]) + more
-
-
-Fault = tuple[tuple[int | str, ...], str, str]
-
-
-def _of_item(value: dict[str, Any], location: tuple[int | str, ...], kind: str, message: str) -> Fault | None:
-    """A fault as it is told; None for one in the other of the two forms that an item of a batch may have.
-
-    pydantic tells the faults of both, under names of its own.
-    """
-    match location:
-        case ("prompts", int(index), form, *rest):
-            item, place = value["prompts"][index], ("prompts", index, *rest)
-            if not isinstance(item, str | dict):
-                return place[:2], "neither", "should be a string, or an object with a prompt"
-            return (place, kind, message) if isinstance(item, dict) == (form == BatchItem.__name__) else None
-        case _:
-            return location, kind, message
-
-
-def _fault(location: tuple[int | str, ...], kind: str, message: str) -> str:
-    name = ascii(".".join(map(str, location))[:60])[1:-1] or "the body"
-    match kind:
-        case "missing":
-            return f"{name} is missing"
-        case "extra_forbidden":
-            return f"{name} is not a known field"
-        case _:
-            return f"{name} {_PYDANTIC_S_WORDS.sub('', message)}"

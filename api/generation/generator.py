@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -23,12 +22,13 @@ from api.generation.monitor import Monitor
 from api.generation.parts import is_part, with_coarse, with_fine
 from api.generation.recent import RecentResults
 from api.generation.sampler_client import SamplerClient
+from api.generation.timings import Timings
 from api.messages import Decoded, Order, Progress, Recognised, Status, weights_of
 from api.process import shared_state
 from api.quotas import Quotas
 from api.schemas import GenerateRequest, fine_steps_of, random_seed, steps_of
 from api.settings import Settings
-from api.telemetry import metrics, tracing
+from api.telemetry import metrics
 from formats import File, FileWriter, Format, Options
 from models.shape import Shape, Voxels
 from models.version import service_version
@@ -38,27 +38,6 @@ log = logging.getLogger("xcube.generation")
 RECENT_BYTES = 64 * 2**20
 """A hundred shapes of the demo models, six of 512³; each HTTP process grows by as much before its memory is level."""
 RETRY_DRAINING = 5.0
-
-
-class Timings:
-    """Seconds by part of the work, for the header Server-Timing."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def measure(self, name: str) -> Iterator[None]:
-        """Measures a block as one part, which is a span of the request's trace too."""
-        start = time.perf_counter()
-        try:
-            with tracing.span(name):
-                yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-
-    def header(self) -> str:
-        """The header's value, in milliseconds."""
-        return ", ".join(f"{name};dur={1000 * seconds:.1f}" for name, seconds in self.seconds.items())
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from api.call import Call
 from api.errors import InvalidRequest, problem_of
-from api.generation.generator import Generator, Timings
+from api.generation.generator import Generator
+from api.generation.timings import Timings
 from api.schemas import BatchRequest, GenerateRequest
 from api.telemetry import metrics
 from formats.json_text import write_json

@@ -24,7 +24,7 @@ from api.http.headers import secure, wants_anew
 from api.http.routes import body_of, methods_of, route_of, takes_shapes
 from api.keys import key_file
 from api.networks import networks_of
-from api.schemas import parse
+from api.parsing import parse
 from api.settings import Settings
 from api.telemetry import logs, metrics
 from models.errors import XCubeError

@@ -16,7 +16,7 @@ from api.http.behind import Behind
 from api.http.describing import as_json, operation
 from api.http.job_answers import describe
 from api.jobs.record import STATES, State
-from api.schemas import sentence_of
+from api.parsing import sentence_of
 
 MOST = 100
 DEFAULT = 20

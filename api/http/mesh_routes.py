@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Route
 from api import call as calls
 from api.call import Call
 from api.errors import InvalidRequest, NotFound
-from api.generation.generator import Timings
+from api.generation.timings import Timings
 from api.http.behind import Behind
 from api.http.describing import BODY, WORK, as_json, body_for, operation
 from api.http.forwarded import prefix_of

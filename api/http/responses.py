@@ -14,7 +14,8 @@ from starlette.responses import Response, StreamingResponse
 
 from api.call import Call
 from api.errors import problem_of
-from api.generation.generator import Generator, Timings
+from api.generation.generator import Generator
+from api.generation.timings import Timings
 from api.http.etags import etag, has, not_modified
 from api.http.negotiation import options_for_events, wanted
 from api.http.stream_options import StreamOptions

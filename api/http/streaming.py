@@ -18,7 +18,8 @@ import orjson
 from api.call import Call
 from api.errors import InvalidRequest, problem_of
 from api.generation.events import CoarseMade, Event, Previewed, Queued, Stepped
-from api.generation.generator import Generator, Timings
+from api.generation.generator import Generator
+from api.generation.timings import Timings
 from api.http.accept import prefers
 from api.http.packed_events import packed_coarse, packed_end, size_of
 from api.http.previews import Previews

@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from api.call import Call
 from api.errors import InvalidRequest, problem_of
-from api.generation.generator import Generator, Timings
+from api.generation.generator import Generator
+from api.generation.timings import Timings
 from api.http import responses
 from api.http.batch import check_count
 from api.http.etags import etag

@@ -20,7 +20,7 @@ from api.jobs.models import models_of, weights_for
 from api.jobs.record import Record, unreadable
 from api.jobs.store import OFFER_SECONDS, Place, Store
 from api.messages import Order
-from api.schemas import sentence_of
+from api.parsing import sentence_of
 from api.telemetry import metrics
 from models.errors import StateError, XCubeError
 from models.shape import Shape

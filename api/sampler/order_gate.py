@@ -19,7 +19,8 @@ from api.call import Call, Message, read_json, replay
 from api.errors import InvalidRequest, Problem, problem_of
 from api.framework_errors import FrameworkError
 from api.messages import MOST_BYTES, MOST_SAMPLES, Finished, Order, Slice, Unfitted
-from api.schemas import NoParameters, PromptRequest, sentence_of
+from api.parsing import sentence_of
+from api.schemas import NoParameters, PromptRequest
 
 log = logging.getLogger("xcube.orders")
 _PICKLED = "application/vnd.bentoml+pickle"

@@ -9,8 +9,9 @@ import orjson
 import pytest
 
 from api.http.etags import etag
+from api.parsing import parse
 from api.presets import described
-from api.schemas import BatchItem, BatchRequest, GenerateRequest, JobRequest, parse
+from api.schemas import BatchItem, BatchRequest, GenerateRequest, JobRequest
 from formats import FORMATS, Options
 from models.presets import PRESETS, PresetName
 from models.schedulers import SCHEDULERS

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from api.errors import InvalidRequest
-from api.schemas import BatchRequest, GenerateRequest, NoParameters, Parameters, parse, random_seed
+from api.parsing import parse
+from api.schemas import BatchRequest, GenerateRequest, NoParameters, Parameters, random_seed
 
 
 def faults(body: bytes) -> str:

@@ -15,9 +15,10 @@ from bentoml.exceptions import InternalServerError
 
 from api.call import Call
 from api.errors import ClientGone, DeadlinePassed, Draining, EmptyResult, QueueFull, StillLoading, TooSlow, WorkerLost
-from api.generation.generator import Generator, Timings
+from api.generation.generator import Generator
 from api.generation.monitor import Monitor
 from api.generation.sampler_client import SamplerClient
+from api.generation.timings import Timings
 from api.given import Variation, VariedRequest
 from api.http.streaming import EventStream
 from api.messages import Decoded, Finished, Fitted, ModelStatus, Order, Progress, Slice, Status, Unfitted
