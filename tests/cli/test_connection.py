@@ -30,7 +30,9 @@ HTML = b"<html>\n<p>Not the service.</p>\n</html>"
 
 
 def http(status: str, body: bytes, kind: str = "text/html") -> bytes:
-    return f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    # Whoever would use the connection again might find out too late that it was closed.
+    about = f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    return f"HTTP/1.1 {status}\r\n{about}".encode() + body
 
 
 @contextlib.contextmanager

@@ -70,7 +70,8 @@ def test_without_waiting_there_is_an_object_to_ask_about_whose_url_has_the_file(
     client: openai.OpenAI, fields: dict[str, Any]
 ) -> None:
     made = make(client, **fields)
-    assert (made["object"], made["status"], made["url"], made["seed"]) == ("mesh", "queued", None, 5)
+    assert (made["object"], made["url"], made["seed"]) == ("mesh", None, 5)
+    assert made["status"] in ("queued", "in_progress")
 
     def now() -> dict[str, Any]:
         return client.get(f"/meshes/{made['id']}", cast_to=httpx.Response).json()  # type: ignore[no-any-return]
