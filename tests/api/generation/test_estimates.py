@@ -35,6 +35,14 @@ def test_the_step_count_named_in_too_slow_would_fit(use_fine: bool, fine_model: 
     check_deadline(fitting, seconds, fine_model=fine_model, deadline=50)
 
 
+def test_a_fine_step_that_was_never_measured_counts_as_much_as_a_coarse_one() -> None:
+    assert estimate(100, 50, {"coarse": 0.2}) == pytest.approx(30.5)
+    with pytest.raises(TooSlow, match=r"about 3[01] s"):
+        check_deadline(
+            GenerateRequest(prompt="x", ddim_steps=100, fine_steps=50), {"coarse": 0.2}, fine_model=True, deadline=25
+        )
+
+
 def test_steps_of_the_fine_stage_s_own_are_named_and_would_fit() -> None:
     seconds = {"coarse": 0.2, "fine": 0.3}
     request = GenerateRequest(prompt="x", ddim_steps=1000, fine_steps=500)

@@ -135,7 +135,8 @@ def test_a_result_is_remembered_where_all_that_made_it_agree_to_the_last_bit(mak
     assert call.made_by == known
 
 
-def test_nothing_starts_while_the_models_load() -> None:
+def test_nothing_starts_while_the_models_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.generation.monitor.LOOK", 0.01)
     sampler = FakeSampler()
     sampler.current = Status(health=LOADING)
     with pytest.raises(StillLoading, match="still loading"):
