@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from models.config import SparseUNetConfig
@@ -55,10 +56,8 @@ def train_fine(
         grid, values = grid.prune(used), values[used].float()
         timesteps = noising.timesteps(plan.batch)[torch.randperm(plan.batch, generator=generator, device=device)]
         noisy, v = noising(values[:, :channels] * scale_factor, timesteps[grid.batch])
-        deviation = NORMAL_NOISE * torch.rand(plan.batch, 1, generator=generator, device=device)[grid.batch]
-        normals = values[:, channels : channels + 3]
-        normals = normals + deviation * torch.randn(normals.shape, generator=generator, device=device)
-        features = with_voxels(noisy, grid.ijk, functional.normalize(normals, dim=1))
+        normals = noisy_normals(values[:, channels : channels + 3], grid.batch, plan.batch, generator)
+        features = with_voxels(noisy, grid.ijk, normals)
         context = caption_context(encoder, tokens, batch.chosen.to(device), generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             predicted = unet(features, grid, timesteps, context)
@@ -84,6 +83,21 @@ def train_fine(
     with Batches(latents, plan.batch, device) as batches:
         trainer.run(losses, sample, waited=lambda: batches.waited)
     return stage()
+
+
+def noisy_normals(normals: Tensor, batch: Tensor, shapes: int, generator: torch.Generator) -> Tensor:
+    """Unit normals [K, 3] as a decoder might have made them, with noise of another deviation for each shape.
+
+    Args:
+        normals: The true ones, [K, 3].
+        batch: Which shape each belongs to, [K].
+        shapes: How many there are.
+        generator: Draws deviations, then noise.
+    """
+    device = generator.device
+    deviation = NORMAL_NOISE * torch.rand(shapes, 1, generator=generator, device=device)[batch]
+    noise = torch.randn(normals.shape, generator=generator, device=device)
+    return functional.normalize(normals + deviation * noise, dim=1)
 
 
 def _coarse(rows: AnyRows, shape: int, voxel_size: float) -> Voxels:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from models.config import DenseUNetConfig, SparseUNetConfig
 from models.dense import DenseUNet
@@ -19,7 +18,7 @@ from models.vae import Decoder
 from training.dataset import Shapes, pick
 from training.diffusion import caption_context
 from training.distil import SCALE, Batch, distil
-from training.fine import NORMAL_NOISE
+from training.fine import noisy_normals
 from training.recipe import Recipe
 from training.rows import AnyRows
 from training.start import Start, fill
@@ -75,10 +74,7 @@ def distil_fine(
         grid, values = latents.batch(chosen)
         used = disturb(grid, values[:, -1] > 0.5, generator)
         grid, values = grid.prune(used), values[used].float()
-        deviation = NORMAL_NOISE * torch.rand(plan.batch, 1, generator=generator, device=device)[grid.batch]
-        normals = values[:, channels : channels + 3]
-        normals = normals + deviation * torch.randn(normals.shape, generator=generator, device=device)
-        normals = functional.normalize(normals, dim=1)
+        normals = noisy_normals(values[:, channels : channels + 3], grid.batch, plan.batch, generator)
         contexts = _contexts(encoder, tokens, chosen.to(device), generator)
 
         def predict(model: nn.Module, noisy: Tensor, timesteps: Tensor, told: bool) -> Tensor:

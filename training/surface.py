@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from formats import editing
 from models.shape import Voxels
+from training.scoring import set_iou
 
 PATCH = 6.0
 """Radius of a patch of surface that is compared with a plane: one and a half coarse voxels, in fine ones."""
@@ -84,7 +86,7 @@ def leak(shape: Voxels) -> float:
 
 def pieces(shape: Voxels) -> int:
     """How many parts a shape falls into that do not touch."""
-    return int(ndimage.label(_grid(shape)[0], np.ones((3, 3, 3)))[1])
+    return len(editing.pieces(shape)[1])
 
 
 def thin_voxels(shape: Voxels, radius: float = THIN) -> NDArray[np.bool_]:
@@ -134,7 +136,7 @@ def likeness(truth: Voxels, shape: Voxels, fine_truth: Voxels, field: Field) -> 
     distance = np.abs(field(points)) / shape.voxel_size
     near = distance < PATCH
     return Likeness(
-        _iou(truth, shape),
+        set_iou(truth.ijk, shape.ijk),
         thin_kept(fine_truth, shape),
         float(np.median(_degrees((slope * shape.normal).sum(1)))),
         float(np.sqrt(np.mean(distance[near] ** 2))) if near.any() else PATCH,
@@ -181,13 +183,6 @@ def _patches(shape: Voxels, seed: int) -> tuple[float, float]:
 def _degrees(cosine: NDArray[np.float64]) -> NDArray[np.float64]:
     degrees: NDArray[np.float64] = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
     return degrees
-
-
-def _iou(first: Voxels, second: Voxels) -> float:
-    side = round(2 / first.voxel_size)
-    a, b = ((v.ijk.astype(np.int64) + side // 2) @ np.array([side * side, side, 1]) for v in (first, second))
-    shared = len(np.intersect1d(a, b, assume_unique=True))
-    return shared / max(len(a) + len(b) - shared, 1)
 
 
 def _grid(shape: Voxels, margin: int = 1) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:

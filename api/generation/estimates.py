@@ -13,13 +13,8 @@ FIXED_SECONDS = 0.5
 
 
 def estimate(steps: int, fine_steps: int, step_seconds: Mapping[str, float]) -> float:
-    """Seconds that a generation takes when it has the models for itself; 0 as long as nothing was measured.
-
-    As long as no fine step was measured, one counts as much as a coarse step.
-    """
-    coarse = step_seconds.get("coarse", 0.0)
-    work = coarse * steps + step_seconds.get("fine", coarse) * fine_steps
-    return work + FIXED_SECONDS if work else 0.0
+    """Seconds that a generation takes when it has the models for itself: the `work_left` at its begin."""
+    return work_left(Progress(steps=steps), step_seconds, fine_steps)
 
 
 def fit_seconds(steps: int, step_seconds: Mapping[str, float]) -> float:

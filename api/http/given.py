@@ -48,16 +48,16 @@ class ShapeReader:
         if asked.shape is None:
             return GenerateRequest(**fields)
         if isinstance(asked, VariationRequest) or (isinstance(asked, JobRequest) and asked.is_varied):
-            await generator.opened()
-            coarse = await self._coarse(asked.shape, generator.status().coarse_resolution, jobs)
+            coarse = await self._coarse(asked.shape, generator, jobs)
             return VariedRequest(**fields, variation=_variation(Shape(coarse, None, 0), asked.strength, asked.box))
         if not asked.use_fine:
             raise InvalidRequest("use_fine is false, but a given shape is for the fine stage: leave it out.")
-        await generator.opened()
-        coarse = await self._coarse(asked.shape, generator.status().coarse_resolution, jobs)
+        coarse = await self._coarse(asked.shape, generator, jobs)
         return GivenRequest(**fields, given=Given(coarse=coarse.to_bytes()))
 
-    async def _coarse(self, shape: GivenShape, resolution: int, jobs: Jobs) -> Voxels:
+    async def _coarse(self, shape: GivenShape, generator: Generator, jobs: Jobs) -> Voxels:
+        await generator.opened()
+        resolution = generator.status().coarse_resolution
         if shape.job is not None:
             record = await find(jobs, shape.job)
             check_made(record)
