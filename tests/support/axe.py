@@ -1,0 +1,20 @@
+"""What axe-core finds wrong with a page for people who use a screen reader, a keyboard or strong contrast."""
+
+from __future__ import annotations
+
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Page
+
+RUN = """async () => {
+    const {violations} = await axe.run({resultTypes: ['violations'], preload: false});
+    const told = (id) => ({html, failureSummary}) => `${id}: ${html}: ${failureSummary}`;
+    return violations.flatMap(({id, nodes}) => nodes.map(told(id)));
+}"""
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds in the page as it is now, each with its element."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    found: list[str] = page.evaluate(RUN)
+    return found
