@@ -17,6 +17,7 @@ from api.http.gate import Gate
 from api.messages import Status
 from api.schemas import LOADING
 from models.shape import Shape
+from tests.support.axe import violations
 from tests.support.page import Site, make, new_page
 from tests.support.replay import Replay
 from tests.support.serving import serving
@@ -65,6 +66,26 @@ def test_a_reader_of_the_documentation_can_try_it_with_the_key(browser: Browser,
     index.get_by_role("button", name="Execute").click()
     expect(status).to_contain_text("200")
     page.close()
+
+
+def test_the_documentation_is_accessible(browser: Browser, url: str) -> None:
+    page = browser.new_page(reduced_motion="reduce")
+    page.goto(url)
+    page.locator(".auth-wrapper .authorize").first.click()
+    page.locator("#api_key_value").fill(KEY)
+    found = violations(page)
+    page.get_by_role("button", name="Close").first.click()
+    kinds = page.locator("#operations-default-recognise")
+    kinds.locator(".opblock-summary-control").click()
+    kinds.get_by_role("button", name="Try it out").click()
+    kinds.get_by_role("button", name="Execute").click()
+    expect(kinds.locator(".live-responses-table")).to_be_visible()
+    found += violations(page, "#operations-default-recognise")
+    page.locator("#operations-default-generate .opblock-summary-control").click()
+    expect(page.locator("#operations-default-generate [data-param-name=fill] select")).to_be_visible()
+    found += violations(page, "#operations-default-generate :is(.parameters-container, .highlight-code)")
+    page.close()
+    assert not found, "\n\n".join(found)
 
 
 def test_the_page_makes_a_shape_under_any_prefix(browser: Browser, result: Shape) -> None:
