@@ -1,27 +1,23 @@
 """3MF, the file of 3-D printers' programs: a ZIP with a surface as XML, in millimetres and with z up.
 
-Numbers are written with NumPy and have leading zeros, so that all rows are equally long: a library's loop over vertices
-would take minutes for a large shape. The core specification (3MF Consortium, version 1.3) allows that. It allows plus
-signs too, but PrusaSlicer reads a number with one as 0.
+The core specification (3MF Consortium, version 1.3) allows numbers with leading zeros. It allows plus signs too, but
+PrusaSlicer reads a number with one as 0.
 """
 
 from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from xml.sax.saxutils import escape
 
 import numpy as np
-from numpy.typing import NDArray
 
 from formats.about import NAME, About
+from formats.rows import DECIMALS, rows
 from formats.surface import Surface
 
 _QUICK = 1
-_ROWS = 100_000
-"""Rows that are made and compressed at a time."""
-_DECIMALS = 4
 _TYPES = """\
 <?xml version="1.0" encoding="UTF-8"?>
 <Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">
@@ -66,38 +62,16 @@ def three_mf(surface: Surface, about: About) -> bytes:
 
 
 def _model(surface: Surface, about: About) -> Iterator[bytes]:
-    lengths = np.rint(surface.vertices.astype(np.float64) * 10**_DECIMALS).astype(np.int64)
+    lengths = np.rint(surface.vertices.astype(np.float64) * 10**DECIMALS).astype(np.int64)
     told = {"Application": f"{NAME} {about.version}", "Title": about.title(), "Description": "\n".join(about.lines())}
     facts = "".join(f'<metadata name="{name}">{_escaped(text)}</metadata>\n' for name, text in told.items())
     yield _HEAD.format(facts=facts).encode()
-    yield from _rows("vertex", "xyz", lengths, signed=True)
+    yield from rows("vertex", "xyz", lengths, signed=True)
     yield _BETWEEN.encode()
-    yield from _rows("triangle", ["v1", "v2", "v3"], surface.faces.astype(np.int64), signed=False)
+    yield from rows("triangle", ["v1", "v2", "v3"], surface.faces.astype(np.int64), signed=False)
     yield _TAIL.encode()
 
 
 def _escaped(text: str) -> str:
     """A text in XML, which cannot hold control characters at all."""
     return escape("".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text))
-
-
-def _rows(name: str, fields: Sequence[str], values: NDArray[np.int64], *, signed: bool) -> Iterator[bytes]:
-    """An element for each row of values [n, 3]: whole numbers, or with a sign and decimals."""
-    digits = max(len(str(int(np.abs(values).max()))), _DECIMALS + 1)
-    number = "0" * digits
-    if signed:  # the first zero makes room for the sign
-        number = "0" * (digits - _DECIMALS + 1) + "." + "0" * _DECIMALS
-    row = f"<{name}" + "".join(f' {field}="{number}"' for field in fields) + "/>\n"
-    places = [row.index(f'{field}="') + len(field) + 2 for field in fields]
-    where = [index for index, letter in enumerate(number) if letter == "0"]
-    for start in range(0, len(values), _ROWS):
-        some = values[start : start + _ROWS]
-        text = np.tile(np.frombuffer(row.encode(), np.uint8), (len(some), 1))
-        for place, column in zip(places, some.T, strict=True):
-            left = np.abs(column)
-            for index in reversed(where):
-                left, digit = np.divmod(left, 10)
-                text[:, place + index] += digit.astype(np.uint8)
-            if signed:
-                text[column < 0, place] = ord("-")
-        yield text.tobytes()
