@@ -14,10 +14,11 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from formats.about import NAME, About
-from formats.rows import DECIMALS, rows
+from formats.rows import rows
 from formats.surface import Surface
 
 _QUICK = 1
+_DECIMALS = 4
 _TYPES = """\
 <?xml version="1.0" encoding="UTF-8"?>
 <Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">
@@ -62,13 +63,13 @@ def three_mf(surface: Surface, about: About) -> bytes:
 
 
 def _model(surface: Surface, about: About) -> Iterator[bytes]:
-    lengths = np.rint(surface.vertices.astype(np.float64) * 10**DECIMALS).astype(np.int64)
+    lengths = np.rint(surface.vertices.astype(np.float64) * 10**_DECIMALS).astype(np.int64)
     told = {"Application": f"{NAME} {about.version}", "Title": about.title(), "Description": "\n".join(about.lines())}
     facts = "".join(f'<metadata name="{name}">{_escaped(text)}</metadata>\n' for name, text in told.items())
     yield _HEAD.format(facts=facts).encode()
-    yield from rows("vertex", "xyz", lengths, signed=True)
+    yield from rows('<vertex x="{}" y="{}" z="{}"/>\n', lengths, _DECIMALS)
     yield _BETWEEN.encode()
-    yield from rows("triangle", ["v1", "v2", "v3"], surface.faces.astype(np.int64), signed=False)
+    yield from rows('<triangle v1="{}" v2="{}" v3="{}"/>\n', surface.faces.astype(np.int64))
     yield _TAIL.encode()
 
 
