@@ -39,6 +39,11 @@ class About:
         """The prompt as the name of a thing, on one line."""
         return " ".join(_sound(self.prompt).split()) or _SHAPE
 
+    def identifier(self) -> str:
+        """The title in letters, digits and underscores of ASCII, with a letter or an underscore in front."""
+        words = _words(self.prompt).replace("-", "_")
+        return f"_{words}" if words[0].isdigit() else words
+
 
 def _sound(text: str) -> str:
     """A text without halves of characters, which no file can hold."""
@@ -54,7 +59,10 @@ def file_name(prompt: str, seed: int, format_: str, suffix: str) -> str:
         format_: Name of the format, such as `glb-points`.
         suffix: Ending of the file's name, with its dot.
     """
-    plain = unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode().lower()
-    words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LONGEST_NAME].strip("-") or _SHAPE
     kind = format_ if format_ == "report" else format_.partition("-")[2]
-    return f"{words}-{seed}{f'-{kind}' if kind else ''}{suffix}"
+    return f"{_words(prompt)}-{seed}{f'-{kind}' if kind else ''}{suffix}"
+
+
+def _words(prompt: str) -> str:
+    plain = unicodedata.normalize("NFKD", prompt).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LONGEST_NAME].strip("-") or _SHAPE

@@ -22,9 +22,11 @@ from formats.picture import SIDE, png
 from formats.points import npz, ply
 from formats.printing import three_mf
 from formats.schematic import litematic, schem, structure
+from formats.usdz import usdz
 from models.shape import Shape
 
 _GLTF = Frame(ups=("y",), unit="metre")
+_USD = Frame(ups=("y",), origins=("ground", "centre", "corner"), unit="metre")
 _BLOCKS = Frame(ups=("y",), origins=("ground", "centre", "corner"), unit="block")
 _CUBE = Frame(ups=("y",), unit="block")
 _PRINTED = Frame(ups=("z", "y"), origins=("ground", "centre", "corner"), unit="millimetre")
@@ -72,6 +74,10 @@ FORMATS = (
     Format(
         "glb-blocks", ".glb", "model/gltf-binary; primitives=blocks", "binary glTF: coloured blocks as one mesh",
         "blocks", lambda blocks, about: glb_blocks(blocks, about), _GLTF, coloured=True, lit=True,
+    ),
+    Format(
+        "usdz", ".usdz", "model/vnd.usdz+zip", "USD for phones and headsets: coloured closed surface with normals",
+        "surface", lambda skin, about: usdz(skin.surface, skin.colour, about), _USD, coloured=True, lit=True,
     ),
     Format(
         "obj", ".obj", "model/obj", "Wavefront: closed surface with normals", "surface",

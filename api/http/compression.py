@@ -19,7 +19,7 @@ COMPRESSIBLE = frozenset(
     {
         "application/json", "application/vnd.xcube.report+json", "application/x-crossworld-bcf",
         "application/x-crossworld-csm", "application/x-nanovdb", "model/gltf-binary", "model/obj", "model/ply",
-        "model/stl", "model/x-vox", "text/css", "text/html", "text/javascript", "text/plain",
+        "model/stl", "model/vnd.usdz+zip", "model/x-vox", "text/css", "text/html", "text/javascript", "text/plain",
     }
 )  # fmt: skip
 """Media types of answers that are not compressed already."""

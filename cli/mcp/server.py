@@ -20,6 +20,7 @@ FileFormat = Literal[
     "glb",
     "glb-blocks",
     "glb-points",
+    "usdz",
     "obj",
     "stl",
     "3mf",
@@ -41,7 +42,8 @@ Prompt = Annotated[str, Field(min_length=1, max_length=1000, description="what t
 Seed = Annotated[int | None, Field(description="the same seed gives the same shape; none draws one")]
 Steps = Annotated[int, Field(ge=1, le=1000, description="denoising steps; fewer are faster and rougher")]
 Kind = Annotated[
-    FileFormat, Field(description="glb for viewers, stl or 3mf for printing, vox and schem for voxel games")
+    FileFormat,
+    Field(description="glb for viewers, usdz for phones, stl or 3mf for printing, vox and schem for voxel games"),
 ]
 Size = Annotated[int | None, Field(ge=1, le=1024, description="voxels along the longest side; none leaves it as made")]
 

@@ -20,6 +20,7 @@ FORMATS = (
     "glb",
     "glb-blocks",
     "glb-points",
+    "usdz",
     "obj",
     "stl",
     "3mf",

@@ -22,7 +22,7 @@ SURFACES = [format_.name for format_ in FORMATS if format_.kind == "surface"]
 
 
 def test_the_formats_with_triangles_are_known() -> None:
-    assert SURFACES == ["glb", "obj", "stl", "3mf"]
+    assert SURFACES == ["glb", "usdz", "obj", "stl", "3mf"]
 
 
 @pytest.mark.parametrize("name", SURFACES)
