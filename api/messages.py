@@ -17,7 +17,7 @@ from api.schemas import GenerateRequest, Health, Seed
 from models.config import Stage
 from models.strength import steps_taken
 
-MODELS = ("text", "coarse", "fine")
+MODELS = ("text", "coarse", "fine", "turbo_coarse", "turbo_fine")
 """Names of the models, in the order in which a prompt meets them."""
 MOST_SAMPLES = 64
 """Samples of one call at most."""

@@ -4,7 +4,8 @@
     coarse: models/my_coarse
     fine: null                  # serve without a fine model
 
-What the file does not name comes from the store as usual.
+What the file does not name comes from the store as usual, but for the turbo pair, turbo_coarse and turbo_fine, of
+models that the file names: that has to be named as well.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from reprlib import repr as short
 
 from models.files import NotYamlError, read_yaml
 
-KINDS = ("text", "coarse", "fine")
+KINDS = ("text", "coarse", "fine", "turbo_coarse", "turbo_fine")
 FILES = ("config.yaml", "model.safetensors")
 
 
@@ -34,7 +35,7 @@ def read_model_set(path: Path) -> dict[str, Path | None]:
     for kind, folder in values.items():
         if kind not in KINDS:
             raise ValueError(f"names {short(kind)}, which is not one of {', '.join(KINDS)}")
-        if folder is None and kind == "fine":
+        if folder is None and kind not in ("text", "coarse"):
             folders[kind] = None
             continue
         if not isinstance(folder, str):

@@ -6,6 +6,7 @@ Modeling using Sparse Voxel Hierarchies", CVPR 2024); the demo models differ in 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
@@ -26,6 +27,7 @@ _LIMITS = {
     "num_train_timesteps": 100_000,
 }  # fmt: skip
 _MOST_LEVELS = 16
+_DIGEST = re.compile(r"[0-9a-f]{32}")
 _LONGEST_NAME = 64
 """Letters of a kind's name."""
 _MOST_KINDS, MOST_NAMES = 10_000, 100
@@ -130,27 +132,56 @@ class StageConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
 
     def __post_init__(self) -> None:
-        wanted = DenseUNetConfig if self.stage == "coarse" else SparseUNetConfig
-        if not isinstance(self.unet, wanted):
-            raise ConfigError(f"stage {self.stage!r} needs a {wanted.__name__}, not a {type(self.unet).__name__}")
-        unet = self.unet
-        for level, factor in enumerate(unet.channel_mult):
-            last = level == len(unet.channel_mult) - 1
-            if (last or 2**level in unet.attention_resolutions) and unet.model_channels * factor % unet.num_heads:
-                raise ConfigError(
-                    f"num_heads is {unet.num_heads}, which does not divide the {unet.model_channels * factor} channels "
-                    f"of level {level}; correct or replace this file"
-                )
+        _check_denoiser(self.stage, self.unet)
 
 
-def to_dict(config: TextConfig | StageConfig) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class StudentConfig:
+    """A denoiser for few steps, of the form of its stage's own; everything else is what that stage has.
+
+    latents: names the decoder and the scale factor that it belongs to, see `models.loading.name_of_latents`.
+    """
+
+    stage: Stage
+    unet: DenseUNetConfig | SparseUNetConfig
+    latents: str
+
+    def __post_init__(self) -> None:
+        _check_denoiser(self.stage, self.unet)
+
+
+Config = TextConfig | StageConfig | StudentConfig
+"""What the `config.yaml` of a model holds."""
+
+
+def _check_denoiser(stage: Stage, unet: DenseUNetConfig | SparseUNetConfig) -> None:
+    """Raises ConfigError where a stage cannot have such a denoiser, or it cannot be built."""
+    wanted = DenseUNetConfig if stage == "coarse" else SparseUNetConfig
+    if not isinstance(unet, wanted):
+        raise ConfigError(f"stage {stage!r} needs a {wanted.__name__}, not a {type(unet).__name__}")
+    for level, factor in enumerate(unet.channel_mult):
+        last = level == len(unet.channel_mult) - 1
+        if (last or 2**level in unet.attention_resolutions) and unet.model_channels * factor % unet.num_heads:
+            raise ConfigError(
+                f"num_heads is {unet.num_heads}, which does not divide the {unet.model_channels * factor} channels "
+                f"of level {level}; correct or replace this file"
+            )
+
+
+def kind_of(config: Config) -> str:
+    """text, coarse, fine, turbo_coarse or turbo_fine."""
+    if isinstance(config, TextConfig):
+        return "text"
+    return config.stage if isinstance(config, StageConfig) else f"turbo_{config.stage}"
+
+
+def to_dict(config: Config) -> dict[str, Any]:
     """The configuration as plain values, with `kind` and `format_version`, ready for YAML."""
-    kind = "text" if isinstance(config, TextConfig) else config.stage
     values = {key: value for key, value in asdict(config).items() if key != "stage"}
-    return {"format_version": FORMAT_VERSION, "kind": kind, **_plain(values)}
+    return {"format_version": FORMAT_VERSION, "kind": kind_of(config), **_plain(values)}
 
 
-def from_dict(values: dict[str, Any], source: str = "configuration") -> TextConfig | StageConfig:
+def from_dict(values: dict[str, Any], source: str = "configuration") -> Config:
     """The inverse of `to_dict`. Raises ConfigError, naming `source` and the key, for anything unknown or missing."""
     values = dict(values)
     version = values.pop("format_version", None)
@@ -162,21 +193,23 @@ def from_dict(values: dict[str, Any], source: str = "configuration") -> TextConf
     kind = values.pop("kind", None)
     if kind == "text":
         return _build(TextConfig, values, source)
-    if kind not in ("coarse", "fine"):
-        raise ConfigError(f"{source}: kind is {short(kind)} but must be one of text, coarse, fine")
-    unet = DenseUNetConfig if kind == "coarse" else SparseUNetConfig
+    if kind not in (kinds := ("coarse", "fine", "turbo_coarse", "turbo_fine")):
+        raise ConfigError(f"{source}: kind is {short(kind)} but must be one of text, {', '.join(kinds)}")
+    stage = kind.removeprefix("turbo_")
+    unet = DenseUNetConfig if stage == "coarse" else SparseUNetConfig
     for key, cls in (("unet", unet), ("vae", VAEConfig), ("schedule", ScheduleConfig)):
         if key in values:
             values[key] = _build(cast(type[Any], cls), values[key], f"{source}: {key}")
-    return _build(StageConfig, {"stage": kind, **values}, source)
+    values = {"stage": stage, **values}
+    return _build(StageConfig, values, source) if kind == stage else _build(StudentConfig, values, source)
 
 
-def save_config(config: TextConfig | StageConfig, path: Path) -> None:
+def save_config(config: Config, path: Path) -> None:
     """Writes the configuration as YAML."""
     path.write_text(yaml.safe_dump(to_dict(config), sort_keys=False), encoding="utf-8")
 
 
-def load_config(path: Path) -> TextConfig | StageConfig:
+def load_config(path: Path) -> Config:
     """Reads what `save_config` wrote. Raises ConfigError with one sentence for anything else."""
     try:
         values = read_yaml(path)
@@ -196,6 +229,8 @@ def _check(source: str, name: str, value: Any, kind: str) -> Any:
         return float(value)
     if kind == "bool" and isinstance(value, bool):
         return value
+    if kind == "str" and isinstance(value, str) and _DIGEST.fullmatch(value):
+        return value
     if kind == "Kinds" and _are_kinds(value):
         return {name: tuple(others) for name, others in value.items()}
     listed = kind.startswith("tuple") and isinstance(value, list | tuple) and len(value) <= _MOST_LEVELS
@@ -205,6 +240,7 @@ def _check(source: str, name: str, value: Any, kind: str) -> Any:
         "int": f"a whole number from 1 to {limit}",
         "float": f"a number above 0 and below {_WIDEST}",
         "bool": "true or false",
+        "str": "32 hexadecimal digits",
         "Kinds": "a mapping of names to lists of other names, in letters, digits and blanks",
     }.get(kind, f"a list of at most {_MOST_LEVELS} whole numbers from 1 to {limit}")
     raise ConfigError(f"{source}: {name} is {short(value)} but must be {wanted}; correct or replace this file")
@@ -250,7 +286,7 @@ def _build(cls: type[T], values: Any, source: str) -> T:
     for name, item in known.items():
         if name not in values and item.default is MISSING and item.default_factory is MISSING:
             raise ConfigError(f"{source}: {name} is missing; correct or replace this file")
-    simple = ("int", "float", "bool", "tuple[int, ...]", "Kinds")
+    simple = ("int", "float", "bool", "str", "tuple[int, ...]", "Kinds")
     checked = {
         name: _check(source, name, value, kind) if (kind := str(known[name].type)) in simple else value
         for name, value in values.items()

@@ -19,7 +19,7 @@ from models.config import Stage
 from models.errors import ConfigError, XCubeError
 from models.files import is_there
 from models.loading import WEIGHTS_FILE
-from models.store import SetName, Stored, put
+from models.store import KINDS, SetName, Stored, put
 
 log = logging.getLogger("xcube.import")
 
@@ -40,7 +40,8 @@ class Candidate:
     @property
     def kind(self) -> str:
         """What the model is as the folder's name says, also where nothing in it can be read: `text`, `coarse` ..."""
-        return self.folder.name.rpartition("_")[2]
+        name = self.folder.name
+        return max((kind for kind in KINDS if f"_{name}".endswith(f"_{kind}")), key=len, default="")
 
 
 @dataclass(frozen=True)

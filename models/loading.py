@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -11,14 +12,25 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from models.config import DenseUNetConfig, SparseUNetConfig, Stage, StageConfig, TextConfig, load_config
+from models.config import (
+    DenseUNetConfig,
+    SparseUNetConfig,
+    Stage,
+    StageConfig,
+    StudentConfig,
+    TextConfig,
+    kind_of,
+    load_config,
+)
 from models.dense import DenseUNet
 from models.errors import CheckpointError, ConfigError
 from models.files import check_regular
 from models.meta import without_memory
+from models.quantisation import restored
 from models.runtime import REFERENCE, Runtime
 from models.sparse import SparseUNet
 from models.sparse_layers import SparseConv3
+from models.stage import DiffusionStage
 from models.stages import CoarseStage, FineStage
 from models.text import TextEmbedding, TextEncoder
 from models.vae import Decoder
@@ -26,7 +38,10 @@ from models.vae import Decoder
 CONFIG_FILE = "config.yaml"
 WEIGHTS_FILE = "model.safetensors"
 AGAIN = "import the model again with scripts/import --force"
+OF_LATENTS = ("vae.", "scale_factor")
+"""What the names of those tensors begin with that say what a stage's latents mean."""
 Module = TypeVar("Module", bound=nn.Module)
+AnyStage = TypeVar("AnyStage", bound=DiffusionStage)
 
 
 def load_text(folder: Path) -> TextEncoder:
@@ -38,7 +53,7 @@ def load_text(folder: Path) -> TextEncoder:
     """
     config = load_config(folder / CONFIG_FILE)
     if not isinstance(config, TextConfig):
-        raise ConfigError(f"{folder / CONFIG_FILE}: describes a {config.stage} model, not a text tower")
+        raise ConfigError(f"{folder / CONFIG_FILE}: describes a {kind_of(config)} model, not a text tower")
     weights = _read(folder / WEIGHTS_FILE)
     with building(folder / CONFIG_FILE):
         encoder = TextEncoder(config)
@@ -121,6 +136,58 @@ def check_pair(coarse: StageConfig, fine: StageConfig, folder: Path) -> None:
             )
 
 
+def load_student(folder: Path, teacher: Path, stage: AnyStage) -> AnyStage:
+    """A stage with the student of a folder as its denoiser, which shares all else with its teacher's.
+
+    Args:
+        folder: Holds config.yaml and model.safetensors of the student.
+        teacher: The same of the stage.
+        stage: What was loaded from there.
+
+    Raises:
+        ConfigError: The configuration is wrong, or the student belongs to another model.
+        CheckpointError: The weights cannot be read or do not fit; the text names file and key.
+    """
+    config, weights = _student(folder, teacher)
+    return stage.beside(_fill(_denoiser(config, folder), _under(weights, "unet."), folder))
+
+
+def check_student(folder: Path, teacher: Path) -> None:
+    """Reads a student as `load_student` does, and keeps nothing of it in memory. Raises the same."""
+    config, weights = _student(folder, teacher)
+    _check_fit(_denoiser(config, folder), _under(weights, "unet."), folder)
+
+
+def name_of_latents(stage: Mapping[str, Tensor]) -> str:
+    """Names the latents that a decoder and its scale factor belong to, given as float16 or float32.
+
+    A denoiser that was trained on other latents would run and give nonsense.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(stage.items()):
+        digest.update(f"{name} {list(tensor.shape)}".encode())
+        digest.update(tensor.float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _student(folder: Path, teacher: Path) -> tuple[StudentConfig, dict[str, Tensor]]:
+    config, known = load_config(folder / CONFIG_FILE), load_config(teacher / CONFIG_FILE)
+    if not isinstance(config, StudentConfig):
+        raise ConfigError(f"{folder / CONFIG_FILE}: describes a {kind_of(config)} model, not a student of one")
+    same = isinstance(known, StageConfig) and (known.stage, known.unet) == (config.stage, config.unet)
+    if not same or config.latents != name_of_latents(_read(teacher / WEIGHTS_FILE, OF_LATENTS)):
+        raise ConfigError(
+            f"{folder / CONFIG_FILE}: is the student of another {config.stage} model than that of its set; import the "
+            "pair that belongs to it"
+        )
+    return config, _read(folder / WEIGHTS_FILE)
+
+
+def _denoiser(config: StudentConfig, folder: Path) -> DenseUNet | SparseUNet:
+    with building(folder / CONFIG_FILE):
+        return DenseUNet(config.unet) if isinstance(config.unet, DenseUNetConfig) else SparseUNet(config.unet)
+
+
 def _fine_modules(config: StageConfig, folder: Path) -> tuple[SparseUNet, Decoder]:
     assert isinstance(config.unet, SparseUNetConfig)
     with building(folder / CONFIG_FILE):
@@ -150,12 +217,16 @@ def _stage(folder: Path, stage: Stage) -> tuple[StageConfig, dict[str, Tensor]]:
     return config, _read(folder / WEIGHTS_FILE)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file as float32; those stored so are memory-mapped. None of them holds NaN or infinity."""
+def _read(path: Path, wanted: tuple[str, ...] = ("",)) -> dict[str, Tensor]:
+    """All tensors of a file as float32, or those whose names begin in a certain way.
+
+    Those stored so are memory-mapped. None of them holds NaN or infinity.
+    """
     try:
         check_regular(path)
         with safe_open(path, framework="pt") as file:
-            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            names = [name for name in file.keys() if name.startswith(wanted)]  # noqa: SIM118
+            weights = restored({name: file.get_tensor(name) for name in names})
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error}); {AGAIN}") from error
     for name, tensor in weights.items():

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 PresetName = Literal["draft", "standard", "best"]
+Network = Literal["standard", "turbo"]
+"""Which of a stage's denoisers: its own, or the student that needs few steps."""
 
 
 @dataclass(frozen=True)

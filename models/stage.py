@@ -8,12 +8,13 @@ last bits of a result there and gain no time. On a GPU the same steps run as `mo
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ from models.grids import Grid, TorchGrid
 from models.lanes import Lanes, on_stream, stream_on
 from models.layers import TextContext
 from models.noise import NoiseAhead, noise
+from models.presets import Network
 from models.runtime import Runtime
 from models.schedulers import SCHEDULERS, alphas_cumprod, timesteps
 from models.shape import Voxels
@@ -48,6 +50,7 @@ class DiffusionStage:
 
     Attributes:
         stage: "coarse" or "fine".
+        network: Which of the stage's denoisers it runs; its states name it.
         config: Denoiser, decoder and schedule.
         runtime: How the stage runs.
         graphed: What runs the steps of whole batches, for each lane; empty on a CPU, where samples run one by one.
@@ -56,6 +59,7 @@ class DiffusionStage:
     """
 
     stage: Stage
+    network: Network = "standard"
     graphed: Sequence[Graphed[Any]] = ()
 
     def __init__(self, config: StageConfig, decoder: Decoder, scale_factor: float, runtime: Runtime) -> None:
@@ -73,6 +77,23 @@ class DiffusionStage:
         self._decoding_stream = stream_on(self.device, DECODING_FIRST)
         if self.device.type != "cpu":
             self.run_together(runtime.lanes)
+
+    def beside(self, student: Any) -> Self:
+        """The stage with a student of its denoiser, and everything else shared: decoder, grids and what decodes.
+
+        It records steps of its own. Only one of the two may be told to `run_together`, and only before.
+        """
+        other = copy.copy(self)
+        other.network = "turbo"
+        other._take(student)
+        other._contexts = LRUCache(CONTEXTS_KEPT)
+        if self.graphed:
+            other._make_lanes(len(self.graphed))
+        return other
+
+    def _take(self, unet: Any) -> None:
+        """Makes a U-Net of this form the one that runs."""
+        raise NotImplementedError
 
     @torch.inference_mode()
     def denoise(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
@@ -203,10 +224,13 @@ class DiffusionStage:
         Args:
             lanes: Calls of `denoise` that run at a time.
         """
-        streams = [stream_on(self.device, 0 if number else ONE_LANE_FIRST) for number in range(lanes)]
+        self._make_lanes(lanes)
+        self._fixed_decoder = FixedDecoder(self.decoder, self.runtime)
+
+    def _make_lanes(self, count: int) -> None:
+        streams = [stream_on(self.device, 0 if number else ONE_LANE_FIRST) for number in range(count)]
         self.graphed = [self._graphed(Lane(stream, self._digests, self._noise)) for stream in streams]
         self._lanes = Lanes(self.graphed)
-        self._fixed_decoder = FixedDecoder(self.decoder, self.runtime)
 
     def _graphed(self, lane: Lane) -> Graphed[Any]:
         raise NotImplementedError

@@ -17,7 +17,7 @@ from models.graphed_fine import GraphedFine
 from models.grids import Grid, rooms_for
 from models.joining import Box
 from models.noise import INITIAL, noise
-from models.precision import prepare
+from models.precision import UNet, prepare
 from models.runtime import REFERENCE, Runtime
 from models.shape import Voxels
 from models.sparse import SparseUNet, with_voxels
@@ -42,10 +42,13 @@ class CoarseStage(DiffusionStage):
     ) -> None:  # fmt: skip
         assert isinstance(config.unet, DenseUNetConfig)
         self.resolution, self.channels = config.unet.image_size, config.unet.in_channels
-        self.unet = prepare(unet, runtime.device, runtime.dtype, config.schedule.num_train_timesteps)
+        self.unet = prepared(unet, config, runtime)
         self.null = null.tokens
         self._grid = runtime.grids.dense(self.resolution, 1, runtime.device)
         super().__init__(config, decoder, scale_factor, runtime)
+
+    def _take(self, unet: DenseUNet) -> None:
+        self.unet = prepared(unet, self.config, self.runtime)
 
     def start(
         self, text: TextEmbedding, *, seed: int, steps: int = 100, guidance_scale: float = 7.5, scheduler: str = "ddim",
@@ -63,8 +66,9 @@ class CoarseStage(DiffusionStage):
         """
         x = noise(seed, self.stage, INITIAL, self.resolution**3, self.channels)
         return DiffusionState(
-            self.stage, seed, steps, 0, scheduler, guidance_scale, x, text.tokens, guidance_interval=guidance_interval
-        )
+            self.stage, seed, steps, 0, scheduler, guidance_scale, x, text.tokens,
+            guidance_interval=guidance_interval, network=self.network,
+        )  # fmt: skip
 
     def vary(
         self, origin: DiffusionState, text: TextEmbedding, *, seed: int, strength: float, box: Box | None = None,
@@ -112,8 +116,8 @@ class CoarseStage(DiffusionStage):
         return self._grid
 
     def batch_key(self, state: DiffusionState) -> str:
-        """All coarse states share batches."""
-        return self.stage
+        """All coarse states of a network share batches."""
+        return f"{self.stage} {self.network}"
 
     def _graphed(self, lane: Lane) -> GraphedCoarse:
         return GraphedCoarse(self.config, self.unet, self.null, self.runtime, lane)
@@ -139,9 +143,12 @@ class FineStage(DiffusionStage):
     ) -> None:  # fmt: skip
         assert isinstance(config.unet, SparseUNetConfig)
         self.channels = config.unet.out_channels
-        self.unet = prepare(unet, runtime.device, runtime.dtype, config.schedule.num_train_timesteps)
+        self.unet = prepared(unet, config, runtime)
         self._grids: LRUCache[Grid] = LRUCache(GRIDS_KEPT)
         super().__init__(config, decoder, scale_factor, runtime)
+
+    def _take(self, unet: SparseUNet) -> None:
+        self.unet = prepared(unet, self.config, self.runtime)
 
     def start(
         self, coarse: Voxels, text: TextEmbedding, *, seed: int, steps: int = 100, scheduler: str = "ddim"
@@ -163,7 +170,7 @@ class FineStage(DiffusionStage):
         x = noise(seed, self.stage, INITIAL, len(coarse), self.channels)
         return DiffusionState(
             self.stage, seed, steps, 0, scheduler, 1.0, x, text.tokens,
-            torch.from_numpy(coarse.ijk), normalise_condition(torch.from_numpy(coarse.normal)),
+            torch.from_numpy(coarse.ijk), normalise_condition(torch.from_numpy(coarse.normal)), network=self.network,
         )  # fmt: skip
 
     @torch.inference_mode()
@@ -194,7 +201,8 @@ class FineStage(DiffusionStage):
         for graphed in self.graphed[:1]:
             assert isinstance(graphed, GraphedFine)
             if graphed.shares_batches(state):
-                return f"{self.stage} {rooms_for((len(state.x),))[0]}"  # a guess, for which no grid has to be made
+                rooms = rooms_for((len(state.x),))[0]  # a guess, for which no grid has to be made
+                return f"{self.stage} {self.network} {rooms}"
         return ""
 
     def _graphed(self, lane: Lane) -> GraphedFine:
@@ -211,6 +219,11 @@ class FineStage(DiffusionStage):
         features = with_voxels(state.x, grid.ijk, state.normal)
         v: Tensor = self.unet(features, grid, torch.tensor([timestep]), self._context(state.text))
         return v.float()
+
+
+def prepared(unet: UNet, config: StageConfig, runtime: Runtime) -> UNet:
+    """A U-Net ready to run in a stage."""
+    return prepare(unet, runtime.device, runtime.dtype, config.schedule.num_train_timesteps)
 
 
 def normalise_condition(normals: Tensor) -> Tensor:

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from models.config import DenseUNetConfig, Stage, StageConfig
 from models.errors import StateError
+from models.presets import Network
 from models.schedulers import SCHEDULERS
 
-STATE_VERSION = 5
+STATE_VERSION = 6
 ALWAYS = (0.0, 1.0)
 """The guidance interval that is the whole run."""
 
@@ -32,7 +33,8 @@ class DiffusionState:
     pure noise to 1, in which guidance is applied (Kynkäänniemi et al., "Applying Guidance in a Limited Interval
     Improves Sample and Distribution Quality in Diffusion Models", 2024). known (float32 [V, C]) and free (bool [V]):
     the clean latent of which everything that is not free stays, as in RePaint (Lugmayr et al., "RePaint: Inpainting
-    using Denoising Diffusion Probabilistic Models", 2022); None where all may change.
+    using Denoising Diffusion Probabilistic Models", 2022); None where all may change. network: which of the stage's
+    denoisers takes its steps.
     """
 
     stage: Stage
@@ -50,6 +52,7 @@ class DiffusionState:
     guidance_interval: tuple[float, float] = ALWAYS
     known: Tensor | None = None
     free: Tensor | None = None
+    network: Network = "standard"
 
     @property
     def guided(self) -> bool:
@@ -146,7 +149,8 @@ class DiffusionState:
             raise ValueError("known and free go together")
         numbers = (self.seed, self.steps, self.step)
         low, high = self.guidance_interval
-        if self.stage not in get_args(Stage) or not all(type(number) is int for number in numbers):
+        named = self.stage in get_args(Stage) and self.network in get_args(Network)
+        if not named or not all(type(number) is int for number in numbers):
             raise TypeError("a value has another type")
         scale_is_finite = float(self.guidance_scale) < float("inf")
         if not rows or not 0 <= self.step <= self.steps or not scale_is_finite or not 0 <= low <= high <= 1:
@@ -155,4 +159,4 @@ class DiffusionState:
 
 _TENSORS = ("x", "text", "ijk", "normal", "previous", "known", "free")
 _MOVED = ("x", "normal", "previous", "known", "free")
-_VALUES = ("stage", "seed", "steps", "step", "scheduler", "guidance_scale", "weights", "guidance_interval")
+_VALUES = ("stage", "seed", "steps", "step", "scheduler", "guidance_scale", "weights", "guidance_interval", "network")

@@ -1,8 +1,9 @@
 """Models in and out of the BentoML model store.
 
-A model of ours is `xcube-text`, `xcube-coarse` or `xcube-fine`, its version a digest of its content, its label `set`
-says which set it belongs to: the demo, the official models, or one of a user's own. Sets are never mixed: a text tower
-of one and a coarse model of the other would run and give nonsense.
+A model of ours is `xcube-text`, `xcube-coarse` or `xcube-fine`, and `xcube-turbo_coarse` or `xcube-turbo_fine` where
+there are students for few steps. Its version is a digest of its content, and its label `set` says which set it belongs
+to: the demo, the official models, or one of a user's own. Sets are never mixed: a text tower of one and a coarse model
+of the other would run and give nonsense.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from models.loading import CONFIG_FILE, WEIGHTS_FILE
 
 SetName = str
 """demo, official, or a name that `models.card.NAME` allows."""
-KINDS = ("text", "coarse", "fine")
+KINDS = ("text", "coarse", "fine", "turbo_coarse", "turbo_fine")
 STAMP = "imported.txt"
 """Holds the set and the fingerprint of what was imported; its time of change says which version came last."""
 
@@ -52,6 +53,8 @@ class ModelSet:
     text: Path | None = None
     coarse: Path | None = None
     fine: Path | None = None
+    turbo_coarse: Path | None = None
+    turbo_fine: Path | None = None
 
 
 def find(model_set: str = "auto") -> ModelSet:

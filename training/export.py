@@ -1,4 +1,4 @@
-"""Trained models as the folders that `scripts/import` reads: float16 weights and a configuration each."""
+"""Trained models as the folders that `scripts/import` reads: weights and a configuration each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from models.checkpoint.own import write_own
-from models.config import Kinds, StageConfig, TextConfig
+from models.checkpoint.source import Source
+from models.checkpoint.student import student_of
+from models.config import Config, Kinds, TextConfig
 from models.dense import DenseUNet
 from models.sparse import SparseUNet
 from models.stages import CoarseStage, FineStage
@@ -37,7 +39,13 @@ def export_stage(stage: CoarseStage | FineStage, folder: Path) -> None:
     _write(folder, stage.config, tensors)
 
 
-def _write(folder: Path, config: TextConfig | StageConfig, tensors: dict[str, Tensor]) -> None:
+def export_student(stage: CoarseStage | FineStage, teacher: Source, folder: Path) -> None:
+    """Writes the denoiser of a stage alone, in eight bits, as a student of its teacher."""
+    unet: DenseUNet | SparseUNet = stage.unet
+    _write(folder, *student_of(teacher, unet.state_dict()))
+
+
+def _write(folder: Path, config: Config, tensors: dict[str, Tensor]) -> None:
     """Raises OSError where the disk is full, which safetensors has an error of its own for."""
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -29,7 +29,8 @@ _PROMPT = _tensor("prompt", "BYTES", 1)
 _TEXT = _tensor("text", "FP32", -1, -1)
 _COARSE = [_tensor("coarse_xyz", "FP32", -1, 3), _tensor("coarse_normal", "FP32", -1, 3)]
 _FINE = [_tensor("fine_xyz", "FP32", -1, 3), _tensor("fine_normal", "FP32", -1, 3)]
-_TENSORS = {"text": ([_PROMPT], [_TEXT]), "coarse": ([_TEXT], _COARSE), "fine": ([_TEXT, *_COARSE], _FINE)}
+_STAGES = {"coarse": ([_TEXT], _COARSE), "fine": ([_TEXT, *_COARSE], _FINE)}
+_TENSORS = {"text": ([_PROMPT], [_TEXT]), **_STAGES, **{f"turbo_{stage}": both for stage, both in _STAGES.items()}}
 """What goes into each model and what comes out."""
 
 

@@ -17,15 +17,17 @@ import torch
 from api.errors import ModelsUnavailable
 from api.messages import MODELS, ModelStatus, weights_of
 from api.model_set import read_model_set
+from api.sampler.turbo_pair import STAGES, TurboPair, name_of
 from api.settings import Settings
 from api.telemetry import metrics
 from models import threads
 from models.cache import LRUCache
-from models.config import StageConfig
+from models.config import Stage, StageConfig
 from models.errors import CheckpointError, ConfigError, XCubeError
 from models.importer import ensure_imported
 from models.kinds import Recognition
 from models.loading import check_fine, load_coarse, load_fine, load_text
+from models.presets import Network
 from models.recognition import Recogniser
 from models.runtime import Runtime
 from models.stages import CoarseStage, FineStage
@@ -59,6 +61,7 @@ class LoadedModels:
         self._fine_folder: Path | None = None
         self.faults: list[str] = []
         """Models that are not served because they could not be imported, one sentence each."""
+        self.turbo = TurboPair()
         self._broken: dict[str, str] = {}
         """What is wrong with a model that cannot be used, by its name."""
         self._versions: dict[str, str] = {}
@@ -88,13 +91,14 @@ class LoadedModels:
     def statuses(self) -> dict[str, ModelStatus]:
         """Each model that there is, or should be: whether it can be used by itself, and why not."""
         usable = {"text": self._text is not None, "coarse": self._coarse_folder is not None, "fine": self.has_fine}
-        return {
+        own = {
             name: ModelStatus(
-                version=self._versions.get(name, ""), usable=usable[name] and name not in self._broken,
+                version=self._versions.get(name, ""), usable=there and name not in self._broken,
                 fault=self._broken.get(name, ""),
             )
-            for name in MODELS if name != "fine" or self.has_fine or name in self._broken
+            for name, there in usable.items() if name != "fine" or there or name in self._broken
         }  # fmt: skip
+        return own | {name: self.turbo.status(name, self._versions.get(name, "")) for name in self.turbo.names}
 
     def load(self) -> None:
         """Finds the device, loads text tower and coarse stage, and reads the fine model to know whether it can be used.
@@ -111,13 +115,18 @@ class LoadedModels:
         lacking = {each.kind: told for each, told in faults if each.model_set == found.name}
         if self.settings.config is not None:
             folders: dict[str, Any] = {**read_model_set(self.settings.config)}
+            if folders.keys() & {"coarse", "fine"}:  # the store's students are those of the store's models
+                folders = {name_of(stage): None for stage in STAGES} | folders
             found = replace(found, **folders)
             lacking = {kind: told for kind, told in lacking.items() if kind not in folders}
-        self._broken = {kind: lacking[kind] for kind in MODELS if getattr(found, kind) is None and kind in lacking}
+        needed = ("text", "coarse", "fine")
+        self._broken = {kind: lacking[kind] for kind in needed if getattr(found, kind) is None and kind in lacking}
         self._coarse_folder, self._fine_folder = found.coarse, found.fine
         if found.text is None or found.coarse is None:
             raise ModelsUnavailable(" ".join([*(told for _, told in faults), _missing(found)]))
-        self.faults = [told for _, told in faults if told != self._broken.get("fine")]
+        self.turbo = TurboPair(found, lacking)
+        shown = {self._broken.get("fine"), *(lacking.get(name) for name in self.turbo.names)}
+        self.faults = [told for _, told in faults if told not in shown]
         if "fine" in self._broken:
             self._note(self._broken["fine"])
         self.model_set = found.name if self.settings.config is None else "own"
@@ -125,8 +134,8 @@ class LoadedModels:
             self._text = load_text(found.text).to(self.runtime.device)
             self._recogniser = Recogniser(self._text)
         self.runtime = Runtime.choose(self.runtime.device, self.settings.dtype, self.settings.backend)
-        used = {name: getattr(found, name) for name in MODELS}
-        self._versions = {name: name_of_weights(folder) for name, folder in used.items() if folder is not None}
+        used = {name: getattr(found, name) for name in needed} | self.turbo.folders
+        self._versions = {name: name_of_weights(used[name]) for name in MODELS if used.get(name) is not None}
         coarse = self.coarse()
         self.coarse_resolution = coarse.config.vae.latent_resolution * coarse.config.vae.factor
         self._check_fine(coarse.config)
@@ -186,6 +195,21 @@ class LoadedModels:
                         raise
             return self._fine
 
+    def stage(self, name: Stage, network: Network) -> CoarseStage | FineStage | None:
+        """A stage with one of its denoisers, loaded now if it is not yet.
+
+        Returns:
+            None where there is no such model, which cannot be of the coarse stage's own.
+
+        Raises:
+            ModelsUnavailable: It cannot be loaded again.
+            CheckpointError, ConfigError: It cannot be read any more.
+        """
+        own = self.coarse() if name == "coarse" else self.fine()
+        if network == "standard" or own is None:
+            return own
+        return self.turbo.stage(own) if name_of(name) in self.turbo.folders else None
+
     def _check_fine(self, coarse: StageConfig) -> None:
         """Reads the fine model, if there is one, and keeps only what is wrong with it."""
         if self._fine_folder is not None:
@@ -205,16 +229,22 @@ class LoadedModels:
             for stage in (self._coarse, self._fine):
                 if stage is not None:
                     stage.release()
+            self.turbo.release()
 
     def unload_idle(self, needed: str) -> None:
-        """Unloads the fine model, or, where that is `needed`, the coarse one; each is loaded again on its next use."""
+        """Unloads the fine model, or, where it or its student is `needed`, the coarse one, and all other students.
+
+        Each is loaded again on its next use.
+        """
         self.empty_caches()
-        idle = "coarse" if needed == "fine" else "fine"
+        idle = "coarse" if needed.endswith("fine") else "fine"
         with self._lock:
-            if getattr(self, f"_{idle}") is None:
+            students = self.turbo.unload_except(needed)
+            if getattr(self, f"_{idle}") is not None:
+                log.warning("unloading the %s model to make room; it is loaded again when it is needed", idle)
+                setattr(self, f"_{idle}", None)
+            elif not students:
                 return
-            log.warning("unloading the %s model to make room; it is loaded again when it is needed", idle)
-            setattr(self, f"_{idle}", None)
         gc.collect()
         if self.runtime.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -19,7 +19,7 @@ from models.version import service_version
 
 STAGES = ("coarse", "fine")
 PARTS = ("text", "fit", "coarse_diffusion", "coarse_decode", "fine_diffusion", "fine_decode", "serialize")
-MODELS = ("text", "coarse", "fine")
+MODELS = ("text", "coarse", "fine", "turbo_coarse", "turbo_fine")
 PROCESSES = ("http", "sampler")
 WEBHOOK_OUTCOMES = ("delivered", "failed", "gone", "given_up")
 JOB_STATES = ("pending", "in_progress", "completed", "failed", "canceled")

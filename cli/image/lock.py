@@ -20,6 +20,7 @@ from pathlib import Path
 from cli.image.engine import EngineError
 from cli.image.variant import ROOT
 from models.importer import import_models
+from models.store import KINDS
 
 FOLDER = ROOT / "requirements" / "image"
 FVDB = "fvdb-core==0.5.1+pt211.cu130"
@@ -103,4 +104,4 @@ def demo_tags() -> list[str]:
         for result in import_models(ROOT / "checkpoints")
         if result.stored is not None and result.folder.name.startswith("demo_")
     }
-    return [stored[name] for name in ("demo_text", "demo_coarse", "demo_fine") if name in stored]
+    return [stored[name] for kind in KINDS if (name := f"demo_{kind}") in stored]

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from models.checkpoint.source import Source, check_shapes, expected_shapes
-from models.config import StageConfig, TextConfig, load_config, save_config
+from models.config import Config, load_config, save_config
 from models.errors import CheckpointError
 from models.files import check_regular
 from models.loading import CONFIG_FILE, WEIGHTS_FILE
@@ -42,7 +42,7 @@ def open_own(folder: Path) -> Source:
     return Source(path, config, {name: name for name in shapes}, read, _fingerprint(folder))
 
 
-def write_own(folder: Path, config: TextConfig | StageConfig, tensors: Mapping[str, Tensor]) -> None:
+def write_own(folder: Path, config: Config, tensors: Mapping[str, Tensor]) -> None:
     """Writes a model in our own format into an existing folder."""
     save_config(config, folder / CONFIG_FILE)
     save_file(dict(tensors), folder / WEIGHTS_FILE)

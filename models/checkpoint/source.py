@@ -8,10 +8,11 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from models.config import DenseUNetConfig, StageConfig, TextConfig
+from models.config import Config, DenseUNetConfig, StudentConfig, TextConfig, kind_of
 from models.dense import DenseUNet
 from models.errors import CheckpointError
 from models.loading import building, is_finite
+from models.quantisation import with_scales
 from models.sparse import SparseUNet
 from models.text import TextEncoder
 from models.vae import Decoder
@@ -27,7 +28,7 @@ class Source:
     """
 
     path: Path
-    config: TextConfig | StageConfig
+    config: Config
     keys: Mapping[str, str]
     read: Callable[[str], Tensor]
     fingerprint: str
@@ -35,8 +36,8 @@ class Source:
 
     @property
     def kind(self) -> str:
-        """text, coarse or fine."""
-        return "text" if isinstance(self.config, TextConfig) else self.config.stage
+        """text, coarse, fine, turbo_coarse or turbo_fine."""
+        return kind_of(self.config)
 
     def tensor(self, name: str) -> Tensor:
         """A tensor by our name, contiguous. Raises CheckpointError if it holds NaN or infinity."""
@@ -52,9 +53,7 @@ class Source:
         return tensor
 
 
-def expected_shapes(
-    config: TextConfig | StageConfig, source: Path | str = "configuration"
-) -> dict[str, tuple[int, ...]]:
+def expected_shapes(config: Config, source: Path | str = "configuration") -> dict[str, tuple[int, ...]]:
     """Names and shapes of all tensors that a model of this configuration has in our format.
 
     Raises:
@@ -64,6 +63,8 @@ def expected_shapes(
         if isinstance(config, TextConfig):
             return _shapes(TextEncoder(config), "")
         unet = DenseUNet(config.unet) if isinstance(config.unet, DenseUNetConfig) else SparseUNet(config.unet)
+        if isinstance(config, StudentConfig):
+            return with_scales(_shapes(unet, "unet."))
         return {**_shapes(unet, "unet."), **_shapes(Decoder(config.vae), "vae."), SCALE_FACTOR: ()}
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from models.checkpoint.own import write_own
+from models.checkpoint.own import open_own, write_own
+from models.checkpoint.student import student_of
 from models.config import (
     DenseUNetConfig,
     Kinds,
@@ -56,12 +57,13 @@ def save_models(
     keep_fine: float = -0.05,
     seed: int = 7,
     kinds: Kinds | None = None,
+    turbo: bool = False,
 ) -> None:
     """Writes demo_text, demo_coarse and demo_fine into a folder, in the project's own format.
 
     keep: bias of the coarse structure heads towards keeping voxels; -0.25 leaves some hundreds, -9 none at all.
     keep_fine: the same for the fine ones. seed: of the weights. kinds: those that the text
-    model lists.
+    model lists. turbo: whether demo_turbo_coarse and demo_turbo_fine are written as well, with weights of their own.
     """
     torch.manual_seed(seed)
     if text:
@@ -69,6 +71,18 @@ def save_models(
     _save_stage(folder / "demo_coarse", COARSE, DenseUNet, keep)
     if fine:
         _save_stage(folder / "demo_fine", FINE, SparseUNet, keep_fine)
+    if turbo:
+        save_student(folder, COARSE, DenseUNet)
+        if fine:
+            save_student(folder, FINE, SparseUNet)
+
+
+def save_student(folder: Path, config: StageConfig, unet: type[nn.Module]) -> None:
+    """Writes demo_turbo_coarse or demo_turbo_fine, a student of what is in the folder, with random weights."""
+    student = folder / f"demo_turbo_{config.stage}"
+    student.mkdir()
+    teacher = open_own(folder / f"demo_{config.stage}")
+    write_own(student, *student_of(teacher, _randomised(unet(config.unet)).state_dict()))
 
 
 def _save_stage(folder: Path, config: StageConfig, unet: type[nn.Module], keep: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -40,9 +41,9 @@ def asked(health: Health, models: dict[str, ModelStatus], *, draining: bool = Fa
     return TestClient(app)
 
 
-def ready(http: TestClient) -> dict[str, bool]:
+def ready(http: TestClient, models: Iterable[str] = MODELS) -> dict[str, bool]:
     """Which models are ready."""
-    answers: dict[str, httpx.Response] = {name: http.get(f"/v2/models/{name}/ready") for name in MODELS}
+    answers: dict[str, httpx.Response] = {name: http.get(f"/v2/models/{name}/ready") for name in models}
     for name, answer in answers.items():
         if answer.status_code == 200:
             assert answer.json() == {"name": name, "ready": True}
@@ -67,8 +68,9 @@ def test_with_all_models_everything_is_ready() -> None:
 
 
 def test_a_broken_fine_model_is_not_ready_and_the_others_are() -> None:
-    http = asked(READY, {"text": GOOD, "coarse": GOOD, "fine": ModelStatus(version="xcube-fine:1", fault=UNUSABLE)})
-    assert ready(http) == {"text": True, "coarse": True, "fine": False}
+    models = {"text": GOOD, "coarse": GOOD, "fine": ModelStatus(version="xcube-fine:1", fault=UNUSABLE)}
+    http = asked(READY, models)
+    assert ready(http, models) == {"text": True, "coarse": True, "fine": False}
     assert assert_error(http.get("/v2/models/fine/ready"), 503, "models_unavailable") == UNUSABLE
     assert assert_error(http.get("/v2/health/ready"), 503, "models_unavailable") == UNUSABLE
     assert http.get("/v2/models/fine").json()["versions"] == ["xcube-fine:1"]
@@ -80,7 +82,7 @@ def test_a_broken_model_is_named_by_its_file_by_itself_and_by_those_that_need_it
     failed = LOADING.model_copy(update={"status": "error", "error": told})
     models = {"text": GOOD, "coarse": GOOD, "fine": GOOD, broken: ModelStatus(fault=told)}
     http = asked(failed, models)
-    assert ready(http) == {"text": broken != "text", "coarse": False, "fine": False}
+    assert ready(http, models) == {"text": broken != "text", "coarse": False, "fine": False}
     for name in {"coarse", "fine", broken}:
         assert assert_error(http.get(f"/v2/models/{name}/ready"), 503, "models_unavailable") == told
 
