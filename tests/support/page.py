@@ -10,6 +10,12 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 from tests.support.replay import Replay
 
 WAIT_MS = 20_000
+DROP = """(name) => {
+    const data = new DataTransfer();
+    data.items.add(new File(['voxels'], name));
+    for (const kind of ['dragover', 'drop'])
+        document.body.dispatchEvent(new DragEvent(kind, {dataTransfer: data, bubbles: true, cancelable: true}));
+}"""
 expect.set_options(timeout=WAIT_MS)
 
 
@@ -59,6 +65,11 @@ def settled(page: Page) -> None:
     page.evaluate(refreshes)
     expect(page.locator("#view")).not_to_have_attribute("data-detail", "less")
     page.evaluate(refreshes)
+
+
+def drop(page: Page, name: str) -> None:
+    """Drops a file of a few bytes on the page."""
+    page.evaluate(DROP, name)
 
 
 def listen(page: Page) -> Callable[..., list[str]]:

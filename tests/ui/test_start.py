@@ -11,16 +11,9 @@ from playwright.sync_api import Page, expect
 
 from formats.given import KINDS
 from models.shape import Shape
-from tests.support.page import Site, finished, make, settled
+from tests.support.page import Site, drop, finished, make, settled
 from tests.support.pictures import difference, picture
 from tests.support.replay import SEED
-
-DROP = """(name) => {
-    const data = new DataTransfer();
-    data.items.add(new File(['voxels'], name));
-    for (const kind of ['dragover', 'drop'])
-        document.body.dispatchEvent(new DragEvent(kind, {dataTransfer: data, bubbles: true, cancelable: true}));
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +58,7 @@ def test_a_chosen_file_is_refined_with_the_prompt(page: Page, site: Site, tmp_pa
 
 def test_a_dropped_file_survives_a_reload_and_can_be_put_away(page: Page, site: Site) -> None:
     page.goto(site.url)
-    page.evaluate(DROP, "mug.PLY")
+    drop(page, "mug.PLY")
     expect(page.locator("#source-name")).to_have_text("mug.PLY")
     page.reload()
     expect(page.locator("#source-name")).to_have_text("mug.PLY")
@@ -86,7 +79,7 @@ def test_a_dropped_file_survives_a_reload_and_can_be_put_away(page: Page, site: 
 def test_a_reload_while_a_file_is_refined_goes_on_with_that_file(page: Page, site: Site) -> None:
     site.replay.held = True
     page.goto(site.url)
-    page.evaluate(DROP, "mug.ply")
+    drop(page, "mug.ply")
     expect(page.locator("#live")).to_have_text("The next shape is refined from mug.ply.")
     page.get_by_label("Prompt").fill("a mug")
     page.get_by_role("button", name="Refine", exact=True).click()
@@ -102,7 +95,7 @@ def test_a_reload_while_a_file_is_refined_goes_on_with_that_file(page: Page, sit
 
 def test_files_are_forgotten_with_the_history(page: Page, site: Site) -> None:
     page.goto(site.url)
-    page.evaluate(DROP, "mug.ply")
+    drop(page, "mug.ply")
     page.get_by_label("Prompt").fill("a mug")
     page.get_by_role("button", name="Refine", exact=True).click()
     finished(page)
@@ -114,7 +107,7 @@ def test_files_are_forgotten_with_the_history(page: Page, site: Site) -> None:
 
 def test_a_file_of_another_kind_is_refused_at_once(page: Page, site: Site) -> None:
     page.goto(site.url)
-    page.evaluate(DROP, "notes.txt")
+    drop(page, "notes.txt")
     expect(page.locator("#problem-text")).to_contain_text("notes.txt can't be refined")
     expect(page.locator("#source")).to_be_hidden()
     page.get_by_role("button", name="Close").click()
@@ -125,7 +118,7 @@ def test_what_the_service_says_of_a_file_is_shown(page: Page, site: Site) -> Non
     told = "The shape has no voxel: send at least one."
     site.replay.errors = [(400, {"error": told, "code": "invalid_request", "retryable": False}, {})]
     page.goto(site.url)
-    page.evaluate(DROP, "empty.vox")
+    drop(page, "empty.vox")
     page.get_by_label("Prompt").fill("a mug")
     page.get_by_role("button", name="Refine", exact=True).click()
     expect(page.locator("#problem-text")).to_have_text(told)

@@ -1,6 +1,7 @@
 // The form: reading a request out of it, writing into it, and saying what is wrong in it.
 import * as start from "./start.js";
 import { DEFAULTS, PRESETS, presetOf, randomSeed, validSeed } from "./request.js";
+import { recall, remember } from "./tab.js";
 
 const DRAFT = "xcube.draft";
 const element = (id) => document.getElementById(id);
@@ -95,7 +96,7 @@ export function prepare(submit, shownSeed) {
     submit();
   });
   // What stands in the form belongs to the address at which it was written.
-  addEventListener("pagehide", () => sessionStorage.setItem(DRAFT, JSON.stringify({ address: location.hash, request: values() })));
+  addEventListener("pagehide", () => remember(DRAFT, JSON.stringify({ address: location.hash, request: values() })));
 }
 
 /** Whether the form holds what its reader wrote at this address before a reload. */
@@ -105,7 +106,7 @@ export function isDraftOf(address) {
 
 function stored() {
   try {
-    return JSON.parse(sessionStorage.getItem(DRAFT));
+    return JSON.parse(recall(DRAFT));
   } catch {
     return null;
   }

@@ -1,6 +1,7 @@
 // The service's HTTP interface, as the page uses it.
 import { DEFAULTS } from "./request.js";
 import { events } from "./sse.js";
+import { recall, remember } from "./tab.js";
 
 const KINDS = new URL("../kinds", document.baseURI);
 const HEALTH = new URL("../health", document.baseURI);
@@ -52,7 +53,7 @@ export async function recognise(prompt) {
 
 /** Keeps the API key until this tab is closed. */
 export function setKey(key) {
-  sessionStorage.setItem(KEY, key);
+  remember(KEY, key);
 }
 
 /**
@@ -141,7 +142,7 @@ async function post(url, body, accept, signal) {
 }
 
 function authorization() {
-  const key = sessionStorage.getItem(KEY);
+  const key = recall(KEY);
   return key ? { Authorization: `Bearer ${key}` } : {};
 }
 

@@ -57,7 +57,7 @@ function digestOf(text) {
   return [one, other].map((part) => (part >>> 0).toString(36)).join("") + text.length.toString(36);
 }
 
-function open() {
+async function open() {
   const request = indexedDB.open(NAME, 1);
   request.onupgradeneeded = () => request.result.createObjectStore("files");
   return done(request);
