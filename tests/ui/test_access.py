@@ -110,6 +110,16 @@ def test_the_focus_stays_on_the_button_while_a_shape_is_made(page: Page, site: S
     assert len(site.replay.requests) == 1
 
 
+def test_what_goes_on_is_told_outside_of_what_is_busy(page: Page, site: Site) -> None:
+    site.replay.held = True
+    page.goto(site.url)
+    page.get_by_label("Prompt").fill("a ring")
+    page.get_by_role("button", name="Generate").click()
+    expect(page.locator("[role=status]", has_text="The coarse shape is there.")).to_have_count(1)
+    expect(page.locator("[aria-busy=true]")).to_have_count(1)
+    expect(page.locator("[aria-busy=true] [role=status]")).to_have_count(0)
+
+
 def test_the_chosen_theme_is_there_before_the_script_of_the_page(page: Page, site: Site) -> None:
     page.add_init_script("localStorage.setItem('xcube.theme', 'dark')")
     page.route("**/app.js", lambda route: route.abort())

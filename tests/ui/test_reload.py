@@ -50,6 +50,43 @@ def test_a_shape_that_was_made_is_not_made_again_by_reload_link_or_history(page:
     assert len(site.replay.requests) == count
 
 
+def test_the_way_back_leads_to_the_start_and_forward_to_the_shape(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    start = page.title()
+    page.get_by_role("link", name="a castle").click()
+    finished(page)
+    made = page.url
+    page.go_back()
+    expect(page.get_by_role("link", name="a castle")).to_be_visible()
+    assert page.title() == start
+    expect(page.locator("#history-list [aria-current=true]")).to_have_count(0)
+    page.go_forward()
+    expect(page.locator("#caption")).to_have_text("a castle")
+    assert page.url == made
+    assert len(site.replay.requests) == 1
+
+
+def test_the_way_back_cancels_what_is_made(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    start = page.url
+    site.replay.held = True
+    page.get_by_role("link", name="a castle").click()
+    expect(page.locator("#stage")).to_have_attribute("data-state", "coarse")
+    page.go_back()
+    expect(page.locator("#live")).to_have_text("Cancelled")
+    expect(page.get_by_role("link", name="a castle")).to_be_visible()
+    assert page.url == start
+
+
+def test_the_link_to_the_prompt_leaves_the_address_of_the_shape(page: Page, site: Site) -> None:
+    make(page, site)
+    address = page.url
+    page.get_by_role("link", name="Skip to the prompt").press("Enter")
+    expect(page.get_by_label("Prompt")).to_be_focused()
+    page.wait_for_url(address)
+    expect(page.locator("#caption")).to_be_visible()
+
+
 def test_a_draft_survives_a_reload_and_another_link_replaces_it(page: Page, site: Site) -> None:
     make(page, site, "a ring")
     page.get_by_label("Prompt").fill("a ball, perhaps")

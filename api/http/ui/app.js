@@ -16,6 +16,7 @@ import * as views from "./views.js";
 const element = (id) => document.getElementById(id);
 const stage = element("stage");
 const canvas = element("view");
+const TITLE = document.title;
 
 /** Null while it loads, which the form need not wait for, and where there are no 3-D graphics. */
 let viewer = null;
@@ -63,7 +64,8 @@ async function makeViewer() {
 function openLink({ draft = false } = {}) {
   // Links that were copied tell servers what they show, so that these can draw a picture of it.
   const request = fromHash(location.hash || location.search);
-  if (request && toHash(request) !== address()) open(request, { draft });
+  if (!request) location.hash ? setAddress() : leave(); // a link within the page, or the way back to the start
+  else if (toHash(request) !== address()) open(request, { draft });
 }
 
 /** Shows what a request gave or gives. A `draft` in the form stays; otherwise the form takes over the prompt alone. */
@@ -189,9 +191,21 @@ function show(made) {
   keepFocus();
 }
 
+/** Back at the address that names no shape, there is none, and none is made. */
+function leave() {
+  cancel();
+  noProblem();
+  shown = null;
+  empty();
+}
+
 function empty() {
   stage.dataset.state = "empty";
+  document.title = TITLE;
   viewer?.clear();
+  variants.clear();
+  history.show(null);
+  keepFocus();
 }
 
 /** What the next shape starts from has changed. */
