@@ -230,6 +230,21 @@ def test_escape_cancels_and_the_focus_is_never_lost(page: Page, site: Site) -> N
     expect(go).to_be_focused()
 
 
+def test_a_link_that_may_not_be_copied_is_told(page: Page, site: Site) -> None:
+    page.add_init_script("navigator.clipboard.writeText = () => Promise.reject(new DOMException('', 'NotAllowedError'))")
+    make(page, site)
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.get_by_role("button", name="Not copied")).to_be_visible()
+    expect(page.locator("#live")).to_contain_text("take the page's address")
+
+
+def test_without_a_clipboard_the_link_is_copied_in_the_old_way_and_the_focus_stays(page: Page, site: Site) -> None:
+    page.add_init_script("Object.defineProperty(Navigator.prototype, 'clipboard', {value: undefined})")
+    make(page, site)
+    page.get_by_role("button", name="Copy link").press("Enter")
+    expect(page.get_by_role("button", name="Copied")).to_be_focused()
+
+
 def test_a_service_that_goes_away_and_comes_back_is_seen_without_a_click(page: Page, site: Site) -> None:
     page.goto(site.url)
     expect(page.locator("#health")).to_have_text("Ready")

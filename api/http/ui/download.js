@@ -42,9 +42,9 @@ export function prepare(current, picture, failed) {
     if (!menu.contains(event.target)) menu.open = false;
   });
   shareButton.addEventListener("click", async () => {
-    await copy(new URL(`./?${toHash(current()).slice(1)}`, document.baseURI).href);
-    shareButton.textContent = "Copied";
-    announce("The link is copied.");
+    const copied = await copy(new URL(`./?${toHash(current()).slice(1)}`, document.baseURI).href);
+    shareButton.textContent = copied ? "Copied" : "Not copied";
+    announce(copied ? "The link is copied." : "The browser did not let the link be copied: take the page's address.");
     setTimeout(() => (shareButton.textContent = "Copy link"), 1800);
   });
 }
@@ -86,13 +86,16 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** Browsers give the clipboard to https and localhost only; elsewhere an old way has to do. */
+/** Whether a text was copied. Browsers give the clipboard to https and localhost only; elsewhere an old way has to do. */
 async function copy(text) {
-  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
+  const { activeElement } = document;
   const field = document.createElement("textarea");
   field.value = text;
   document.body.append(field);
   field.select();
-  document.execCommand("copy");
+  const copied = document.execCommand("copy");
   field.remove();
+  activeElement.focus();
+  return copied;
 }
