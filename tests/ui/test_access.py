@@ -120,6 +120,14 @@ def test_what_goes_on_is_told_outside_of_what_is_busy(page: Page, site: Site) ->
     expect(page.locator("[aria-busy=true] [role=status]")).to_have_count(0)
 
 
+def test_prompts_run_in_the_direction_of_their_script(page: Page, site: Site) -> None:
+    make(page, site, "כיסא גבוה!")
+    for place in ("#prompt", "#caption", "#history-list span"):
+        assert page.locator(place).evaluate("e => getComputedStyle(e).direction") == "rtl", place
+    page.get_by_role("button", name="Vary…").click()
+    assert page.locator("#source-name").evaluate("e => getComputedStyle(e).direction") == "rtl"
+
+
 def test_the_chosen_theme_is_there_before_the_script_of_the_page(page: Page, site: Site) -> None:
     page.add_init_script("localStorage.setItem('xcube.theme', 'dark')")
     page.route("**/app.js", lambda route: route.abort())

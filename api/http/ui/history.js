@@ -53,6 +53,7 @@ function entryOf({ request, picture }) {
   image.src = picture;
   image.alt = "";
   const name = document.createElement("span");
+  name.dir = "auto";
   name.textContent = request.prompt;
   const seed = document.createElement("small");
   seed.textContent = `seed ${request.seed}`;
