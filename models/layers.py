@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models import kernels
+from models.grids.interface import Layout
 from models.threads import block_size, share
 from models.tracing import named
 
@@ -24,11 +25,12 @@ class Rows:
     """Whose rows [N, C] are: those of the first sample, of the second, and so on.
 
     counts: rows of each sample. real: int32 [samples] on the device, how many of each sample's rows count, where the
-    others are only room; what those hold is undefined, but must reach no other row.
+    others are only room; what those hold is undefined, but must reach no other row. layout: in place of that by counts.
     """
 
     counts: tuple[int, ...]
     real: Tensor | None = None
+    layout: Layout | None = None
 
     @property
     def even(self) -> bool:
@@ -206,7 +208,7 @@ class Attention(nn.Module):
             q, k, v = parts
             found = attention(q, k, v, self.heads, len(rows.counts), rows.real, rows.real)
             return self.to_out(found, rows)  # type: ignore[no-any-return]
-        layout = _Layout(rows.counts, x.device)
+        layout = rows.layout or _Layout(rows.counts, x.device)
         q, k, v = (layout.cube(part) for part in parts)
         return self._attend(q, self._split(k), self._split(v), layout.mask, layout)
 
@@ -221,10 +223,10 @@ class Attention(nn.Module):
             found = attention(q, k, v, self.heads, len(rows.counts), context.lengths, rows.real)
             return self.to_out(found, rows)  # type: ignore[no-any-return]
         mask = None if context.mask is None else context.mask[:, None, None]
-        layout = _Layout(rows.counts, x.device)
+        layout = rows.layout or _Layout(rows.counts, x.device)
         return self._attend(layout.cube(q), keys, values, mask, layout)
 
-    def _attend(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, layout: _Layout) -> Tensor:
+    def _attend(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, layout: Layout) -> Tensor:
         """q [B, L, inner], keys and values [B, heads, S, head_dim] -> rows [N, C]."""
         out = functional.scaled_dot_product_attention(self._split(q), keys, values, attn_mask=mask)
         return self.to_out(layout.rows(out.transpose(1, 2).flatten(2)))  # type: ignore[no-any-return]

@@ -51,7 +51,7 @@ class SparseTransformer(SpatialTransformer):
 
     def forward(self, x: Tensor, grid: UNetGrid, context: TextContext) -> Tensor:
         """x [N, C] -> the same shape."""
-        return self.transform(self.norm(x, grid), x, Rows(grid.counts, grid.real), context)
+        return self.transform(self.norm(x, grid), x, Rows(grid.counts, grid.real, grid.layout), context)
 
 
 class SparseUNet(TimeConditioned):

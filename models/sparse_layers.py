@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +11,8 @@ from torch.nn import functional
 
 from models import kernels
 from models.grids import UNetGrid
-
-BLOCK = 256
-"""Rows that are summed as one block where a batch has several samples."""
+from models.grids.samples import BLOCK
+from models.normalising import normalise
 
 
 class SparseConv3(nn.Module):
@@ -65,6 +63,8 @@ class SparseGroupNorm(nn.Module):
             out = group_norm(cube, self.groups, self.weight, self.bias, self.eps, modulation, silu, grid.real)
             return out.flatten(0, 1)
         with torch.autocast(x.device.type, enabled=False):
+            if torch.is_grad_enabled() and grid.samples is not None:
+                return normalise(x, grid.samples, self.groups, self.eps, silu, self.weight, self.bias, modulation)
             rows = x.float()
             y = rows - self._mean(rows, grid)
             y = _affine(y, torch.rsqrt(self._mean(y.square(), grid) + self.eps) * self.weight, self.bias)
@@ -79,8 +79,7 @@ class SparseGroupNorm(nn.Module):
             means = rows.mean(dim=0, keepdim=True) if len(rows) else rows.new_zeros(1, rows.shape[1])
         else:
             sizes = torch.tensor(grid.counts, device=rows.device, dtype=rows.dtype).clamp_(min=1)[:, None]
-            sums: Tensor = _SampleSum.apply(rows, grid)  # type: ignore[no-untyped-call]
-            means = sums / sizes
+            means = _sum_samples(rows, grid) / sizes
         width = rows.shape[1] // self.groups
         means = means.view(-1, self.groups, width).mean(dim=2, keepdim=True).expand(-1, -1, width).flatten(1)
         return spread(means, grid)
@@ -95,34 +94,7 @@ def spread(values: Tensor, grid: UNetGrid) -> Tensor:
     """One row a sample [B, C] -> one row a voxel [N, C]; left as [1, C], which broadcasts, for a single sample."""
     if len(grid.counts) == 1:
         return values
-    rows: Tensor = _Spread.apply(values, grid)  # type: ignore[no-untyped-call]
-    return rows
-
-
-class _SampleSum(torch.autograd.Function):
-    """[N, C] -> [B, C]: the sum over each sample."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, grid: UNetGrid) -> Tensor:
-        ctx.grid = grid
-        return _sum_samples(rows, grid)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient.index_select(0, ctx.grid.batch), None
-
-
-class _Spread(torch.autograd.Function):
-    """[B, C] -> [N, C]; its gradient is a sum over samples, which plain indexing would make of atomic additions."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, grid: UNetGrid) -> Tensor:
-        ctx.grid = grid
-        return values.index_select(0, grid.batch)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _sum_samples(gradient, ctx.grid), None
+    return values.index_select(0, grid.batch)
 
 
 def _sum_samples(rows: Tensor, grid: UNetGrid) -> Tensor:

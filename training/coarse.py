@@ -16,9 +16,10 @@ from models.stages import CoarseStage
 from models.text import TextEncoder
 from models.vae import Decoder
 from training.dataset import Shapes, pick
-from training.diffusion import Noising, caption_context, save_pictures, start_as_identity
-from training.engine import Budget, Losses, Trainer
+from training.diffusion import Noising, caption_states, save_pictures, start_as_identity
+from training.engine import Budget, Losses, Trainer, mixed_precision
 from training.recipe import Recipe
+from training.recorded import Recorded
 from training.start import Start, fill
 
 
@@ -63,14 +64,18 @@ def train_coarse(
     scale_factor = start.scale_factor("coarse") or 1 / latents.float().std().item()
     noising, tokens = Noising(config.schedule, generator), shapes.tokens.to(device)
 
+    def compute(noisy: Tensor, v: Tensor, timesteps: Tensor, states: Tensor, mask: Tensor) -> Losses:
+        with mixed_precision(device):
+            predicted = unet(noisy, timesteps, TextContext(states, mask))
+        return {"v": (predicted.float() - v).square().mean()}
+
+    recorded = Recorded(unet, compute)
+
     def losses(step: int) -> Losses:
         chosen = pick(len(shapes), plan.batch, torch.Generator().manual_seed(step)).to(device)
         timesteps = noising.timesteps(plan.batch)
         noisy, v = noising(latents[chosen].float() * scale_factor, timesteps)
-        context = caption_context(encoder, tokens, chosen, generator)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            predicted = unet(noisy, timesteps, context)
-        return {"v": (predicted.float() - v).square().mean()}
+        return recorded(noisy, v, timesteps, *caption_states(encoder, tokens, chosen, generator))
 
     def stage() -> CoarseStage:
         average = trainer.average

@@ -27,6 +27,8 @@ from training.tokens import insert_random_words
 DROPPED = 0.1
 """The share of captions replaced by the empty prompt, for guidance."""
 NOISY_CAPTIONS = 0.1
+NOT_THERE = -1e4
+"""What attention adds to the logits of a token that is not there."""
 
 
 class Noising:
@@ -44,18 +46,28 @@ class Noising:
 
     def __call__(self, clean: Tensor, timesteps: Tensor) -> tuple[Tensor, Tensor]:
         """Clean latents [N, …] with one timestep a row -> noisy latents and v, both of that shape."""
+        return self.mixed(clean, timesteps, torch.randn(clean.shape, generator=self.generator, device=clean.device))
+
+    def mixed(self, clean: Tensor, timesteps: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with given noise."""
         alpha = self.alphas[timesteps].view(-1, *(1,) * (clean.ndim - 1))
-        noise = torch.randn(clean.shape, generator=self.generator, device=clean.device)
         return alpha.sqrt() * clean + (1 - alpha).sqrt() * noise, alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
 
 
 def caption_context(encoder: TextEncoder, tokens: Tensor, shapes: Tensor, generator: torch.Generator) -> TextContext:
     """The text condition of a training batch: a caption of each shape, some disturbed, some dropped."""
+    return TextContext(*caption_states(encoder, tokens, shapes, generator))
+
+
+def caption_states(
+    encoder: TextEncoder, tokens: Tensor, shapes: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """States [B, L, D] of a caption of each shape, some disturbed, some dropped, and what attention adds [B, L]."""
     with torch.no_grad():
         captions = choose_captions(tokens, shapes, generator)
         noisy = insert_random_words(captions, 2, NOISY_CAPTIONS, generator)
         states, mask = embed(encoder, drop_text(noisy, DROPPED, generator)[:, : encoder.config.context_length])
-    return TextContext(states, mask)
+        return states, torch.where(mask, 0.0, NOT_THERE)
 
 
 def start_as_identity(unet: DenseUNet | SparseUNet) -> None:

@@ -61,6 +61,8 @@ class Optimization:
 class Trainer:
     """Trains `modules` by calling `losses(step)`, which returns named losses whose sum is minimised.
 
+    Losses without a gradient function stand for gradients that are in place already (`training.recorded.Recorded`).
+
     The state (weights, averaged weights, optimizer, time used, losses so far) goes to `path` every `save_every`
     seconds, written to a temporary file and renamed, so that a run may be killed at any moment. A finished stage is not
     trained again. `generator` is seeded anew for every step, from its first seed and the step's number: what is random
@@ -157,8 +159,9 @@ class Trainer:
             group["lr"] = rate
         parts = losses(turn)
         total = torch.stack([value.float() for value in parts.values()]).sum()
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        if total.requires_grad:  # else the gradients are there already: see training/recorded.py
+            self.optimizer.zero_grad(set_to_none=True)
+            total.backward()
         workers.average([parameter.grad for parameter in trained if parameter.grad is not None])
         norm = nn.utils.clip_grad_norm_(trained, self.optimization.clip)
         # A rare overflow must not end a run that nobody watches: the fused optimizer leaves such a step out.
@@ -253,6 +256,11 @@ def progress_bar(name: str, total: int, start: int = 0) -> Iterator[ProgressBar]
         yield shown
     finally:
         shown.close()
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 for what stands it, on a GPU; no weight is kept in it beyond the operation, as a record needs it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda", cache_enabled=False)
 
 
 def seed_everything(seed: int, device: torch.device) -> torch.Generator:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -9,6 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.config import SparseUNetConfig
+from models.grids import counts_of
+from models.grids.ordering import keys_to_voxels, voxel_keys
+from models.grids.unwaiting import NONE
+from models.layers import TextContext
 from models.runtime import Runtime
 from models.shape import Voxels
 from models.sparse import SparseUNet, with_voxels
@@ -16,19 +23,24 @@ from models.stages import FineStage
 from models.text import TextEncoder
 from models.vae import Decoder
 from training.dataset import Shapes, unit
-from training.diffusion import Noising, caption_context, save_pictures, start_as_identity
-from training.engine import Budget, Losses, Trainer
+from training.diffusion import Noising, caption_states, save_pictures, start_as_identity
+from training.engine import Budget, Losses, Trainer, mixed_precision
 from training.loading import Batches
+from training.padded import PaddedGrid, Room
 from training.recipe import Recipe
-from training.rows import AnyRows, Rows
+from training.recorded import Recorded
+from training.rows import AnyRows, Gathered, Rows
 from training.start import Start, fill
-from training.vae import disturb
+from training.vae import chance_of_use
 
 NORMAL_NOISE = 0.3
 """The largest deviation of the noise on coarse normals, which come from a decoder when the model is used."""
 PREVIEWS = 8
 MEASURED = 256
-"""Shapes by which the deviation of latents in files is measured."""
+"""Shapes by which the deviation of latents in files is measured, and the room that batches need."""
+BESIDE_TOO = 1.08
+"""Voxels used, those beside the surface among them, for each on the surface, with some to spare."""
+ROOM_STEP = 128
 
 
 def train_fine(
@@ -48,20 +60,33 @@ def train_fine(
     on_surface = some[:, -1] > 0.5
     scale_factor = start.scale_factor("fine") or 1 / some[on_surface, :channels].float().std().item()
     noising, tokens = Noising(config.schedule, generator), shapes.tokens.to(device)
+    taken, rooms = rooms_of(latents, plan.batch, len(config.unet.channel_mult))
+
+    def compute(
+        keys: Tensor, values: Tensor, chances: Tensor, chance: Tensor, noise: Tensor, deviation: Tensor,
+        normal_noise: Tensor, timesteps: Tensor, states: Tensor, mask: Tensor,
+    ) -> Losses:  # fmt: skip
+        grid, values = _used(keys, values, chances, chance, rooms)
+        noisy, v = noising.mixed(values[:, :channels] * scale_factor, timesteps[grid.batch], noise)
+        normals = values[:, channels : channels + 3] + deviation[grid.batch] * normal_noise
+        features = with_voxels(noisy, grid.ijk, functional.normalize(normals, dim=1))
+        with mixed_precision(device):
+            predicted = unet(features, grid, timesteps, TextContext(states, mask))
+        wrong = (predicted.float() - v).square().sum(dim=1)
+        return {"v": torch.where(grid.inside, wrong, 0).sum() / (grid.inside.sum() * channels)}
+
+    recorded = Recorded(unet, compute)
 
     def losses(step: int) -> Losses:
-        batch = batches(step)
-        grid, values = batch.grid, batch.values
-        used = disturb(grid, values[:, -1] > 0.5, generator)
-        grid, values = grid.prune(used), values[used].float()
+        chosen, gathered = batches.gathered(step)
+        keys, values = _padded(gathered.to(device), taken)
         timesteps = noising.timesteps(plan.batch)[torch.randperm(plan.batch, generator=generator, device=device)]
-        noisy, v = noising(values[:, :channels] * scale_factor, timesteps[grid.batch])
-        normals = noisy_normals(values[:, channels : channels + 3], grid.batch, plan.batch, generator)
-        features = with_voxels(noisy, grid.ijk, normals)
-        context = caption_context(encoder, tokens, batch.chosen.to(device), generator)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            predicted = unet(features, grid, timesteps, context)
-        return {"v": (predicted.float() - v).square().mean()}
+        uniform, normal = (partial(draw, generator=generator, device=device) for draw in (torch.rand, torch.randn))
+        return recorded(
+            keys, values, uniform(3, plan.batch + 1), uniform(taken), normal(rooms[0].rows, channels),
+            NORMAL_NOISE * uniform(plan.batch + 1, 1), normal(rooms[0].rows, 3),
+            functional.pad(timesteps, (0, 1)), *caption_states(encoder, tokens, chosen.to(device), generator),
+        )  # fmt: skip
 
     def stage() -> FineStage:
         average = trainer.average
@@ -83,6 +108,57 @@ def train_fine(
     with Batches(latents, plan.batch, device) as batches:
         trainer.run(losses, sample, waited=lambda: batches.waited)
     return stage()
+
+
+def rooms_of(latents: AnyRows, batch: int, levels: int) -> tuple[int, list[Room]]:
+    """Room for the voxels of nearly every batch: of all voxels in the table, and of those used on each level."""
+    sizes = latents.sizes()
+    some = torch.linspace(0, len(sizes) - 1, min(len(sizes), MEASURED)).long()
+    counts = []
+    for part in some.split(PREVIEWS):
+        grid, values = latents.batch(part)
+        grid = grid.prune(values[:, -1] > 0.5)
+        for sample in range(len(part)):
+            alone = grid.prune(grid.batch == sample)
+            counts.append(counts_of(alone, levels))
+    rooms = [
+        Room(_room(level, batch, BESIDE_TOO), _rounded(BESIDE_TOO * level.max().item()))
+        for level in torch.tensor(counts).T
+    ]
+    return _room(sizes, batch, 1.0), rooms
+
+
+def _room(sizes: Tensor, batch: int, factor: float) -> int:
+    """Room for a batch of samples of such sizes, with four deviations of their sum to spare."""
+    mean, deviation = sizes.double().mean().item(), sizes.double().std(correction=0).item()
+    return _rounded(factor * min(batch * mean + 4 * deviation * math.sqrt(batch), batch * sizes.max().item()))
+
+
+def _rounded(size: float) -> int:
+    return -(-int(size) // ROOM_STEP) * ROOM_STEP
+
+
+def _padded(gathered: Gathered, room: int) -> tuple[Tensor, Tensor]:
+    """Keys and values of voxels with room for `room` of them; those for which there is none are left out."""
+    keys, values = voxel_keys(gathered.ijk, gathered.owner)[:room], gathered.values[:room]
+    missing = room - len(keys)
+    return functional.pad(keys, (0, missing), value=NONE), functional.pad(values, (0, 0, 0, missing))
+
+
+def _used(
+    keys: Tensor, values: Tensor, chances: Tensor, chance: Tensor, rooms: Sequence[Room]
+) -> tuple[PaddedGrid, Tensor]:
+    """What `disturb` leaves of padded voxels, given its random numbers: a grid, and values [N, C] in float32."""
+    samples = chances.shape[1] - 1
+    there = keys < NONE
+    owner = torch.where(there, keys_to_voxels(keys)[1], samples)
+    used = there & (chance < chance_of_use(values[:, -1] > 0.5, owner, chances))
+    ascending, order = torch.sort(torch.where(used, keys, NONE))
+    rows = rooms[0].rows
+    if rows > len(keys):
+        ascending = functional.pad(ascending, (0, rows - len(keys)), value=NONE)
+        order = functional.pad(order, (0, rows - len(keys)))
+    return PaddedGrid(ascending[:rows], samples, rooms), values[order[:rows]].float()
 
 
 def noisy_normals(normals: Tensor, batch: Tensor, shapes: int, generator: torch.Generator) -> Tensor:

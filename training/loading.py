@@ -60,6 +60,11 @@ class Batches:
 
     def __call__(self, turn: int) -> Batch:
         """The batch of a turn."""
+        chosen, gathered = self.gathered(turn)
+        return Batch(chosen, *gathered.grid(self._device))
+
+    def gathered(self, turn: int) -> tuple[Tensor, Gathered]:
+        """The same without a grid: which shapes were drawn, and their voxels, which may be elsewhere."""
         if self._threads is not None:
             for later in range(turn, turn + (AHEAD + 1) * workers.size(), workers.size()):
                 if later not in self._reading:
@@ -67,7 +72,7 @@ class Batches:
         begin = time.monotonic()
         gathered = self._reading.pop(turn).result() if self._threads is not None else self._gather(turn)
         self.waited += time.monotonic() - begin
-        return Batch(self._chosen(turn), *gathered.grid(self._device))
+        return self._chosen(turn), gathered
 
     def _chosen(self, turn: int) -> Tensor:
         return pick(len(self._rows), self._size, torch.Generator().manual_seed(turn))

@@ -142,10 +142,15 @@ def disturb(grid: TrainingGrid, on_surface: Tensor, generator: torch.Generator) 
     def uniform(count: int) -> Tensor:
         return torch.rand(count, generator=generator, device=on_surface.device)
 
-    disturbed = uniform(samples) < 0.5
-    missing, beside = MISSING * uniform(samples) * disturbed, BESIDE * uniform(samples) * disturbed
-    chance = torch.where(on_surface, 1 - missing[grid.batch], beside[grid.batch])
+    chance = chance_of_use(on_surface, grid.batch, torch.stack([uniform(samples) for _ in range(3)]))
     return uniform(len(grid)) < chance
+
+
+def chance_of_use(on_surface: Tensor, owner: Tensor, uniform: Tensor) -> Tensor:
+    """How likely each voxel [N] is used by `disturb`. owner: its sample; uniform: numbers from 0 to 1, [3, S]."""
+    disturbed = uniform[0] < 0.5
+    missing, beside = MISSING * uniform[1] * disturbed, BESIDE * uniform[2] * disturbed
+    return torch.where(on_surface, 1 - missing[owner], beside[owner])
 
 
 def _descendants(grid: TrainingGrid, coarse: TrainingGrid, kept: Tensor, config: VAEConfig) -> Tensor:

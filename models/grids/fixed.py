@@ -67,6 +67,9 @@ class FixedGrid:
     none before.
     """
 
+    samples: None = None
+    layout: None = None
+
     def __init__(self, rooms: Rooms, samples: int, device: torch.device) -> None:
         self._room = rooms[0]
         rows = samples * self._room

@@ -43,6 +43,8 @@ class FvdbGrid:
     """`models.grids.Grid` on a `fvdb.GridBatch`. Make one with `from_ijk` or `dense`."""
 
     real: Tensor | None = None
+    samples: None = None
+    layout: None = None
 
     def __init__(self, grid: Any) -> None:
         self.grid = grid

@@ -7,6 +7,22 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+from models.grids.samples import Samples
+
+
+class Layout(Protocol):
+    """Rows [N, C] of samples as one block [B, L, C], with zeros where a sample has fewer rows."""
+
+    @property
+    def mask(self) -> Tensor | None:
+        """bool [B, 1, 1, L], True where a row is real; None if all are."""
+
+    def cube(self, x: Tensor) -> Tensor:
+        """[N, C] -> [B, L, C]."""
+
+    def rows(self, x: Tensor) -> Tensor:
+        """[B, L, C] -> [N, C], the inverse of `cube`."""
+
 
 class UNetGrid(Protocol):
     """A batch of sparse voxel grids, as far as a denoiser needs it.
@@ -30,6 +46,14 @@ class UNetGrid(Protocol):
     @property
     def real(self) -> Tensor | None:
         """int32 [samples], the rows of each that count, where the others are only room; None where all do."""
+
+    @property
+    def samples(self) -> Samples | None:
+        """Tables for norms with gradients; None where a grid is not for gradients."""
+
+    @property
+    def layout(self) -> Layout | None:
+        """How attention lays the rows out; None where `counts` tell it."""
 
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """3x3x3 convolution whose output voxels are the input voxels; absent neighbours count as zero.

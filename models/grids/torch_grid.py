@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from models import kernels
 from models.grids.ordering import find_rows, keys_to_voxels, voxel_keys
+from models.grids.samples import Samples
 from models.grids.unwaiting import TAPS, neighbour_taps
 from models.threads import block_size, share
 
@@ -26,6 +27,12 @@ class TorchGrid:
     """`models.grids.Grid` in PyTorch. Make one with `from_ijk` or `dense`."""
 
     real: Tensor | None = None
+    layout: None = None
+
+    @property
+    def samples(self) -> Samples | None:
+        """See `UNetGrid.samples`."""
+        return None
 
     def __init__(self, keys: Tensor, counts: tuple[int, ...]) -> None:
         self.keys = keys

@@ -53,8 +53,13 @@ def exact(x: Tensor) -> bool:
     return all(usable(kind, x) for kind in get_args(Kind))
 
 
+def trains(x: Tensor) -> bool:
+    """Whether convolution kernels may take this tensor in training: that for weights has to prove itself too."""
+    return usable("convolution", x) and x.dtype is torch.bfloat16 and _proved("gradient", x.dtype)
+
+
 @lru_cache
-def _proved(kind: Kind, dtype: torch.dtype) -> bool:
+def _proved(kind: str, dtype: torch.dtype) -> bool:
     try:
         from models.kernels.self_test import CHECKS
 

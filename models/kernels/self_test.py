@@ -15,6 +15,7 @@ from torch.nn import functional
 from models.kernels.activation import geglu
 from models.kernels.attention import attention
 from models.kernels.convolution import TAPS, gather_gemm
+from models.kernels.gradient import weights_gradient
 from models.kernels.normalisation import group_norm, layer_norm
 from models.kernels.pooling import average_children
 from models.kernels.product import gated, linear
@@ -58,6 +59,21 @@ def check_convolution(device: torch.device, dtype: torch.dtype = BF16) -> None:
         part = slice(sample * room, sample * room + count)
         alone = gather_gemm(x[sample * room :][:room], taps, weight, bias, real[sample : sample + 1])
         _equal("convolution", together[part], alone[:count])
+
+
+def check_gradient(device: torch.device, dtype: torch.dtype = BF16) -> None:
+    """Weights' gradients of few and of many rows, with channels that fill the kernel's tiles and others."""
+    for voxels, cin, cout in ((300, 64, 32), (200, 14, 96), (9000, 24, 8)):
+        x, gradient = _random(device, dtype, voxels, cin), _random(device, dtype, voxels, cout)
+        generator = torch.Generator().manual_seed(voxels)
+        taps = torch.randint(0, 3 * voxels, (TAPS, voxels), generator=generator).clamp_(max=voxels).int().to(device)
+        padded = functional.pad(x.float(), (0, 0, 0, 1))
+        exact = torch.stack([padded[rows.long()].T @ gradient.float() for rows in taps])
+        ours = weights_gradient(x, taps, gradient)
+        error = float((ours - exact).norm() / exact.norm())
+        if not error < LARGEST_ERROR[dtype]:
+            raise ArithmeticError(f"the kernel of weights' gradients has a relative error of {error:.2g}")
+        _equal("gradient", weights_gradient(x, taps, gradient), ours)
 
 
 def check_product(device: torch.device, dtype: torch.dtype = BF16) -> None:
@@ -159,6 +175,7 @@ def check_activation(device: torch.device, dtype: torch.dtype = BF16) -> None:
 
 CHECKS: dict[str, Callable[[torch.device, torch.dtype], None]] = {
     "convolution": check_convolution,
+    "gradient": check_gradient,
     "product": check_product,
     "attention": check_attention,
     "pooling": check_pooling,

@@ -1,0 +1,114 @@
+"""Training steps on a GPU: recorded as graphs, and with kernels that gather, they are what they are without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from models import kernels
+from models.grids.unwaiting import NONE
+from models.layers import TextContext
+from models.sparse import SparseUNet
+from training.engine import Losses, mixed_precision
+from training.padded import PaddedGrid, Room
+from training.recipe import NEXT
+from training.recorded import Recorded
+from training.rows import Rows
+from training.shapes import sample, voxelize
+from training.vae import Autoencoder, vae_losses
+
+GPU = torch.device("cuda")
+SAMPLES, SPARE = 4, 300
+TAKES = NEXT.fine.unet.in_channels
+
+
+def keys_of(first: int) -> Tensor:
+    shapes = [voxelize(sample(first + number)).coarse_ijk for number in range(SAMPLES)]
+    table = Rows.join(Rows(s.to(torch.int8), torch.zeros(len(s), 1), torch.tensor([0, len(s)])) for s in shapes)
+    return table.to(GPU).batch(torch.arange(SAMPLES))[0].keys
+
+
+def step_of(unet: SparseUNet, rooms: list[Room]) -> Callable[..., Losses]:
+    def compute(keys: Tensor, x: Tensor, states: Tensor, mask: Tensor, timesteps: Tensor) -> Losses:
+        grid = PaddedGrid(keys, SAMPLES, rooms)
+        with mixed_precision(GPU):
+            out = unet(x, grid, timesteps, TextContext(states, mask)).float()
+        return {"v": torch.where(grid.inside[:, None], out - x[:, :8], 0).square().sum() / grid.inside.sum()}
+
+    return compute
+
+
+def relative(ours: Tensor, theirs: Tensor) -> float:
+    return float((ours - theirs).norm() / theirs.norm().clamp(min=1e-6))
+
+
+def test_a_recorded_step_has_the_losses_and_gradients_of_the_same_step_unrecorded() -> None:
+    batches = [keys_of(first) for first in (0, 10, 20)]
+    rows = max(len(keys) for keys in batches) + SPARE
+    rooms = [Room(rows, 4096), Room(rows, 2048), Room(rows, 512)]
+    torch.manual_seed(0)
+    unet = SparseUNet(NEXT.fine.unet).to(GPU)  # type: ignore[arg-type]
+    compute = step_of(unet, rooms)
+    recorded = Recorded(unet, compute)
+    parameters = list(unet.parameters())
+    for turn, keys in enumerate(batches):
+        generator = torch.Generator(GPU).manual_seed(turn)
+        x, states = (torch.randn(*size, device=GPU, generator=generator) for size in ((rows, TAKES), (SAMPLES, 9, 128)))
+        mask = torch.where(torch.arange(9, device=GPU) < 4 + turn, 0.0, -1e4).expand(SAMPLES, 9)
+        timesteps = torch.tensor([900, 500, 10, 300, 0], device=GPU) + turn
+        inputs = (functional.pad(keys, (0, rows - len(keys)), value=NONE), x, states, mask, timesteps)
+        (loss,) = recorded(*inputs).values()
+        assert not loss.requires_grad
+        ours = [parameter.grad.clone() for parameter in parameters if parameter.grad is not None]
+        (wanted,) = compute(*inputs).values()
+        theirs = torch.autograd.grad(wanted, parameters)
+        assert relative(loss, wanted.detach()) < 0.01
+        assert len(ours) == len(theirs)
+        assert relative(*(torch.cat([value.flatten() for value in values]) for values in (ours, theirs))) < 0.02
+    assert recorded._graph is not None
+
+
+def test_a_recorded_training_goes_on_after_a_step_without_a_record() -> None:
+    model = torch.nn.Linear(3, 1).to(GPU)
+    recorded = Recorded(model, lambda x: {"mse": (model(x) - 1).square().mean()})
+    first, second = torch.ones(2, 3, device=GPU), torch.full((2, 3), 2.0, device=GPU)
+    recorded(first)
+    model.zero_grad(set_to_none=True)
+    (loss,) = recorded(second).values()
+    wanted = (model(second) - 1).square().mean()
+    torch.testing.assert_close(loss, wanted.detach())
+    assert model.weight.grad is not None
+    torch.testing.assert_close(model.weight.grad, torch.autograd.grad(wanted, model.weight)[0])
+
+
+def test_a_vae_has_the_same_losses_and_gradients_with_kernels_that_gather(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = [voxelize(sample(seed)) for seed in range(3)]
+    parts = [
+        Rows(
+            s.fine_ijk.to(torch.int8), (s.fine_normal * 127).round().to(torch.int8), torch.tensor([0, len(s.fine_ijk)])
+        )
+        for s in shapes
+    ]
+    grid, values = Rows.join(parts).to(GPU).batch(torch.arange(3))
+    torch.manual_seed(0)
+    model = Autoencoder(NEXT.fine).to(GPU)
+    normals = functional.normalize(values.float(), dim=1)
+
+    def found() -> tuple[Tensor, Tensor]:
+        with mixed_precision(GPU):
+            losses = vae_losses(model, grid, normals, torch.Generator(GPU).manual_seed(0))
+        total = torch.stack(list(losses.values())).sum()
+        gradients = torch.autograd.grad(total, list(model.parameters()))
+        return total.detach(), torch.cat([gradient.flatten() for gradient in gradients])
+
+    with torch.no_grad():
+        assert kernels.trains(torch.zeros(1, device=GPU, dtype=torch.bfloat16))
+    loss, gradient = found()
+    monkeypatch.setattr("models.kernels.switches", kernels.OFF)
+    plain_loss, plain_gradient = found()
+    assert relative(loss, plain_loss) < 0.01
+    assert relative(gradient, plain_gradient) < 0.05
