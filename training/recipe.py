@@ -200,9 +200,9 @@ NEXT = replace(
     test_shapes=1_640,
     fine=_fine((1, 2, 2), f_maps=24, width=128),
     coarse_vae_plan=Plan(12_000, 64, Optimization(lr=1e-3, warmup=100)),
-    fine_vae_plan=Plan(12_000, 16, Optimization(lr=1e-3, warmup=100)),
-    # A step launches some 8,000 kernels whatever the batch, so that a large one costs little more.
-    fine_plan=Plan(24_000, 128, Optimization(lr=1e-3, warmup=300)),
+    # A step starts some 3,000 kernels whatever the batch, which takes as long as computing one of 32.
+    fine_vae_plan=Plan(12_000, 32, Optimization(lr=1e-3, warmup=100)),
+    fine_plan=Plan(24_000, 64, Optimization(lr=1e-3, warmup=300)),
     classifier_plan=Plan(1_600, 128, Optimization(lr=1e-3, warmup=50, ema=0.99)),
     kinds=EVERY_KIND,
 )
