@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from models.shape import Shape
 from tests.support.page import Site, finished, make, new_page, settled
 from tests.support.pictures import difference, drawn, picture
 
@@ -15,6 +16,14 @@ OUTSIDE = """() => [...document.querySelectorAll('button, a, input, summary, lab
   .filter((e) => e.checkVisibility() && !e.closest('.chips, #history-list, .hidden, .skip, .segments input'))
   .filter((e) => { const r = e.getBoundingClientRect(); return r.width && (r.left < 0 || r.right > innerWidth); })
   .map((e) => e.outerHTML)"""
+
+
+# How far the lines of a text reach to the right.
+RIGHT = """(place) => {
+  const range = document.createRange();
+  range.selectNodeContents(document.querySelector(place));
+  return Math.max(...[...range.getClientRects()].map((line) => line.right));
+}"""
 
 
 @pytest.fixture
@@ -101,6 +110,29 @@ def test_one_finger_turns_and_two_zoom(phone: Page, site: Site) -> None:
     touch("touchEnd")
     settled(phone)
     assert drawn(picture(phone)).sum() > 1.2 * drawn(turned).sum()
+
+
+def test_every_control_of_a_variation_fits_and_the_variants_leave_the_text_free(
+    phone: Page, site: Site, ball: Shape
+) -> None:
+    site.replay.result = ball
+    make(phone, site)
+    phone.get_by_role("button", name="Vary…").tap()
+    phone.get_by_text("Change only a box").tap()
+    phone.get_by_text("More settings").tap()
+    phone.get_by_role("radiogroup", name="Quality").get_by_text("Draft").tap()
+    phone.get_by_role("radiogroup", name="Variants").get_by_text("4").tap()
+    assert phone.evaluate(OUTSIDE) == []
+    phone.get_by_role("button", name="Vary", exact=True).tap()
+    finished(phone)
+    assert phone.evaluate(OUTSIDE) == []
+    right = phone.evaluate(RIGHT, "#facts-text")
+    for variant in phone.locator("#made button").all():
+        variant.tap()
+        expect(variant).to_have_attribute("aria-current", "true")
+        box = variant.bounding_box()
+        assert box is not None
+        assert right <= box["x"]
 
 
 def test_an_error_is_seen_where_there_was_nothing_yet(phone: Page, site: Site) -> None:
