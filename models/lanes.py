@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from queue import LifoQueue
+from threading import Condition
 from typing import Generic, TypeVar
 
 import torch
@@ -23,18 +23,29 @@ class Lanes(Generic[T]):
 
     def __init__(self, things: Sequence[T]) -> None:
         self.count = len(things)
-        self._free: LifoQueue[T] = LifoQueue()
-        for thing in reversed(things):
-            self._free.put(thing)
+        self._first = things[0]
+        self._free = list(reversed(things))
+        self._given_back = Condition()
 
     @contextmanager
     def one(self) -> Iterator[T]:
         """One of them, as soon as one is free."""
-        thing = self._free.get()
+        with self._given_back:
+            self._given_back.wait_for(lambda: self._free)
+            thing = self._free.pop()
         try:
             yield thing
         finally:
-            self._free.put(thing)
+            with self._given_back:
+                if self.count > 1 or thing is self._first:
+                    self._free.append(thing)
+                    self._given_back.notify()
+
+    def keep_first(self) -> None:
+        """Lends only the first of them from now on. Who has one keeps it, and nobody else gets it before its return."""
+        with self._given_back:
+            self.count = 1
+            self._free = [thing for thing in self._free if thing is self._first]
 
 
 def stream_on(device: torch.device, priority: int = 0) -> torch.cuda.Stream | None:

@@ -242,7 +242,7 @@ class DiffusionStage:
                 yield graphed
         except torch.OutOfMemoryError:
             self.release()
-            self._lanes = Lanes(self.graphed[:1])
+            self._lanes.keep_first()
             raise
 
     def release(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -85,6 +86,62 @@ def test_a_rehearsal_runs_in_every_lane() -> None:
     stage.run_together(3)
     stage.rehearse(mixed_states()[:1], 1)
     assert [len(lane.slots) for lane in stage.graphed] == [1, 1, 1]
+
+
+def test_the_one_lane_that_is_left_goes_to_one_thread_at_a_time_whoever_had_or_awaited_one() -> None:
+    lanes, used, most = Lanes(["a", "b"]), [], 0
+
+    def work(_: int) -> str:
+        nonlocal most
+        with lanes.one() as lane:
+            used.append(lane)
+            most = max(most, used.count(lane))
+            time.sleep(0.001)
+            used.remove(lane)
+            return lane
+
+    with ThreadPoolExecutor(4) as threads:
+        with lanes.one() as first, lanes.one():
+            used.append(first)
+            waiting = threads.map(work, range(20))
+            lanes.keep_first()
+            time.sleep(0.01)
+            used.remove(first)
+        assert set(waiting) == {"a"}
+    assert most == 1
+
+
+def test_memory_that_does_not_suffice_in_one_lane_leaves_the_other_to_who_works_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage, working, end = coarse_stage(), threading.Event(), threading.Event()
+    stage.run_together(2)
+    states = [stage.start(text(0), seed=1, steps=steps) for steps in (1, 2, 3)]
+    users: list[Graphed[int]] = []
+
+    def advance(lane: Graphed[int], states: list[DiffusionState], steps: int) -> list[DiffusionState]:
+        assert lane not in users, "two threads in one lane"
+        if states[0].steps == 2:
+            raise torch.OutOfMemoryError
+        users.append(lane)
+        working.set()
+        assert end.wait(60)
+        users.remove(lane)
+        return states
+
+    monkeypatch.setattr(Graphed, "advance", advance)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(stage.denoise, states[:1], 1)
+        assert working.wait(60)
+        with pytest.raises(torch.OutOfMemoryError):
+            stage.denoise(states[1:2], 1)
+        third = threads.submit(stage.denoise, states[2:], 1)
+        try:
+            with pytest.raises(TimeoutError):
+                third.result(0.2)
+        finally:
+            end.set()
+        assert [len(each.result(60)) for each in (first, third)] == [1, 1]
 
 
 def test_where_memory_does_not_suffice_one_lane_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
