@@ -110,17 +110,18 @@ class DiffusionStage:
             NumericError: A latent is no longer finite.
             torch.OutOfMemoryError: The GPU's memory does not suffice; everything is freed that can be made again.
         """
-        if all(state.known is None for state in states):
-            return self._denoise(states, steps)
-        for _ in range(min(steps, max(state.steps - state.step for state in states))):
-            states = [self._kept(state) for state in self._denoise(states, 1)]
-        return list(states)
-
-    def _denoise(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
-        if not self.graphed:
-            return self._finite(share(partial(self._advance, steps=steps), [state.to(self.device) for state in states]))
         with self._lane() as graphed:
-            return self._finite(graphed.advance([state.to(self.device) for state in states], steps))
+            advance = self._one_by_one if graphed is None else graphed.advance
+            states = [state.to(self.device) for state in states]
+            if all(state.known is None for state in states):
+                return self._finite(advance(states, steps))
+            for _ in range(min(steps, max(state.steps - state.step for state in states))):
+                states = [self._kept(state) for state in self._finite(advance(states, 1))]
+            return states
+
+    def _one_by_one(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
+        """The later states, where no lane runs them together."""
+        return share(partial(self._advance, steps=steps), states)
 
     def _kept(self, state: DiffusionState) -> DiffusionState:
         """A state in which what is not free is what is known, as noisy as the rest."""
@@ -149,6 +150,7 @@ class DiffusionStage:
         with ExitStack() as lanes:
             for _ in range(self._lanes.count if self.graphed else 0):
                 graphed = lanes.enter_context(self._lane())
+                assert graphed is not None
                 graphed.advance([state.to(self.device) for state in states], steps)
 
     @torch.inference_mode()
@@ -164,19 +166,19 @@ class DiffusionStage:
 
     def predict(self, state: DiffusionState, timestep: int) -> Tensor:
         """The guided v-prediction for a state at a timestep, float32 [V, C]."""
-        if not self.graphed:
-            return self._predict(state, timestep)
         with self._lane() as graphed:
-            return graphed.predict(state, timestep)
+            return self._predict(state, timestep) if graphed is None else graphed.predict(state, timestep)
 
     @torch.inference_mode()
     def foresee(self, state: DiffusionState) -> DiffusionState:
         """The finished state that an unfinished one would become if the model's next prediction were its last."""
         schedule = self.config.schedule
         t = timesteps(state.steps, schedule.num_train_timesteps)[state.step]
-        alpha, sigma, *_ = SCHEDULERS[state.scheduler].coefficients(schedule, t, None, None)
-        state = state.to(self.device)
-        return replace(state, x=alpha * state.x - sigma * self.predict(state, t), step=state.steps)
+        with self._lane() as graphed:
+            alpha, sigma, *_ = SCHEDULERS[state.scheduler].coefficients(schedule, t, None, None)
+            state = state.to(self.device)
+            v = self._predict(state, t) if graphed is None else graphed.predict(state, t)
+            return replace(state, x=alpha * state.x - sigma * v, step=state.steps)
 
     def decode_raw(self, states: Sequence[DiffusionState]) -> list[Decoded]:
         """Decodes finished states one by one, with every level and raw normals, as the parity tests need them."""
@@ -236,7 +238,18 @@ class DiffusionStage:
         raise NotImplementedError
 
     @contextmanager
-    def _lane(self) -> Iterator[Graphed[Any]]:
+    def _lane(self) -> Iterator[Graphed[Any] | None]:
+        """A lane for what is computed in the block; None where there are none.
+
+        What a step's results are made of must be read in there too: its memory is free for the lane's next user, whose
+        stream does not wait for what other streams still have to read.
+
+        Raises:
+            torch.OutOfMemoryError: See `denoise`; from now on only the first lane is lent.
+        """
+        if not self.graphed:
+            yield None
+            return
         try:
             with self._lanes.one() as graphed, on_stream(graphed.stream):
                 yield graphed

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.graphed import Graphed
 from models.lanes import STEPS_AHEAD, Lanes, Pace
@@ -79,6 +84,38 @@ def test_two_calls_run_at_once_and_a_third_waits(monkeypatch: pytest.MonkeyPatch
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda state: stage.denoise([state], 1), states))
     assert {used.count(lane) for lane in stage.graphed} == {2}
+
+
+def test_what_a_step_leaves_is_read_while_its_lane_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lane's next user may overwrite it: no stream waits for what another one still has to read."""
+    stage = coarse_stage()
+    stage.run_together(2)
+    held, outside = [], []
+    lend = stage._lane
+
+    @contextmanager
+    def lane() -> Iterator[Graphed[int] | None]:
+        with lend() as graphed:
+            held.append(graphed)
+            yield graphed
+            held.pop()
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(
+            self, function: Any, types: Any, arguments: tuple[Any, ...] = (), options: dict[str, Any] | None = None
+        ) -> Any:
+            if not held:
+                outside.append(function)
+            return function(*arguments, **(options or {}))
+
+    monkeypatch.setattr(stage, "_lane", lane)
+    begun = stage.start(text(0), seed=1, steps=4)
+    free = torch.arange(len(begun.x)) % 2 == 0
+    in_a_box = replace(begun, known=torch.ones_like(begun.x), free=free)
+    with Watch():
+        stage.denoise([in_a_box], 3)
+        stage.foresee(begun)
+    assert outside == []
 
 
 def test_a_rehearsal_runs_in_every_lane() -> None:
