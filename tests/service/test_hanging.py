@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,6 +44,7 @@ def test_a_request_that_hangs_fails_and_says_what_every_thread_did(alive: Server
         alive.post("/generate_stream")
     told = str(failure.value)
     assert told.startswith("POST /generate_stream took more than 1 s")
+    assert re.search(r"^Process \d+, \d+ s old, ", told, re.MULTILINE)
     assert "in hang_in_a_lane" in told
     assert "in <module>" in told, "the other thread"
     assert "listening" in told.partition("The log:")[2]

@@ -14,7 +14,7 @@ import psutil
 
 from tests.support.service import Server, command_of
 
-LOG_LINES = 60
+LOG_LINES = 200
 _REGISTER = """
 import faulthandler, os, signal
 _stacks = open(f"{folder}/{{os.getpid()}}", "w")
@@ -75,5 +75,6 @@ def _stacks(server: Server, folder: Path) -> Iterator[str]:
         time.sleep(0.1)
     time.sleep(0.5)  # until those that have begun have written all
     for process, file in files.items():
-        yield f"Process {process.pid}, {' '.join(command_of(process))[-150:]}:"
+        age = time.time() - process.create_time()  # a Sampler that died and was started again is young
+        yield f"Process {process.pid}, {age:.0f} s old, {' '.join(command_of(process))[-150:]}:"
         yield file.read_text()
