@@ -128,7 +128,13 @@ def test_the_container_that_is_run_is_the_one_that_is_built_and_only_this_host_r
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     words = shlex.split(CONTAINER)
     assert words[-1] == f"{IMAGE_NAMES['cpu']}:{version}"
-    assert words[words.index("--publish") + 1].startswith("127.0.0.1:")
+    host, port, inside = words[words.index("--publish") + 1].split(":")
+    dockerfile = (ROOT / "deploy" / "image" / "Dockerfile").read_text()
+    assert host == "127.0.0.1"
+    assert f"EXPOSE {inside}\n" in dockerfile
+    assert f"BENTOML_PORT={inside} " in dockerfile
+    assert "BENTOML_HOST=0.0.0.0 " in dockerfile, "nothing published would reach it"
+    assert f"`Ready: http://localhost:{port}/`" in README
     assert words[-1] in (ROOT / "docs" / "deploy.md").read_text()
 
 
@@ -141,6 +147,26 @@ def test_xcube_is_cited_as_in_citation_cff() -> None:
 
 
 # Tables
+
+
+def test_every_time_and_size_is_one_that_the_documentation_measured() -> None:
+    """Rounded, as a table for everybody has it."""
+    pages = [(ROOT / "docs" / f"{name}.md").read_text() for name in ("performance", "operations")]
+    measured = [figure for page in pages for figure in figures(page)]
+    shown = figures("\n".join(" | ".join(row) for row in rows("a shape with 100 steps in each stage")))
+    assert len(shown) >= 8
+    for low, high, unit in shown:
+        digits = len(low.partition(".")[2])
+        assert any(
+            unit == same
+            and [round(float(each or one), digits) for each in (one, other)] == [float(low), float(high or low)]
+            for one, other, same in measured
+        ), f"{low} {high} {unit}"
+
+
+def figures(text: str) -> list[tuple[str, str, str]]:
+    """Times in s, sizes in GB or GiB: the number or the lower one of a range, the higher one or nothing, the unit."""
+    return re.findall(r"(\d+(?:\.\d+)?)(?: (?:to|and) (\d+(?:\.\d+)?))? (s|GB|GiB)\b", text)
 
 
 def test_the_fields_of_a_request_match_the_schema() -> None:
