@@ -164,30 +164,6 @@ def test_every_format_can_be_downloaded_and_is_the_file_of_this_shape(page: Page
     assert ring.euler_number == 0
 
 
-def test_the_size_of_a_file_stands_in_the_menu_before_and_after_it_is_made(
-    page: Page, site: Site, tmp_path: Path
-) -> None:
-    make(page, site, "a ring in a box")
-    for name in ("ply", "glb-points", "vox"):
-        size = len(file_of(next(each for each in FORMATS if each.name == name), site.replay.result, "test").content)
-        told = page.locator(f"#download [data-format={name}] small").text_content() or ""
-        assert told.startswith("≈ ")
-        assert told.endswith(" kB")
-        assert abs(float(told[2:-3]) * 1000 - size) < 0.02 * size + 500, (name, told, size)
-    page.locator("#download summary").click()
-    with page.expect_download() as download:
-        page.locator("#download [data-format=npz]").click()
-    download.value.save_as(tmp_path / "ring.npz")
-    size = round((tmp_path / "ring.npz").stat().st_size / 1000)
-    assert size >= 10
-    expect(page.locator("#live")).to_have_text(f"The file is ready: {size} kB.")
-    expect(page.locator("#download [data-format=npz] small")).to_have_text(f"{size} kB")
-    page.get_by_role("button", name="Again").click()
-    finished(page)
-    expect(page.locator("#download [data-format=npz] small")).to_have_count(0)
-    expect(page.locator("#download [data-format=ply] small")).to_have_count(1)
-
-
 def test_every_format_is_in_reach_in_a_low_window(page: Page, site: Site, ball: Shape) -> None:
     site.replay.result = ball
     page.set_viewport_size({"width": 700, "height": 600})

@@ -26,7 +26,7 @@ let shown = null;
 /** What is being made: {request, control, made: how many of its variants are there}. */
 let running = null;
 
-views.prepare(viewerTried.then(() => viewer), () => shown, problem, (sizes) => download.tellSizes(sizes));
+views.prepare(viewerTried.then(() => viewer), () => shown, problem, download.tellSurface);
 origin.prepare(() => shown?.shapes.coarse, setSource, problem);
 form.prepare(() => start(form.read()), () => shown?.request.seed ?? "");
 history.prepare(open);
@@ -184,7 +184,7 @@ function show(made) {
   document.title = `${request.prompt} · xcube`;
   setAddress();
   viewer?.show(finest, { keep });
-  download.foretell(finest.count);
+  download.renew(shapes);
   views.renew();
   history.show(request);
   variants.show(request);

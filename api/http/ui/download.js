@@ -4,9 +4,13 @@ import { file } from "./service.js";
 import { announce } from "./status.js";
 
 const menu = document.getElementById("download");
-/** Bytes of a voxel in files that hold nothing else but a short header, and the bytes of that. */
-const RECORDS = { ply: [27, 420], "glb-points": [32, 1100], vox: [4, 1500] };
 const shareButton = document.getElementById("share");
+
+/** The shapes on the screen, what is known of their surface, and the formats whose sizes are known. */
+let told = null;
+/** Foretells sizes, once the menu has been open. */
+let worker = null;
+let asked = 0;
 
 /** Prepares menu and button. `current` gives the request of the shape on the screen, `picture` a PNG blob. */
 export function prepare(current, picture, failed) {
@@ -17,7 +21,7 @@ export function prepare(current, picture, failed) {
       const request = current();
       const made = format === "png" ? await picture() : await file(request, format);
       save(made, nameOf(request, format));
-      if (request === current()) tellSizes({ [format]: made.size });
+      if (request === current()) tellExactly({ [format]: made.size });
       announce(`The file is ready: ${sizeOf(made.size)}.`);
     } catch (error) {
       failed(error, () => fetchFile(format));
@@ -32,6 +36,7 @@ export function prepare(current, picture, failed) {
     menu.querySelector("summary").focus();
     fetchFile(button.dataset.format);
   });
+  menu.addEventListener("toggle", foretell);
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !menu.open) return;
     event.preventDefault();
@@ -49,22 +54,49 @@ export function prepare(current, picture, failed) {
   });
 }
 
-/** For another shape, of so many voxels: no file has been made yet. */
-export function foretell(voxels) {
+/** For other shapes on the screen: no file has been made yet. */
+export function renew(shapes) {
   for (const size of menu.querySelectorAll("small")) size.remove();
-  const sizes = Object.entries(RECORDS).map(([format, [each, header]]) => [format, each * voxels + header]);
-  tellSizes(Object.fromEntries(sizes), "≈ ");
+  told = { shapes, surface: undefined, exact: new Set(), asked: false };
+  foretell();
 }
 
-/** Writes sizes of files into the menu, in bytes by format. */
-export function tellSizes(sizes, about = "") {
+/** Tells what came with the surface: sizes in bytes by format, and its vertices and triangles. */
+export function tellSurface(sizes, { vertices, triangles }) {
+  Object.assign(told, { surface: { vertices, triangles }, asked: false });
+  tellExactly(sizes);
+  foretell();
+}
+
+/** Writes sizes of files into the menu that somebody has opened, in the background: once for each shape. */
+function foretell() {
+  if (!menu.open || !told || told.asked) return;
+  told.asked = true;
+  worker ??= Object.assign(new Worker(new URL("later/sizes.js", import.meta.url), { type: "module" }), { onmessage: hear });
+  worker.postMessage({ number: ++asked, shapes: told.shapes, surface: told.surface });
+}
+
+function hear({ data: { number, sizes, exact } }) {
+  if (number !== asked) return;
   for (const [format, bytes] of Object.entries(sizes)) {
-    const button = menu.querySelector(`[data-format="${format}"]`);
-    button.querySelector("small")?.remove();
-    const size = document.createElement("small");
-    size.textContent = about + sizeOf(bytes);
-    button.append(size);
+    if (exact.includes(format)) tellExactly({ [format]: bytes });
+    else if (!told.exact.has(format)) tell(format, `about ${sizeOf(bytes)}`);
   }
+}
+
+function tellExactly(sizes) {
+  for (const [format, bytes] of Object.entries(sizes)) {
+    told.exact.add(format);
+    tell(format, sizeOf(bytes));
+  }
+}
+
+function tell(format, text) {
+  const button = menu.querySelector(`[data-format="${format}"]`);
+  button.querySelector("small")?.remove();
+  const size = document.createElement("small");
+  size.textContent = text;
+  button.append(size);
 }
 
 function sizeOf(bytes) {

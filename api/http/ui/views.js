@@ -18,7 +18,8 @@ let loading = null;
  * @param {Promise<object|null>} viewer null where there are no 3-D graphics
  * @param {() => object|null} shown gives what is on the screen: {request, shapes}
  * @param {(error: Error) => void} fail hears why there is no surface
- * @param {(sizes: object) => void} sizes hears the sizes of files that are known now, in bytes by format
+ * @param {(sizes: object, surface: object) => void} sizes hears the sizes of files that are known now, in bytes by format,
+ *   and how many vertices and triangles the surface has
  */
 export function prepare(viewer, shown, fail, sizes) {
   [tried, current, failed, sized] = [viewer, shown, fail, sizes];
@@ -83,7 +84,7 @@ async function showSurface(viewer, made) {
   }
   const surface = surfaceOf(glb, finest, wire.getAttribute("aria-pressed") === "true");
   viewer.setSurface(surface);
-  sized({ glb: blob.size, stl: 84 + 50 * surface.triangles });
+  sized({ glb: blob.size }, surface);
   announce(`The surface has ${surface.triangles.toLocaleString("en")} triangles.`);
 }
 

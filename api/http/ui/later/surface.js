@@ -35,7 +35,7 @@ const lineShader = /* glsl */ `
 `;
 
 /**
- * The surface of a shape: {meshes, show(visible), triangles}. Its lines are drawn while `wire` is set.
+ * The surface of a shape: {meshes, show(visible), vertices, triangles}. Its lines are drawn while `wire` is set.
  * @param {ArrayBuffer} glb as the service makes it: one mesh of triangles with normals and colours, in world units
  */
 export function surfaceOf(glb, shape, wire) {
@@ -51,7 +51,7 @@ export function surfaceOf(glb, shape, wire) {
   const uniforms = { colours: { value: 0 } };
   const faces = new Mesh(geometry, new ShaderMaterial({ vertexShader, fragmentShader, uniforms, ...behind }));
   const lines = new Mesh(geometry, new ShaderMaterial({ vertexShader, fragmentShader: lineShader, wireframe: true, transparent: true, depthWrite: false }));
-  const surface = { meshes: [faces, lines], wire, triangles: indices.length / 3 };
+  const surface = { meshes: [faces, lines], wire, vertices: POSITION.length / 3, triangles: indices.length / 3 };
   surface.show = (visible) => {
     faces.visible = visible;
     lines.visible = visible && surface.wire;
