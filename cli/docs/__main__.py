@@ -62,7 +62,7 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--serve", action="store_true", help=f"show the site at http://{ADDRESS} while you write")
     what.add_argument("--openapi", action="store_true", help="renew docs/openapi.json after the API has changed")
-    what.add_argument("--tables", action="store_true", help="renew the tables in docs/ that are made from the code")
+    what.add_argument("--tables", action="store_true", help="renew tables and docstrings in docs/, made from the code")
     what.add_argument("--notebook", action="store_true", help="run docs/notebook.ipynb and keep its output")
     what.add_argument("--recording", action="store_true", help="record the page in use into docs/images/page.webp")
     what.add_argument("--pictures", action="store_true", help="draw the pictures of the demo models in docs/images")

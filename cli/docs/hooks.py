@@ -36,8 +36,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Inserts the tables, and turns links to files of the project into links to their pages."""
-    return _LINK.sub(lambda link: f"]({_place(link[1])})", tables.fill(markdown))
+    """Renews the tables and docstrings, and turns links to files of the project into links to their pages."""
+    return _LINK.sub(lambda link: f"]({_place(link[1])})", tables.kept(markdown))
 
 
 def _place(target: str) -> str:

@@ -1,4 +1,4 @@
-"""Tables of the documentation, generated from the code that they describe, so that they always match it."""
+"""Tables and docstrings in the documentation, generated from the code that they describe, so that they match it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from formats.materials import MATERIALS
 from formats.options import RULES
 from models.presets import PRESETS
 
-MARK = re.compile(r"^<!-- table: (\w+) -->\n(?:\n(?:\|.*\n)*\n<!-- end of table -->\n)?", re.MULTILINE)
-DOCSTRING = re.compile(r"^<!-- docstring: ([\w.]+) ([\w.]+) -->$", re.MULTILINE)
+MARK = re.compile(
+    r"^<!-- (table|docstring): ([\w. ]+) -->\n(?:\n(?:(?!<!-- ).*\n)*\n<!-- end of \1 -->\n)?", re.MULTILINE
+)
 CORES = "usable cores - 1 (2 if there are only 2)"
 """In words, the only default that depends on the machine."""
 _UNITS = {"world": "cube of 1", "metre": "metre", "millimetre": "millimetre", "block": "block"}
@@ -181,25 +182,23 @@ def docstring(module: str, name: str) -> str:
 
 
 def kept(markdown: str) -> str:
-    """A page with its tables renewed below their marks, so that whoever reads the file sees them too.
+    """A page with its tables and docstrings renewed below their marks, so that whoever reads the file sees them too.
 
-    A mark is a line of its own: `<!-- table: NAME -->`, with a name in `TABLES`.
+    A mark is a line of its own: `<!-- table: NAME -->`, with a name in `TABLES`, or `<!-- docstring: MODULE NAME -->`.
     """
-    return MARK.sub(
-        lambda mark: f"<!-- table: {mark[1]} -->\n\n{TABLES[mark[1]]()}\n\n<!-- end of table -->\n", markdown
-    )
+
+    def renewed(mark: re.Match[str]) -> str:
+        kind, what = mark[1], mark[2]
+        text = TABLES[what]() if kind == "table" else docstring(*what.split())
+        return f"<!-- {kind}: {what} -->\n\n{text}\n\n<!-- end of {kind} -->\n"
+
+    return MARK.sub(renewed, markdown)
 
 
 def renew(folder: Path) -> list[Path]:
-    """Renews the tables of all pages in a folder; gives those that have changed."""
+    """Renews tables and docstrings of all pages in a folder; gives those that have changed."""
     pages = {page: page.read_text(encoding="utf-8") for page in sorted(folder.glob("*.md"))}
     changed = [page for page, text in pages.items() if kept(text) != text]
     for page in changed:
         page.write_text(kept(pages[page]), encoding="utf-8")
     return changed
-
-
-def fill(markdown: str) -> str:
-    """A page with its tables, and with docstrings in place of their marks: lines `<!-- docstring: MODULE NAME -->`."""
-    markdown = kept(markdown)
-    return DOCSTRING.sub(lambda mark: docstring(mark[1], mark[2]), markdown)

@@ -71,10 +71,11 @@ def test_the_scripts_know_the_options_of_long_commands(page: str) -> None:
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
-def test_tables_in_the_pages_are_those_of_the_code(page: Path) -> None:
+def test_tables_and_docstrings_in_the_pages_are_those_of_the_code(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text == tables.kept(text), "run scripts/docs --tables"
-    assert text.count("<!-- table: ") == len(re.findall(r"^<!-- table: \w+ -->\n\n\|", text, re.MULTILINE))
+    marks = text.count("<!-- table: ") + text.count("<!-- docstring: ")
+    assert marks == len(re.findall(r"^<!-- (?:table: \w+ -->\n\n\||docstring: [\w. ]+ -->\n\n```)", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)

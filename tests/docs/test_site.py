@@ -71,9 +71,9 @@ def test_values_of_a_setting_are_said_in_words() -> None:
 
 def test_a_mark_that_names_nothing_fails_the_build() -> None:
     with pytest.raises(KeyError):
-        tables.fill("<!-- table: nothing -->\n")
+        tables.kept("<!-- table: nothing -->\n")
     with pytest.raises(AttributeError):
-        tables.fill("<!-- docstring: models.pipeline Nothing -->")
+        tables.kept("<!-- docstring: models.pipeline Nothing -->\n")
 
 
 def test_pictures_are_small() -> None:
