@@ -15,7 +15,8 @@ from models.runtime import Runtime
 from models.stages import CoarseStage
 from models.text import TextEncoder
 from models.vae import Decoder
-from training.dataset import Shapes, pick
+from training.cubes import CubeBatches, Cubes
+from training.dataset import Shapes
 from training.diffusion import Noising, caption_states, save_pictures, start_as_identity
 from training.engine import Budget, Losses, Trainer, mixed_precision
 from training.recipe import Recipe
@@ -50,10 +51,10 @@ def use_faster_layout(unet: DenseUNet, batch: int) -> None:
 
 
 def train_coarse(
-    recipe: Recipe, shapes: Shapes, latents: Tensor, encoder: TextEncoder, decoder: Decoder, start: Start,
+    recipe: Recipe, shapes: Shapes, latents: Cubes, encoder: TextEncoder, decoder: Decoder, start: Start,
     previews: tuple[str, ...], folder: Path, minutes: float | None, generator: torch.Generator,
 ) -> CoarseStage:  # fmt: skip
-    """Trains the denoiser on mean latents [S, C, X, Y, Z], resuming from `folder`; returns the stage that uses it."""
+    """Trains the denoiser on the mean latents of all shapes, resuming from `folder`; returns the stage that uses it."""
     device, plan, config = generator.device, recipe.coarse_plan, recipe.coarse
     assert isinstance(config.unet, DenseUNetConfig)
     unet = DenseUNet(config.unet).to(device)
@@ -61,7 +62,7 @@ def train_coarse(
         start_as_identity(unet)
     use_faster_layout(unet, plan.batch)
     trainer = Trainer("coarse", unet, folder / "coarse.pt", Budget(plan.steps, minutes), plan.optimization, generator)
-    scale_factor = start.scale_factor("coarse") or 1 / latents.float().std().item()
+    scale_factor = start.scale_factor("coarse") or 1 / latents.deviation()
     noising, tokens = Noising(config.schedule, generator), shapes.tokens.to(device)
 
     def compute(noisy: Tensor, v: Tensor, timesteps: Tensor, states: Tensor, mask: Tensor) -> Losses:
@@ -72,9 +73,9 @@ def train_coarse(
     recorded = Recorded(unet, compute)
 
     def losses(step: int) -> Losses:
-        chosen = pick(len(shapes), plan.batch, torch.Generator().manual_seed(step)).to(device)
+        chosen, clean = batches(step)
         timesteps = noising.timesteps(plan.batch)
-        noisy, v = noising(latents[chosen].float() * scale_factor, timesteps)
+        noisy, v = noising(clean * scale_factor, timesteps)
         return recorded(noisy, v, timesteps, *caption_states(encoder, tokens, chosen, generator))
 
     def stage() -> CoarseStage:
@@ -89,5 +90,6 @@ def train_coarse(
         done = model.decode(model.denoise(states, recipe.sample_steps))
         save_pictures(done, previews, folder / "samples" / f"coarse_{step:06d}.png")
 
-    trainer.run(losses, sample)
+    with CubeBatches(latents, plan.batch) as batches:
+        trainer.run(losses, sample, waited=lambda: batches.waited)
     return stage()

@@ -29,15 +29,13 @@ from training.loading import Batches
 from training.padded import PaddedGrid, Room
 from training.recipe import Recipe
 from training.recorded import Recorded
-from training.rows import AnyRows, Gathered, Rows
+from training.rows import MEASURED, AnyRows, Gathered, Rows
 from training.start import Start, fill
 from training.vae import chance_of_use
 
 NORMAL_NOISE = 0.3
 """The largest deviation of the noise on coarse normals, which come from a decoder when the model is used."""
 PREVIEWS = 8
-MEASURED = 256
-"""Shapes by which the deviation of latents in files is measured, and the room that batches need."""
 BESIDE_TOO = 1.08
 """Voxels used, those beside the surface among them, for each on the surface, with some to spare."""
 ROOM_STEP = 128

@@ -10,29 +10,37 @@ from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional
 
+from training.cubes import Cubes
 from training.dataset import Shapes, balanced, unit
 from training.engine import progress_bar
 from training.leftovers import write_bytes
 from training.loading import Batch, in_order
-from training.rows import AnyRows, MappedRows, Rows, fits
+from training.rows import AnyRows, MappedRows, Rows, place_for
 from training.vae import Autoencoder
 
-MEMORY = torch.device("cpu")
+WITH_COPY = 3
+"""Times the room of coarse latents that their float32 copy takes as well, by which their deviation is measured."""
 
 
 @torch.no_grad()
-def encode_coarse(model: Autoencoder, coarse: AnyRows, size: int = 128) -> Tensor:
-    """The mean latents of all shapes as cubes, float16 [shapes, C, 8, 8, 8] on the model's device."""
-    config, cubes = model.config.vae, []
-    side = config.latent_resolution
-    parts = balanced(range(len(coarse)), size)
-    with progress_bar("coarse latents", len(parts)) as bar:
-        for done, (part, batch) in enumerate(zip(parts, in_order(coarse, parts, device_of(model)), strict=True), 1):
+def encode_coarse(model: Autoencoder, coarse: AnyRows, folder: Path, size: int = 128) -> Cubes:
+    """The mean latents of all shapes as cubes [8, 8, 8, C], for use on the model's device.
+
+    What neither the device nor memory holds goes into files in `folder`.
+    """
+    config, device, parts = model.config.vae, device_of(model), list[Tensor]()
+    side, chosen = config.latent_resolution, balanced(range(len(coarse)), size)
+    whole = len(coarse) * config.latent_channels * side**3 * torch.finfo(torch.float16).bits // 8
+    place = place_for(WITH_COPY * whole, device)
+    with progress_bar("coarse latents", len(chosen)) as bar:
+        for done, (part, batch) in enumerate(zip(chosen, in_order(coarse, chosen, device), strict=True), 1):
             _, mean, _ = model.encode(batch.grid, unit(batch.values))
-            cube = mean.view(len(part), side**3, -1).transpose(1, 2).unflatten(2, (side, side, side))
-            cubes.append(cube.half())
-            bar.advance(done, fraction=done / len(parts))
-    return torch.cat(cubes)
+            cubes = mean.view(len(part), side, side, side, -1).half()
+            if place is None:
+                (cubes,) = _mapped({"cubes": cubes}, folder / f"{done:06d}.safetensors")
+            parts.append(cubes if place is None else cubes.to(place))
+            bar.advance(done, fraction=done / len(chosen))
+    return Cubes(parts, device, mapped=True) if place is None else Cubes([torch.cat(parts)], device)
 
 
 @torch.no_grad()
@@ -53,7 +61,7 @@ def encode_fine(model: Autoencoder, shapes: Shapes, folder: Path, size: int = 16
             table = _encoded(model, fine, coarse)
             if not tables:
                 whole = (table.ijk.nbytes + table.values.nbytes) * len(parts)
-                place = next((each for each in (device, MEMORY) if fits(whole, each)), None)
+                place = place_for(whole, device)
             tables.append(_kept(table, folder / f"{done:06d}.safetensors") if place is None else table.to(place))
             bar.advance(done, fraction=done / len(parts))
     if place is not None:
@@ -75,11 +83,15 @@ def _encoded(model: Autoencoder, fine: Batch, coarse: Batch) -> Rows:
 
 
 def _kept(table: Rows, path: Path) -> Rows:
-    """A table as it lies in a file, of which the operating system reads what is looked at."""
-    tensors = {"ijk": table.ijk, "values": table.values, "offset": table.offset}
+    ijk, values, offset = _mapped({"ijk": table.ijk, "values": table.values, "offset": table.offset}, path)
+    return Rows(ijk, values, offset)
+
+
+def _mapped(tensors: dict[str, Tensor], path: Path) -> list[Tensor]:
+    """Tensors as they lie in a file, of which the operating system reads what is looked at."""
     write_bytes(path, save({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}))
     with safe_open(path, "pt") as file:
-        return Rows(*(file.get_tensor(name) for name in tensors))
+        return [file.get_tensor(name) for name in tensors]
 
 
 def device_of(model: Autoencoder) -> torch.device:

@@ -13,6 +13,9 @@ from training.grids import TrainingGrid
 
 SHARE_OF_MEMORY = 0.4
 """Of a GPU, or of the memory that is free, that voxels may take to lie there all the time."""
+MEASURED = 256
+"""Shapes by which the deviation of latents that the device does not hold, and the room of batches, are measured."""
+MEMORY = torch.device("cpu")
 
 
 def fits(size: int, device: torch.device) -> bool:
@@ -20,6 +23,11 @@ def fits(size: int, device: torch.device) -> bool:
     if device.type == "cuda":
         return size <= SHARE_OF_MEMORY * torch.cuda.get_device_properties(device).total_memory
     return size <= SHARE_OF_MEMORY * free_memory()
+
+
+def place_for(size: int, device: torch.device) -> torch.device | None:
+    """Where so many bytes for a device may lie: there, in memory, or None for neither."""
+    return next((each for each in (device, MEMORY) if fits(size, each)), None)
 
 
 @dataclass(frozen=True)

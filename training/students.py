@@ -15,6 +15,7 @@ from models.sparse import SparseUNet, with_voxels
 from models.stages import CoarseStage, FineStage
 from models.text import TextEncoder
 from models.vae import Decoder
+from training.cubes import CubeBatches, Cubes
 from training.dataset import Shapes, pick
 from training.diffusion import caption_context
 from training.distil import SCALE, Batch, distil
@@ -27,10 +28,10 @@ from training.vae import disturb
 
 
 def distil_coarse(
-    recipe: Recipe, shapes: Shapes, latents: Tensor, encoder: TextEncoder, decoder: Decoder, start: Start,
+    recipe: Recipe, shapes: Shapes, latents: Cubes, encoder: TextEncoder, decoder: Decoder, start: Start,
     folder: Path, minutes: float | None, generator: torch.Generator,
 ) -> CoarseStage:  # fmt: skip
-    """The coarse stage of `start` for few steps without guidance; latents: mean ones of all shapes, [S, C, X, Y, Z]."""
+    """The coarse stage of `start` for few steps without guidance; latents: mean ones of all shapes."""
     device, plan, config = generator.device, recipe.coarse_plan, recipe.coarse
     assert isinstance(config.unet, DenseUNetConfig)
     teacher = DenseUNet(config.unet).to(device)
@@ -40,7 +41,7 @@ def distil_coarse(
     tokens = shapes.tokens.to(device)
 
     def draw(step: int) -> Batch:
-        chosen = pick(len(shapes), plan.batch, torch.Generator().manual_seed(step)).to(device)
+        chosen, clean = batches(step)
         contexts = _contexts(encoder, tokens, chosen, generator)
 
         def predict(model: nn.Module, noisy: Tensor, timesteps: Tensor, told: bool) -> Tensor:
@@ -49,9 +50,10 @@ def distil_coarse(
             return predicted.float()
 
         rows = torch.arange(plan.batch, device=device)
-        return Batch(latents[chosen].float() * scale_factor, rows, plan.batch, predict)
+        return Batch(clean * scale_factor, rows, plan.batch, predict)
 
-    student = distil("coarse", teacher, draw, plan, config.schedule, folder, minutes, generator, SCALE)
+    with CubeBatches(latents, plan.batch) as batches:
+        student = distil("coarse", teacher, draw, plan, config.schedule, folder, minutes, generator, SCALE)
     assert isinstance(student, DenseUNet)
     return CoarseStage(config, student, decoder, scale_factor, encoder.null, Runtime(device))
 

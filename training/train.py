@@ -64,6 +64,10 @@ class Run:
         """The folder of a finished model."""
         return self.out / f"{self.source.name}_{kind}"
 
+    def _spare(self, stage: str) -> Path:
+        """Where latents of a stage go that memory does not hold; each process makes its own anew."""
+        return self.folder / f"latents-{stage}-{workers.rank()}"
+
     def make_data(self) -> None:
         """Makes the shapes that are missing."""
         self.source.prepare()
@@ -99,7 +103,8 @@ class Run:
         vae = train_vae(
             recipe.coarse, recipe.coarse_vae_plan, coarse, start.coarse, self.folder, None, self.generator("coarse-vae")
         )
-        latents = encode_coarse(vae, coarse)
+        spare = self._spare("coarse")
+        latents = encode_coarse(vae, coarse, spare)
         generator = self.generator("coarse")
         if self.distill:
             stage = distil_coarse(
@@ -110,6 +115,7 @@ class Run:
                 recipe, shapes, latents, encoder, vae.decoder, start, self.source.previews, self.folder, self.minutes,
                 generator,
             )  # fmt: skip
+        shutil.rmtree(spare, ignore_errors=True)
         if workers.rank() == 0:
             export_stage(stage, self.model("coarse"))
 
@@ -122,10 +128,11 @@ class Run:
         vae = train_vae(
             recipe.fine, recipe.fine_vae_plan, shapes.fine, start.fine, self.folder, None, self.generator("fine-vae")
         )
-        spare = self.folder / f"latents-{workers.rank()}"
+        spare = self._spare("fine")
         latents = encode_fine(vae, on_device, spare)
         generator = self.generator("fine")
         learn = distil_fine if self.distill else train_fine
+        on_device = replace(on_device, fine=None)  # no longer looked at, and the largest of all
         stage = learn(recipe, on_device, latents, encoder, vae.decoder, start, self.folder, self.minutes, generator)
         shutil.rmtree(spare, ignore_errors=True)
         if workers.rank() == 0:

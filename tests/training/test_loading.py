@@ -14,8 +14,10 @@ import torch
 from tests.support.meshes import furniture_folder
 from tests.support.paths import ROOT
 from training import rows
-from training.latents import encode_fine
-from training.loading import AHEAD, Batches, in_order
+from training.ahead import AHEAD
+from training.cubes import CubeBatches
+from training.latents import encode_coarse, encode_fine
+from training.loading import Batches, in_order
 from training.make_dataset import main as make_dataset
 from training.meshes import building
 from training.meshes.source import MeshSource
@@ -123,13 +125,15 @@ def test_models_trained_on_mapped_voxels_are_those_trained_in_memory(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     how = ["--data", str(folder), "--preset", "smoke", "--longer", "0.1", "--device", "cpu"]
-    how += ["--stages", "text,coarse-vae,fine-vae,fine"]
+    how += ["--stages", "text,coarse-vae,fine-vae,coarse,fine"]
     assert train([*how, "--run-dir", str(tmp_path / "mapped")]) == 0
-    assert re.search(r"^fine_vae: waited for data \d+% of the time$", capsys.readouterr().out, re.MULTILINE)
+    shown = capsys.readouterr().out
+    for stage in ("coarse_vae", "fine_vae", "coarse", "fine"):
+        assert re.search(rf"^{stage}: waited for data \d+% of the time$", shown, re.MULTILINE)
     assert not list((tmp_path / "mapped").glob("latents-*")), "they are made anew by every run"
     monkeypatch.undo()
     assert train([*how, "--run-dir", str(tmp_path / "memory")]) == 0
-    for stage in ("text", "coarse_vae", "fine_vae", "fine"):
+    for stage in ("text", "coarse_vae", "fine_vae", "coarse", "fine"):
         ours, theirs = (
             torch.load(tmp_path / name / f"{stage}.pt", weights_only=True)["modules"] for name in ("mapped", "memory")
         )
@@ -153,6 +157,42 @@ def test_latents_that_memory_does_not_hold_are_in_files_and_the_same(
     one, other = whole.gather(everything), in_files.gather(everything)
     assert torch.equal(one.ijk, other.ijk)
     assert torch.equal(one.values, other.values)
+
+
+def test_coarse_latents_that_memory_does_not_hold_are_in_files_and_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    model = Autoencoder(SMOKE.at(64).coarse).eval()
+    coarse = MeshSource.open(folder).shapes().coarse
+    whole = encode_coarse(model, coarse, tmp_path / "none", size=5)
+    assert whole.resident
+    assert not (tmp_path / "none").exists()
+    monkeypatch.setattr(rows, "SHARE_OF_MEMORY", 0.0)
+    in_files = encode_coarse(model, coarse, tmp_path / "latents", size=5)
+    assert len(list((tmp_path / "latents").iterdir())) == len(in_files.parts) == 3
+    assert not in_files.resident
+    assert len(in_files) == len(whole) == 12
+    chosen = torch.tensor([11, 0, 5, 5, 4])
+    assert torch.equal(in_files.gather(chosen), whole.gather(chosen))
+    assert in_files.gather(chosen).stride() == whole.gather(chosen).stride(), "another layout computes other bits"
+    assert in_files.deviation() == whole.deviation()
+    with CubeBatches(in_files, 3) as streamed, CubeBatches(whole, 3) as there:
+        for turn in (7, 8, 0):
+            (ours, cubes), (theirs, same) = streamed(turn), there(turn)
+            assert torch.equal(ours, theirs)
+            assert torch.equal(cubes, same)
+
+
+def test_coarse_latents_lie_in_memory_where_they_and_their_copy_fit(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, coarse = Autoencoder(SMOKE.at(64).coarse).eval(), MeshSource.open(folder).shapes().coarse
+    monkeypatch.setattr(rows, "SHARE_OF_MEMORY", 1.0)
+    taken = encode_coarse(model, coarse, tmp_path).parts[0].nbytes
+    for free, resident in ((3 * taken, True), (3 * taken - 1, False)):
+        monkeypatch.setattr(rows, "free_memory", lambda free=free: free)
+        assert encode_coarse(model, coarse, tmp_path).resident == resident
 
 
 def test_parts_that_are_read_ahead_come_in_order(folder: Path) -> None:

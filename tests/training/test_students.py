@@ -13,6 +13,7 @@ from models.runtime import Runtime
 from models.stages import CoarseStage
 from models.text import TextEncoder
 from models.vae import Decoder
+from training.cubes import Cubes
 from training.dataset import Labels, Shapes
 from training.engine import Optimization
 from training.export import export_stage, export_text
@@ -47,9 +48,10 @@ def test_a_coarse_student_has_the_form_of_its_teacher_and_other_weights(tmp_path
         tmp_path / "demo_coarse",
     )
     start = Start.of(str(tmp_path), None)
-    latents = torch.randn(4, recipe.coarse.vae.latent_channels, *(recipe.coarse.vae.latent_resolution,) * 3)
+    latents = torch.randn(4, *(recipe.coarse.vae.latent_resolution,) * 3, recipe.coarse.vae.latent_channels)
+    cubes = Cubes([latents], latents.device)
     stage = distil_coarse(
-        recipe, shapes(), latents, tower, decoder, start, tmp_path, None, torch.Generator().manual_seed(0)
+        recipe, shapes(), cubes, tower, decoder, start, tmp_path, None, torch.Generator().manual_seed(0)
     )
     assert stage.scale_factor == 0.5
     assert (tmp_path / "coarse_guided.pt").exists()

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 
 from models.grids import TorchGrid
@@ -69,9 +71,9 @@ def test_disturbing_keeps_most_of_the_surface_and_adds_little_beside_it() -> Non
     assert 0 < used[~on_surface].float().mean() < 0.05
 
 
-def test_coarse_latents_are_cubes_in_the_order_of_the_serving_grid() -> None:
+def test_coarse_latents_are_cubes_in_the_order_of_the_serving_grid(tmp_path: Path) -> None:
     rows, model = _coarse_rows(2), Autoencoder(SMOKE.coarse).eval()
-    cubes = encode_coarse(model, rows)
+    cubes = encode_coarse(model, rows, tmp_path).gather(torch.arange(2))
     grid, stored = rows.batch(torch.tensor([1]))
     _, mean, _ = model.encode(grid, unit(stored))
     side = SMOKE.coarse.vae.latent_resolution
