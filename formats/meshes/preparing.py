@@ -62,5 +62,8 @@ def prepare(mesh: Mesh, resolution: int = 128, *, hidden: bool = False) -> Prepa
             notes.append(f"{int((~seen).sum()):,} voxels inside left out, which nobody can see")
         fine = Voxels(fine.ijk[seen], fine.normal[seen], fine.voxel_size)
     if len(fine) < FEWEST:
-        raise MeshError("has too little surface to be seen: export it with its surface")
+        raise MeshError(
+            "has too little surface to be seen at its size: remove parts that lie far from the rest, or export it with "
+            "its surface"
+        )
     return Prepared(coarsened(fine, FACTOR), fine, tuple(notes))

@@ -10,6 +10,7 @@ import numpy as np
 import trimesh
 from numpy.typing import NDArray
 
+from formats.meshes.gltf_extensions import check_readable
 from formats.meshes.mesh import Mesh
 from formats.meshes.three_mf import read_3mf
 from formats.meshes.voxel_files import read_npz, read_vox
@@ -22,7 +23,9 @@ MOST_FACES = 5_000_000
 
 def _by_trimesh(path: Path) -> Mesh:
     """Everything in a file of a format that trimesh reads, scenes with their transforms."""
-    kind = path.suffix.lower()[1:]
+    kind = _kind(path)
+    if kind in ("glb", "gltf"):
+        check_readable(path, kind)
     options: dict[str, Any] = {"skip_materials": True} if kind == "obj" else {}
     scene = trimesh.load_scene(path, file_type=kind, process=False, maintain_order=True, **options)
     parts: list[Mesh] = []
@@ -36,6 +39,13 @@ def _by_trimesh(path: Path) -> Mesh:
     if not parts and points:
         raise MeshError("has points or lines and no faces: make a surface of it first, for example by Poisson's method")
     return joined(parts)
+
+
+def _kind(path: Path) -> str:
+    """What the file's first bytes say where they say it, else its name: people rename files by mistake."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    return "glb" if head == b"glTF" else "ply" if head in (b"ply\n", b"ply\r") else path.suffix.lower()[1:]
 
 
 def _moved(part: trimesh.Trimesh, transform: NDArray[np.float64]) -> Mesh:
@@ -85,8 +95,8 @@ def read_mesh(path: Path, up: str | None = None) -> Mesh:
     except MeshError:
         raise
     except Exception as error:  # whatever a library raises about a file of others must not end the reading of the rest
-        if isinstance(error, FileNotFoundError) and error.filename:
-            missing = Path(str(error.filename)).name
+        if isinstance(error, FileNotFoundError) and (named := error.filename or " ".join(map(str, error.args))):
+            missing = Path(str(named)).name
             raise MeshError(f"needs {missing}, which is not there: put it beside the mesh") from error
         why = " ".join(f"{type(error).__name__}: {error}".split())[:120]
         raise MeshError(f"cannot be read ({why}): export it again") from error

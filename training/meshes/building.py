@@ -18,6 +18,7 @@ from training.children import end_with_parent
 from training.engine import progress_bar
 from training.leftovers import clear
 from training.meshes.captions import TABLES, Table, Words, read_table, spoken, words_of
+from training.meshes.folder import listed, look
 from training.meshes.making import NO_MEMORY, Refusal, make
 from training.meshes.store import Entry, Item, Place, TrainingSet, places, write_set, write_shard, write_text
 
@@ -42,11 +43,15 @@ class Settings:
 
 @dataclass
 class Report:
-    """What became of a folder: sentences by file. without: files that the table names and that are not there."""
+    """What became of a folder: sentences by file. without: files that the table names and that are not there.
+
+    other: how many files there are by the ends of their names that hold meshes too, and that cannot be read.
+    """
 
     repaired: dict[str, tuple[str, ...]] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)
     without: list[str] = field(default_factory=list)
+    other: dict[str, int] = field(default_factory=dict)
 
 
 def build(folder: Path, out: Path, settings: Settings, name: str) -> tuple[TrainingSet, Report]:
@@ -57,19 +62,21 @@ def build(folder: Path, out: Path, settings: Settings, name: str) -> tuple[Train
         OSError: the set cannot be written; what was done is kept, and another run goes on from there.
     """
     table = _table(folder, settings.way)
-    files = _meshes(folder, out)
+    found = look(folder, out)
+    files = found.meshes
     if not files:
-        raise ConfigError(f"{folder}: holds no mesh; put files of {', '.join(s[1:] for s in SUFFIXES)} into it")
-    report = Report()
+        others = f"; it holds {listed(found.other)}: convert or unpack them first" if found.other else ""
+        raise ConfigError(f"{folder}: holds no mesh; put files of {', '.join(s[1:] for s in SUFFIXES)} into it{others}")
+    report = Report(refused=dict(found.refused), other=found.other)
     spoken_for = {row for file in files if (row := table.of(file)) is not None}
     report.without = sorted(set(table.rows) - spoken_for)
     words: dict[str, Words] = {}
     for file in files:
-        found = words_of(file, table, settings.way)
-        if found is None:
+        said = words_of(file, table, settings.way)
+        if said is None:
             report.refused[file] = "has no caption: name it or its folder after what it shows, or add it to the table"
         else:
-            words[file] = found
+            words[file] = said
     keys = {}
     for file in words:
         try:
@@ -92,7 +99,8 @@ def build(folder: Path, out: Path, settings: Settings, name: str) -> tuple[Train
                 report.repaired[file] = place.notes
     if not items:
         first = next(iter(report.refused.items()))
-        raise ConfigError(f"{folder}: no mesh can be used; the first, {first[0]}, {first[1]}")
+        strays = f"; the table names {report.without[0]}, which is not there" if report.without else ""
+        raise ConfigError(f"{folder}: no mesh can be used; the first, {first[0]}, {first[1]}{strays}")
     if all(item.split == "heldout" for item in items):
         items = [Item(**{**item.__dict__, "split": "train"}) for item in items]
     result = TrainingSet(out, name, settings.resolution, tuple(items))
@@ -106,14 +114,6 @@ def _table(folder: Path, way: str) -> Table:
     if not folder.is_dir():
         raise ConfigError(f"{folder}: is no folder; give one that holds meshes")
     return next((read_table(folder / name) for name in TABLES if way == "auto" and (folder / name).exists()), Table())
-
-
-def _meshes(folder: Path, out: Path) -> list[str]:
-    """Paths inside the folder, sorted; the set itself and hidden files are passed over."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    inside = [path for path in found if out.resolve() not in path.resolve().parents]
-    names = (path.relative_to(folder) for path in inside)
-    return sorted(name.as_posix() for name in names if not any(part.startswith(".") for part in name.parts))
 
 
 def _key(path: Path, settings: Settings) -> str:

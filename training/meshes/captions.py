@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +43,15 @@ class Table:
 
     def of(self, file: str) -> str | None:
         """The name under which the table knows a file (a path inside the folder): as path, as name, or without end."""
-        path = Path(unicodedata.normalize("NFC", file))
-        for name in (str(path), path.name, str(path.with_suffix("")), path.stem):
-            if name in self.rows:
-                return name
-        return None
+        path = Path(_slashed(file))
+        names = (str(path), path.name, str(path.with_suffix("")), path.stem)
+        found = (known for name in names if (known := name if name in self.rows else self._folded.get(name.casefold())))
+        return next(found, None)
+
+    @cached_property
+    def _folded(self) -> dict[str, str]:
+        """Names without regard to upper and lower case: who wrote the table may use a system that has none."""
+        return {name.casefold(): name for name in reversed(self.rows)}
 
 
 def read_table(path: Path) -> Table:
@@ -57,11 +64,13 @@ def read_table(path: Path) -> Table:
         ConfigError: it cannot be read, or has no such columns.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = _decoded(path.read_bytes())
         rows = list(_of_json(json.loads(text)) if path.suffix.lower() == ".json" else _of_csv(text))
     except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
+        why = "its text is not UTF-8" if isinstance(error, UnicodeDecodeError) else error
         raise ConfigError(
-            f"{path}: cannot be read as a table of captions ({error}); correct it or use --captions names"
+            f"{path}: cannot be read as a table of captions ({why}); save it as UTF-8 or correct it, or use "
+            "--captions names"
         ) from error
     found: dict[str, list[str]] = {}
     others: dict[str, tuple[str, str]] = {}
@@ -70,10 +79,11 @@ def read_table(path: Path) -> Table:
         if name is None:
             columns = ", ".join(map(str, row)) or "it is empty"
             raise ConfigError(f"{path}: a row has no file ({columns}); name the columns file and caption")
-        name = unicodedata.normalize("NFC", name).removeprefix("./")
-        found.setdefault(name, []).extend(texts)
+        kind = _value(row, _KIND) or ""
+        name = _slashed(name).removeprefix("./")
+        found.setdefault(name, []).extend(texts or [kind] * bool(kind))
         credit = ", ".join(dict.fromkeys(str(row[key]) for key in row if key in _CREDIT and row[key]))
-        others[name] = (_value(row, _KIND) or "", credit)
+        others[name] = (kind, credit)
     return Table(
         {
             name: Words(tuple(dict.fromkeys(texts)), others[name][0] or noun(texts[0]), others[name][1])
@@ -83,10 +93,22 @@ def read_table(path: Path) -> Table:
     )
 
 
+def _decoded(data: bytes) -> str:
+    """Text as spreadsheets save it: UTF-8, or UTF-16 with its mark."""
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return data.decode("utf-16" if marked else "utf-8-sig")
+
+
 def _of_csv(text: str) -> Iterator[dict[str, Any]]:
-    sample = text.split("\n", 1)[0]
+    # Excel's own first line, which tells what is between the columns.
+    text = re.sub(r"\Asep=.[\r\n]+", "", text.lstrip("\r\n"))
+    sample = text.splitlines()[0] if text else ""
     delimiter = max(",;\t", key=sample.count)
-    for row in csv.DictReader(text.splitlines(), delimiter=delimiter, skipinitialspace=True):
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
+    columns = [str(name).strip().lower() for name in reader.fieldnames or ()]
+    if columns and not (set(columns) & set(_FILE) and set(columns) & {*_TEXT, *_KIND}):
+        raise ValueError(f"its columns are {', '.join(columns)}, and not file and caption")
+    for row in reader:
         yield {str(key).strip().lower(): value for key, value in row.items() if key is not None}
 
 
@@ -110,13 +132,20 @@ def _texts(row: dict[str, Any]) -> list[str]:
     for name in _TEXT:
         value = row.get(name)
         if value:
-            return [text for part in (value if isinstance(value, list) else [value]) if (text := tidy(str(part)))]
+            parts = value if isinstance(value, list) else [value]
+            return [text for part in parts if isinstance(part, str) and (text := tidy(part))]
     return []
 
 
 def tidy(text: str) -> str:
     """Text on one line, at most LONGEST characters."""
-    return " ".join(unicodedata.normalize("NFC", text).split())[:LONGEST].rstrip(" .")
+    printable = "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in text)
+    return " ".join(unicodedata.normalize("NFC", printable).split())[:LONGEST].rstrip(" .")
+
+
+def _slashed(file: str) -> str:
+    """A path as all tables and files are compared by, whatever system wrote it."""
+    return unicodedata.normalize("NFC", file).replace("\\", "/")
 
 
 def from_name(name: str) -> str:

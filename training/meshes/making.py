@@ -29,7 +29,8 @@ def make(path: Path, key: str, resolution: int, up: str | None, hidden: bool) ->
             warnings.simplefilter("ignore")  # of libraries, about materials that nobody looks at
             return Entry.of(key, prepare(read_mesh(path, up), resolution, hidden=hidden))
     except MeshError as error:
-        return Refusal(str(error))
+        # A file that is away for now, or not beside the mesh yet, is looked for again.
+        return Refusal(str(error), lasting=not isinstance(error.__cause__, OSError))
     except MemoryError:
         return NO_MEMORY
     except Exception as error:  # one mesh of a thousand must not end the run

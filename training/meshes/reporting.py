@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from formats.preview import contact_sheet, render, save_png
 from training.meshes.building import Report
+from training.meshes.folder import listed
 from training.meshes.store import Item, TrainingSet, read_voxels, write_text
 
 MOST_PICTURES = 240
@@ -23,7 +25,7 @@ def write_report(made: TrainingSet, report: Report) -> str:
     values = {
         "name": made.name, "resolution": made.resolution, "train": train, "heldout": heldout,
         "kinds": dict(kinds.most_common()), "refused": report.refused, "repaired": report.repaired,
-        "captions_without_file": report.without,
+        "captions_without_file": report.without, "other_files": report.other,
     }  # fmt: skip
     write_text(made.folder / "report.json", json.dumps(values, indent=1, ensure_ascii=False))
     lines = [
@@ -37,14 +39,21 @@ def write_report(made: TrainingSet, report: Report) -> str:
         ("captions for files that are not there", report.without),
     ):
         if sentences:
-            lines += ["", f"{title} ({len(sentences)}):", *(f"  {sentence}" for sentence in sentences)]
+            lines += ["", f"{title} ({len(sentences)}):", *(f"  {_line(sentence)}" for sentence in sentences)]
+    if report.other:
+        lines += ["", f"passed over: {listed(report.other)}; convert or unpack them to use them"]
     text = "\n".join(lines) + "\n"
     write_text(made.folder / "report.txt", text)
     credits = sorted({item.credit for item in made.items if item.credit})
     if credits:
-        rows = [f"{item.file}: {item.credit}" for item in made.items if item.credit]
+        rows = [_line(f"{item.file}: {item.credit}") for item in made.items if item.credit]
         write_text(made.folder / "ATTRIBUTION.txt", "\n".join(rows) + "\n")
     return text
+
+
+def _line(text: str) -> str:
+    """Text without what would end a line or steer a terminal, which names of files may hold."""
+    return "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in text)
 
 
 def write_picture(made: TrainingSet) -> Path:
