@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import random
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from tqdm import tqdm
 
 from training import workers
 from training.curve import Curve
+from training.interrupting import delayed
 from training.leftovers import clear, half_of
 
 Losses = dict[str, Tensor]
@@ -65,8 +67,9 @@ class Trainer:
 
     The state (weights, averaged weights, optimizer, time used, losses so far) goes to `path` every `save_every`
     seconds, written to a temporary file and renamed, so that a run may be killed at any moment. A finished stage is not
-    trained again. `generator` is seeded anew for every step, from its first seed and the step's number: what is random
-    in a step depends on nothing before it, and a run goes on as if it had never been stopped, on another machine too.
+    trained again. Who stops a run by a signal waits for the end of the step, so that what is saved then is whole.
+    `generator` is seeded anew for every step, from its first seed and the step's number: what is random in a step
+    depends on nothing before it, and a run goes on as if it had never been stopped, on another machine too.
     """
 
     def __init__(
@@ -126,7 +129,8 @@ class Trainer:
         try:
             with progress_bar(self.name, self.budget.steps, self.step) as bar:
                 while (fraction := self.budget.fraction(self.step, self.seconds)) < 1:
-                    parts = self._update(losses, fraction, trained)
+                    with delayed(signal.SIGINT, signal.SIGTERM):
+                        parts = self._update(losses, fraction, trained)
                     (self.seconds,) = workers.agree([time.monotonic() - begin]) if timed else [time.monotonic() - begin]
                     if self.curve.wants(self.step):
                         self.curve.add(self.step, {name: value.item() for name, value in parts.items()})
@@ -138,8 +142,9 @@ class Trainer:
                         shown.add(turn)
                         sample(self.step)
                         self.modules.train()
-        except (KeyboardInterrupt, SystemExit):
-            self._save()
+        except (KeyboardInterrupt, SystemExit, workers.WorkerError):
+            with delayed(signal.SIGTERM):
+                self._save()
             raise
         self.done = True
         self._save()

@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, distributed
+
+from models.errors import XCubeError
+
+
+class WorkerError(XCubeError):
+    """Another process of this training has ended, so that nothing can be averaged with it."""
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:  # Gloo's own, and the base of NCCL's
+        raise WorkerError(
+            "another process of this training has ended: see above why, and run the same command again, it goes on "
+            "from the last saved state"
+        ) from error
 
 
 def join(device: torch.device) -> torch.device:
@@ -38,7 +57,8 @@ def size() -> int:
 def wait() -> None:
     """Waits until all processes are here."""
     if distributed.is_initialized():
-        distributed.barrier()
+        with _together():
+            distributed.barrier()
 
 
 def agree(values: list[float]) -> list[float]:
@@ -47,7 +67,8 @@ def agree(values: list[float]) -> list[float]:
         return values
     device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
     shared = torch.tensor(values, dtype=torch.float64, device=device)
-    distributed.broadcast(shared, 0)
+    with _together():
+        distributed.broadcast(shared, 0)
     return [float(value) for value in shared]
 
 
@@ -56,7 +77,8 @@ def average(tensors: list[Tensor]) -> None:
     if not distributed.is_initialized() or not tensors:
         return
     flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    distributed.all_reduce(flat)
+    with _together():
+        distributed.all_reduce(flat)
     flat /= size()
     for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(part.view_as(tensor))

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from torch import distributed
 
-from training import engine
+from training import engine, workers
 from training.engine import Budget, Losses, Optimization, Trainer, seed_everything
 
 OPTIMIZATION = Optimization(lr=0.05, warmup=5, ema=0.9)
@@ -42,6 +48,67 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path: Path) -> 
     with pytest.raises(KeyboardInterrupt):
         _Problem(tmp_path / "killed.pt", 40, stop=17).run()
     resumed = _Problem(tmp_path / "killed.pt", 40)
+    assert resumed.trainer.step == 17
+    assert torch.equal(resumed.run(), whole)
+
+
+@pytest.fixture
+def _ended_by_sigterm() -> Iterator[None]:
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("_ended_by_sigterm")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_middle_of_a_step_leaves_the_state_of_a_whole_step(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    whole = _Problem(tmp_path / "whole.pt", 40).run()
+    stopped = _Problem(tmp_path / "stopped.pt", 40)
+    update = stopped.trainer.optimizer.step
+
+    def stopping() -> None:
+        update()
+        if stopped.trainer.step == 17:
+            os.kill(os.getpid(), number)
+
+    stopped.trainer.optimizer.step = stopping  # type: ignore[assignment, method-assign]
+    with pytest.raises((SystemExit, KeyboardInterrupt)):
+        stopped.run()
+    resumed = _Problem(tmp_path / "stopped.pt", 40)
+    assert resumed.trainer.step == 18
+    assert torch.equal(resumed.run(), whole)
+
+
+def test_a_training_in_a_thread_leaves_signals_to_the_process(tmp_path: Path) -> None:
+    found: list[torch.Tensor] = []
+    thread = threading.Thread(target=lambda: found.append(_Problem(tmp_path / "a.pt", 5).run()))
+    thread.start()
+    thread.join()
+    assert len(found) == 1
+
+
+def test_a_training_whose_other_process_ends_saves_its_state_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = _Problem(tmp_path / "whole.pt", 40).run()
+    left = _Problem(tmp_path / "left.pt", 40)
+
+    def closed(_: torch.Tensor) -> None:
+        if left.trainer.step == 17:
+            raise RuntimeError("Connection closed by peer [127.0.0.1]:1")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(distributed, "is_initialized", lambda: True)
+        patch.setattr(distributed, "get_world_size", lambda: 1)
+        patch.setattr(distributed, "get_rank", lambda: 0)
+        patch.setattr(distributed, "all_reduce", closed)
+        with pytest.raises(
+            workers.WorkerError, match=r"another process of this training has ended.*run the same command"
+        ):
+            left.run()
+    resumed = _Problem(tmp_path / "left.pt", 40)
     assert resumed.trainer.step == 17
     assert torch.equal(resumed.run(), whole)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -132,18 +133,35 @@ def test_twenty_meshes_become_a_set_in_the_store_whose_shapes_are_there_and_are_
     assert not pipeline.recogniser.recognise("an elephant").known
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_two_processes_train_one_tower(tmp_path: Path) -> None:
-    training_set(tmp_path, 6)
+def in_two_processes(folder: Path, *options: str) -> subprocess.Popen[str]:
+    """A text tower under torchrun, which is killed with its processes if its own end does not come."""
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "training.train",
-        "--data", str(tmp_path / "set"), "--preset", "smoke", "--run-dir", str(tmp_path / "run"), "--device", "cpu",
-        "--stages", "text",
+        "--data", str(folder / "set"), "--preset", "smoke", "--run-dir", str(folder / "run"), "--device", "cpu",
+        "--stages", "text", *options,
     ]  # fmt: skip
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.count("text: losses") == 1
+    return subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_two_processes_train_one_tower_and_go_on_after_one_was_killed(tmp_path: Path) -> None:
+    training_set(tmp_path, 6)
+    with in_two_processes(tmp_path, "--longer", "1000") as begun:
+        assert begun.stdout is not None
+        assert any(line.startswith("text: ") for line in begun.stdout), "no step was made"
+        ranks = [each for each in psutil.Process(begun.pid).children() if each.environ().get("RANK") == "1"]
+        assert len(ranks) == 1
+        ranks[0].kill()
+        _, told = begun.communicate()
+    assert begun.returncode != 0
+    assert "another process of this training has ended" in told
+    assert int(torch.load(tmp_path / "run" / "text.pt", weights_only=True)["step"]) > 0
+    with in_two_processes(tmp_path) as done:
+        shown, told = done.communicate()
+    assert done.returncode == 0, told[-2000:]
+    assert shown.count("text: losses") == 1
     assert (tmp_path / "run" / "checkpoints" / "furniture_text" / "model.safetensors").exists()
