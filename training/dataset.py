@@ -17,7 +17,7 @@ from torch.nn import functional
 from training.children import end_with_parent
 from training.engine import progress_bar, save_atomically
 from training.rows import AnyRows, Rows
-from training.shapes import CATEGORIES, Split, attribute_vocabulary, caption, sample, voxelize
+from training.shapes import CATEGORIES, ShapeSpec, Split, attribute_vocabulary, caption, sample, voxelize
 from training.shapes.writing import as_written
 from training.tokens import CaptionTokenizer
 
@@ -135,6 +135,12 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def captions_of(spec: ShapeSpec, number: int, captions: int, split: Split) -> list[str]:
+    """The captions with which a shape of this number is trained on."""
+    words = np.random.default_rng([number, captions])
+    return [as_written(caption(spec, words, split), spec.category, words, split) for _ in range(captions)]
+
+
 def _write_shard(
     folder: Path, split: Split, numbers: range, captions: int, device: str, kinds: tuple[str, ...]
 ) -> None:
@@ -146,9 +152,8 @@ def _write_shard(
     fine: list[Rows] = []
     for row, number in enumerate(numbers):
         spec = sample(number, split=split, kinds=kinds)
-        words = np.random.default_rng([number, captions])
         categories.append(kinds.index(spec.category))
-        texts.append([as_written(caption(spec, words, split), spec.category, words, split) for _ in range(captions)])
+        texts.append(captions_of(spec, number, captions, split))
         for name, value in spec.attributes.items():
             column, values = columns[spec.category, name]
             attributes[row, column] = values.index(value)

@@ -92,6 +92,14 @@ def evaluation_prompts(n_per_category: int, kinds: Sequence[str] = CATEGORIES) -
     return prompts
 
 
+def held_out_caption(noun: str, wordings: Sequence[str], rng: np.random.Generator) -> str:
+    """A caption in a held-out template that calls a shape by a noun, with all of these wordings of its attributes."""
+    adjectives = [w for w in wordings if not _is_phrase(w)]
+    phrases = _join([w for w in wordings if _is_phrase(w)], rng)
+    text = " ".join([*adjectives, noun, *phrases])
+    return _pick(TEMPLATES["heldout"], rng).format(x=text, a=f"{_article(text)} {text}")
+
+
 def _word(category: str, attributes: dict[str, str], rng: np.random.Generator, split: Split) -> str:
     entry = REGISTRY[category]
     words = [_pick(entry.attributes[name][value], rng) for name, value in attributes.items()]
