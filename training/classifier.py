@@ -129,21 +129,30 @@ def accuracy(model: ShapeClassifier, shapes: Shapes) -> tuple[float, float]:
     return right / len(shapes), right_attributes / max(attributes, 1)
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What the classifier sees in a shape: probabilities of kinds, and the value of every (kind, attribute)."""
+
+    kinds: dict[str, float]
+    values: dict[tuple[str, str], str]
+
+    @property
+    def kind(self) -> str:
+        """The likeliest kind."""
+        return max(self.kinds, key=self.kinds.__getitem__)
+
+
 @torch.no_grad()
-def judge(model: ShapeClassifier, shapes: Sequence[Voxels]) -> list[tuple[str, dict[tuple[str, str], str]]]:
-    """For each shape (none empty) its category, and the value of every (category, attribute) as it would be there."""
+def judge(model: ShapeClassifier, shape: Voxels) -> Sight:
+    """What a shape that is not empty looks like; each attribute as it would be if the shape were of its kind."""
     device = next(model.parameters()).device
-    columns = model.labels.columns
-    verdicts = []
-    for shape in shapes:
-        grid = TorchGrid.from_ijk(torch.from_numpy(shape.ijk).int().to(device))
-        verdict = model(volumes_of(grid, torch.from_numpy(shape.normal).to(device)))
-        values = {
-            (category, attribute): names[int(logits.argmax())]
-            for (category, attribute, names), logits in zip(columns, verdict.attributes, strict=True)
-        }
-        verdicts.append((model.labels.kinds[int(verdict.category.argmax())], values))
-    return verdicts
+    grid = TorchGrid.from_ijk(torch.from_numpy(shape.ijk).int().to(device))
+    verdict = model(volumes_of(grid, torch.from_numpy(shape.normal).to(device)))
+    values = {
+        (category, attribute): names[int(logits.argmax())]
+        for (category, attribute, names), logits in zip(model.labels.columns, verdict.attributes, strict=True)
+    }
+    return Sight(dict(zip(model.labels.kinds, verdict.category.softmax(1)[0].tolist(), strict=True)), values)
 
 
 def save_classifier(model: ShapeClassifier, path: Path) -> None:

@@ -1,11 +1,9 @@
-"""What evaluation measures on generated shapes, as plain records that can be written down and read again."""
+"""What evaluation measures on generated shapes, as plain records."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,19 +13,26 @@ from models.shape import Voxels
 
 @dataclass(frozen=True)
 class Score:
-    """One generated shape. attribute: whether the named attribute was recognised, None where none was named.
+    """One generated shape. attribute: whether all named attributes were recognised, None where none was named.
 
-    iou: of the fine voxels' parents with the coarse voxels, 0 where there is no fine shape.
+    certainty: the probability that the classifier gives to the wanted kind. iou: of the fine voxels' parents with the
+    coarse voxels, 0 where there is no fine shape.
     """
 
     key: str
     prompt: str
     wanted: str
     recognised: str
+    certainty: float
     attribute: bool | None
     coarse_voxels: int
     fine_voxels: int
     iou: float
+
+    @property
+    def right(self) -> bool:
+        """Whether the shape is of the wanted kind, and as the prompt says."""
+        return self.recognised == self.wanted and self.attribute is not False
 
 
 @dataclass(frozen=True)
@@ -69,21 +74,3 @@ def summarise(scores: Sequence[Score], pairs: Sequence[tuple[NDArray[np.integer]
         diversity(pairs),
         sum(score.coarse_voxels == 0 for score in scores),
     )
-
-
-def append_score(path: Path, score: Score) -> None:
-    """Adds one line of JSON."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(score)) + "\n")
-
-
-def read_scores(path: Path) -> dict[str, Score]:
-    """The scores written so far by key; a last line cut short by a kill is left out."""
-    scores: dict[str, Score] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-        try:
-            score = Score(**json.loads(line))
-        except (ValueError, TypeError):
-            continue
-        scores[score.key] = score
-    return scores

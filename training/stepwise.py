@@ -10,6 +10,7 @@ IoU with the true shape is low even where it is good, and roughness, holes and n
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -45,11 +46,12 @@ THIN_KINDS: tuple[tuple[str, dict[str, str]], ...] = (
     ("table", {"legs": "thin"}),
 )
 """Kinds with thin or round parts, which the planar ones lack."""
+ON_TRUE_COARSE = "fine stage on the true coarse shape"
 STEPS = (
     "true shape",
     "coarse decoder, best latents",
     "fine decoder, best latents",
-    "fine stage on the true coarse shape",
+    ON_TRUE_COARSE,
     "coarse decoder, then fine stage",
 )
 
@@ -99,35 +101,40 @@ class Stepwise:
         self.pipeline, self.steps, self.scheduler, self.fit_steps = pipeline, steps, scheduler, fit_steps
 
     def measure(
-        self, chosen: Sequence[tuple[ShapeSpec, bool]], told: Callable[[int], None]
+        self, chosen: Sequence[tuple[ShapeSpec, bool]], told: Callable[[int], None], wanted: Sequence[str] = STEPS
     ) -> dict[str, list[Measured]]:
-        """What is left of the shapes after each of STEPS; `told` is called with how many are done."""
-        found: dict[str, list[Measured]] = {step: [] for step in STEPS}
+        """What is left of the shapes after each of the wanted STEPS; `told` is called with how many are done."""
+        found: dict[str, list[Measured]] = {step: [] for step in wanted}
         for done, (spec, planar) in enumerate(chosen, start=1):
-            for step, measured in self.one(spec, planar).items():
+            for step, measured in self.one(spec, planar, wanted).items():
                 found[step].append(measured)
             told(done)
         return found
 
-    def one(self, spec: ShapeSpec, planar: bool) -> dict[str, Measured]:
-        """What is left of a shape after each of STEPS, without those that leave nothing."""
+    def one(self, spec: ShapeSpec, planar: bool, wanted: Sequence[str] = STEPS) -> dict[str, Measured]:
+        """What is left of a shape after each of the wanted STEPS, without those that leave nothing."""
         coarse_stage, fine_stage = self.pipeline.coarse, self.pipeline.fine
         assert fine_stage is not None
         made = voxelize(spec)
         coarse = _voxels(made.coarse_ijk, made.coarse_normal, 1 / 32)
         fine = _voxels(made.fine_ijk, made.fine_normal, 1 / 128)
         field = field_of(spec)
-        again = fitted(coarse_stage.decoder, coarse, self.fit_steps)
-        results: list[tuple[Voxels, Voxels]] = [
-            (fine, fine),
+
+        @cache
+        def again() -> Voxels:
+            return fitted(coarse_stage.decoder, coarse, self.fit_steps)
+
+        ways: tuple[tuple[Voxels, Callable[[], Voxels]], ...] = (
+            (fine, lambda: fine),
             (coarse, again),
-            (fine, fitted(fine_stage.decoder, fine, self.fit_steps)),
-            (fine, self._fine(coarse, spec.caption)),
-            (fine, self._fine(again, spec.caption)),
-        ]
+            (fine, lambda: fitted(fine_stage.decoder, fine, self.fit_steps)),
+            (fine, lambda: self._fine(coarse, spec.caption)),
+            (fine, lambda: self._fine(again(), spec.caption)),
+        )
+        results = {step: (truth, way()) for step, (truth, way) in zip(STEPS, ways, strict=True) if step in wanted}
         return {
             step: Measured(spec.category, planar, surface(shape), likeness(truth, shape, fine, field))
-            for step, (truth, shape) in zip(STEPS, results, strict=True)
+            for step, (truth, shape) in results.items()
             if len(shape)
         }
 

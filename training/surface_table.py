@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from models.shape import Voxels
+from training.meshes.store import write_text
 from training.shapes import sample, voxelize
 from training.surface import Likeness, Surface, mean_likeness, mean_surface, surface
 
@@ -69,7 +70,7 @@ def of_training(kinds: Sequence[str]) -> list[Measured]:
 
 def write_measured(measured: Measured, path: Path) -> None:
     """Keeps the measures of a shape without a true one."""
-    path.write_text(json.dumps({"kind": measured.kind, **asdict(measured.surface)}), encoding="utf-8")
+    write_text(path, json.dumps({"kind": measured.kind, **asdict(measured.surface)}))
 
 
 def read_measured(paths: Sequence[Path]) -> list[Measured]:

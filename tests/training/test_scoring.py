@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from models.shape import Voxels
-from training.evaluate import PER_CATEGORY, QUICK_PROMPTS, jobs
-from training.scoring import Score, append_score, diversity, parent_iou, read_scores, summarise
+from training.evaluation.jobs import PER_CATEGORY, QUICK_PROMPTS, scored_jobs, second_seeds, without_guidance
+from training.scoring import Score, diversity, parent_iou, summarise
 from training.shapes import CATEGORIES
 
 
@@ -16,7 +14,7 @@ def _voxels(ijk: list[list[int]], size: float) -> Voxels:
 
 
 def _score(key: str, recognised: str, attribute: bool | None, iou: float, voxels: int = 5) -> Score:
-    return Score(key, key, "mug", recognised, attribute, voxels, 50, iou)
+    return Score(key, key, "mug", recognised, 0.5, attribute, voxels, 50, iou)
 
 
 def test_parents_of_negative_voxels_are_rounded_down() -> None:
@@ -40,18 +38,19 @@ def test_diversity_is_zero_for_equal_and_one_for_disjoint_shapes() -> None:
     assert diversity([(a, b)]) == 1
 
 
-def test_scores_survive_a_line_that_was_cut_short(tmp_path: Path) -> None:
-    path = tmp_path / "scores.jsonl"
-    append_score(path, _score("a", "mug", True, 1.0))
-    with path.open("a") as file:
-        file.write('{"key": "b", "pro')
-    assert list(read_scores(path)) == ["a"]
+def test_a_shape_of_the_right_kind_with_a_wrong_attribute_is_not_right() -> None:
+    assert [_score("a", kind, named, 1.0).right for kind, named in (("mug", True), ("mug", None))] == [True, True]
+    assert [_score("a", kind, named, 1.0).right for kind, named in (("mug", False), ("cup", True))] == [False, False]
 
 
 def test_evaluation_covers_every_category_also_when_quick() -> None:
     for quick, count in ((True, QUICK_PROMPTS), (False, PER_CATEGORY * len(CATEGORIES))):
-        scored, seconds = jobs(quick)
-        assert len(scored) == count >= 48
-        assert {job.prompt.category for job in scored} == set(CATEGORIES)
-        assert len({job.key for job in [*scored, *seconds]}) == len(scored) + len(seconds)
-        assert sum(job.first for job in scored) == len(seconds) == len(CATEGORIES)
+        scored = scored_jobs(quick)
+        seconds, unguided = second_seeds(scored), without_guidance(scored)
+        assert len(scored) == len(unguided) == count >= 48
+        assert {job.kind for job in scored} == set(CATEGORIES)
+        every = [*scored, *seconds, *unguided]
+        assert len({job.key for job in every}) == len(every)
+        assert [job.prompt for job in seconds] == [job.prompt for job in scored if job.first]
+        assert len(seconds) == len(CATEGORIES)
+        assert [(job.prompt, job.seed) for job in unguided] == [(job.prompt, job.seed) for job in scored]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.shapes import EVERY_KIND, evaluation_prompts, sample
+from training.shapes import EVERY_KIND, sample
 from training.shapes.registry import REGISTRY
 from training.shapes.writing import COLOURS, as_written, misspelt, plural, with_colour, with_mistake, with_plural
-from training.typed import typed_prompts
 
 
 @pytest.mark.parametrize(
@@ -59,13 +58,3 @@ def test_colours_of_evaluation_do_not_occur_in_training() -> None:
     wordings = {w for c in REGISTRY.values() for values in c.attributes.values() for ws in values.values() for w in ws}
     # A colour or a material must not mean anything about a shape.
     assert not {w for words in COLOURS.values() for w in words} & (wordings - {"old", "modern"})
-
-
-def test_prompts_as_people_type_differ_from_the_others_in_a_word_and_name_the_same_kind() -> None:
-    plain, typed = evaluation_prompts(1, EVERY_KIND), typed_prompts(EVERY_KIND)
-    assert [p.category for p in typed] == list(EVERY_KIND)
-    assert len({p.seed for p in typed} | {p.seed for p in plain}) == 2 * len(plain)
-    changed = [p.prompt != q.prompt for p, q in zip(plain, typed, strict=True)]
-    # A short noun, such as cup, has no letter to lose.
-    assert np.mean(changed) > 0.9
-    assert typed == typed_prompts(EVERY_KIND)
