@@ -122,6 +122,22 @@ def test_tabs_show_the_same_history(page: Page, site: Site) -> None:
     expect(page.locator("#history")).to_be_hidden()
 
 
+def test_tabs_that_end_at_the_same_time_lose_nothing_of_the_history(page: Page, site: Site) -> None:
+    other = new_page(page.context, site)
+    for tab in (page, other):
+        tab.goto(site.url)
+    for number in (2, 4, 6):
+        site.replay.held = True
+        for tab, prompt in ((page, f"a ring {number}"), (other, f"a cone {number}")):
+            tab.get_by_label("Prompt").fill(prompt)
+            tab.get_by_role("button", name="Generate").click()
+            expect(tab.locator("#stage")).to_have_attribute("data-state", "coarse")
+        site.replay.held = False
+        for tab in (page, other):
+            expect(tab.locator("#history-list button")).to_have_count(number)
+            finished(tab)
+
+
 def test_what_is_kept_is_bounded_and_cleared(page: Page, site: Site) -> None:
     page.goto(site.url)
     left = page.evaluate(

@@ -4,10 +4,14 @@ import { key } from "./request.js";
 
 const STORE = "xcube.history.1";
 const ENTRIES = 30;
+/** So late may a tab hear of what another one has added, and write the list without it. */
+const HEARD_MS = 5000;
 
 const list = document.getElementById("history-list");
 const section = document.getElementById("history");
 let current = null;
+/** What this page added a moment ago. */
+let added = [];
 
 /** Prepares the list; `choose` gets the request of an entry. */
 export function prepare(choose) {
@@ -19,19 +23,38 @@ export function prepare(choose) {
   document.getElementById("clear").addEventListener("click", () => {
     kept.clear();
     import("./later/files.js").then((files) => files.clear());
+    added = [];
     save([]);
     show(null);
     document.getElementById("prompt").focus();
   });
-  addEventListener("storage", (event) => event.key === STORE && show(current));
+  addEventListener("storage", (event) => event.key === STORE && heard(listed(() => event.newValue)));
   show(null);
 }
 
 /** Puts a request first, with the picture that it gave. */
 export function add(request, picture) {
-  const others = entries().filter((entry) => key(entry.request) !== key(request));
-  save([{ request, picture }, ...others].slice(0, ENTRIES));
+  const entry = { request, picture };
+  added = [...justAdded(), { entry, at: Date.now() }];
+  put(entry, entries());
   show(request);
+}
+
+/** Another tab has written the list: what it left out in ignorance is put back, unless it has cleared all. */
+function heard(all) {
+  if (all.length === 0) added = [];
+  for (const { entry } of justAdded())
+    if (!all.some(({ request }) => key(request) === key(entry.request))) put(entry, entries());
+  show(current);
+}
+
+function justAdded() {
+  return added.filter(({ at }) => Date.now() - at < HEARD_MS);
+}
+
+function put(entry, all) {
+  const others = all.filter(({ request }) => key(request) !== key(entry.request));
+  save([entry, ...others].slice(0, ENTRIES));
 }
 
 /** Writes the list anew and marks one request as the one on the screen. */
@@ -64,8 +87,13 @@ function entryOf({ request, picture }) {
 }
 
 function entries() {
+  return listed(() => localStorage.getItem(STORE));
+}
+
+/** The entries that a text holds; none where it may not be read. */
+function listed(text) {
   try {
-    return JSON.parse(localStorage.getItem(STORE)) ?? [];
+    return JSON.parse(text()) ?? [];
   } catch {
     return [];
   }
