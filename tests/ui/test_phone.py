@@ -58,6 +58,9 @@ def test_nothing_reaches_over_the_edge_and_everything_can_be_hit(phone: Page, si
     settled(phone)
     assert phone.evaluate(OUTSIDE) == []
     assert phone.evaluate("document.documentElement.scrollWidth") <= 360
+    phone.set_viewport_size({"width": 320, "height": 568})
+    assert phone.evaluate(OUTSIDE) == []
+    phone.set_viewport_size({"width": 360, "height": 740})
     small = phone.locator("button:visible, summary:visible, .segments label:visible").evaluate_all(
         "all => all.filter(e => e.getBoundingClientRect().height < 32).map(e => e.outerHTML)"
     )
