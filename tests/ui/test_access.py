@@ -120,6 +120,21 @@ def test_what_goes_on_is_told_outside_of_what_is_busy(page: Page, site: Site) ->
     expect(page.locator("[aria-busy=true] [role=status]")).to_have_count(0)
 
 
+def test_what_is_nothing_but_a_background_is_seen_in_the_system_s_colours(page: Page, site: Site) -> None:
+    page.emulate_media(forced_colors="active")
+    page.goto(site.url)
+    switch = page.get_by_role("switch", name="Refine to full detail")
+    on = switch.screenshot()
+    switch.uncheck()
+    assert switch.screenshot() != on
+    page.evaluate("document.getElementById('progress').hidden = false")
+    bar = page.locator("#progress-bar")
+    bar.evaluate("e => (e.value = 0.2)")
+    little = bar.screenshot()
+    bar.evaluate("e => (e.value = 0.8)")
+    assert bar.screenshot() != little
+
+
 def test_prompts_run_in_the_direction_of_their_script(page: Page, site: Site) -> None:
     make(page, site, "כיסא גבוה!")
     for place in ("#prompt", "#caption", "#history-list span"):
