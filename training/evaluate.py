@@ -78,6 +78,10 @@ def _parser() -> argparse.ArgumentParser:
         "--real", type=Path, metavar="SET", default=Path("runs/data") / REAL,
         help="the set of real pieces, held out ones of which the demo models are measured on (%(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--classifier", type=Path, metavar="FILE",
+        help="the judge of the demo models (default: beside them, or one that is trained now, which takes long)",
+    )  # fmt: skip
     parser.add_argument("--preset", choices=PRESETS, help="controls by name; those that are given win")
     parser.add_argument("--steps", type=int, help="denoising steps (100, the API's default)")
     parser.add_argument("--guidance", type=float, default=7.5, help="guidance scale (7.5, the API's default)")

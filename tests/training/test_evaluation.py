@@ -9,17 +9,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from models.errors import ConfigError
+from models.errors import CheckpointError, ConfigError
 from models.shape import Shape, Voxels
+from tests.support.paths import DEMO
+from training.classifier import CLASSIFIER_FILE
 from training.evaluation import making
 from training.evaluation.goals import Line, all_met
 from training.evaluation.jobs import Job
 from training.evaluation.lines import composed_lines
 from training.evaluation.making import Maker, packed, unpacked
-from training.evaluation.pair import load_pair
+from training.evaluation.pair import classifiers, find_classifier, load_pair
 from training.evaluation.pictures import failures, lowest
 from training.generating import Controls
+from training.recipe import DEMO as RECIPE
+from training.recipe import NEXT
 from training.scoring import Score
 
 JOBS = [Job("prompts", f"a mug {n}", n, "mug", fine=n < 2) for n in range(4)]
@@ -122,3 +127,15 @@ def test_a_folder_without_one_pair_is_told(tmp_path: Path) -> None:
         (tmp_path / f"{name}_text" / "model.safetensors").touch()
     with pytest.raises(ConfigError, match="holds next and turbo; give"):
         load_pair(tmp_path, "cpu")  # type: ignore[arg-type]
+
+
+def test_a_classifier_of_other_kinds_or_none_is_told(tmp_path: Path) -> None:
+    device = torch.device("cpu")
+    (shipped,) = (place for place in classifiers(DEMO, "next", None) if place.exists())
+    assert shipped == DEMO / CLASSIFIER_FILE
+    classifier = find_classifier([tmp_path / "none", shipped], tmp_path, tmp_path, RECIPE, device)
+    assert classifier.labels.kinds == RECIPE.kinds
+    with pytest.raises(CheckpointError, match="is no classifier of these 82 kinds"):
+        find_classifier([shipped], tmp_path, tmp_path, NEXT, device)
+    with pytest.raises(ConfigError, match="is no file; give a classifier"):
+        classifiers(DEMO, "next", tmp_path / "none")

@@ -24,7 +24,7 @@ from training.evaluation.jobs import scored_jobs, second_seeds, without_guidance
 from training.evaluation.judging import score
 from training.evaluation.lines import composed_lines, real_lines, scored_lines, surface_lines
 from training.evaluation.making import Maker
-from training.evaluation.pair import find_classifier, load_pair, true_shapes
+from training.evaluation.pair import classifiers, find_classifier, load_pair, true_shapes
 from training.evaluation.pictures import failures, sheet
 from training.evaluation.pieces import RealPieces, missing
 from training.evaluation.references import coarse_voxels
@@ -58,7 +58,8 @@ def evaluate_demo(options: argparse.Namespace, wanted: Controls, device: torch.d
     folder = run_dir / hashlib.blake2b(f"{pair.mark} {wanted} {VERSION}".encode(), digest_size=6).hexdigest()
     data = run_dir / "data" / hashlib.blake2b("\n".join(pair.kinds).encode(), digest_size=4).hexdigest()
     print(f"{pair.name}: {len(pair.kinds)} kinds, {_how(wanted)}", flush=True)
-    classifier = find_classifier(root, pair.name, run_dir, data, recipe, device)
+    places = classifiers(root, pair.name, options.classifier)
+    classifier = find_classifier(places, run_dir, data, recipe, device)
     tests = recipe.test_numbers[:QUICK_TESTS] if quick else recipe.test_numbers
     own = accuracy(classifier, true_shapes(data, tests, recipe))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,22 +65,29 @@ def load_pair(folder: Path, device: torch.device) -> Pair:
     return Pair(names[0], pipeline, kinds, frozenset((*kinds, *named)), mark.hexdigest())
 
 
+def classifiers(folder: Path, name: str, given: Path | None) -> list[Path]:
+    """Where the classifier of a pair may be. Raises ConfigError if the one that is given is not there."""
+    if given is not None and not given.is_file():
+        raise ConfigError(f"{given}: is no file; give a classifier that scripts/train has written")
+    return [given] if given else [folder / f"{name}_classifier.safetensors", folder / CLASSIFIER_FILE]
+
+
 def find_classifier(
-    checkpoints: Path, name: str, folder: Path, data: Path, recipe: Recipe, device: torch.device
+    places: Sequence[Path], folder: Path, data: Path, recipe: Recipe, device: torch.device
 ) -> ShapeClassifier:
-    """The classifier beside the models, or one trained now on held-out shapes, which resumes from `folder`.
+    """The classifier in the first of some files that is there, or one trained now, which resumes from `folder`.
 
     Raises:
         CheckpointError: the one that is there is of other kinds, or cannot be read.
     """
-    for path in (checkpoints / f"{name}_classifier.safetensors", checkpoints / CLASSIFIER_FILE):
+    for path in places:
         if path.exists():
             try:
                 return load_classifier(path, device, recipe.kinds)
             except Exception as error:  # torch and safetensors have many kinds of errors for a file that does not fit
                 raise CheckpointError(
-                    f"{path}: is no classifier of these {len(recipe.kinds)} kinds ({str(error)[:80]}); move it away, "
-                    "and one is trained"
+                    f"{path}: is no classifier of these {len(recipe.kinds)} kinds ({str(error)[:80]}); give one of "
+                    "them with --classifier"
                 ) from error
     shapes = true_shapes(data, recipe.classifier_numbers, recipe)
     state = folder / data.name
