@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from bentoml._internal.configuration.containers import BentoMLContainer
 from bentoml._internal.models import ModelStore
 
-from models import CheckpointError, Pipeline, Shape, Voxels, pipeline
+from models import CheckpointError, Pipeline, Shape, Voxels, pipeline, threads
+from models.cores import default_threads
 from models.joining import Box
 from models.presets import PRESETS
 from models.store import find
@@ -41,6 +43,17 @@ def test_an_empty_store_gets_the_demo_models_of_the_checkout(demo: Pipeline) -> 
     found = find("demo")
     assert None not in (found.text, found.coarse, found.fine)
     assert find("official").coarse is None
+
+
+@pytest.mark.parametrize("chosen", [False, True])
+def test_work_is_divided_as_the_service_does_unless_somebody_has_chosen(
+    demo: Pipeline, monkeypatch: pytest.MonkeyPatch, chosen: bool
+) -> None:
+    used: list[int] = []
+    monkeypatch.setattr(threads, "_chosen", chosen)
+    monkeypatch.setattr(threads, "use", used.append)
+    Pipeline.from_store("demo", device="cpu")
+    assert used == ([] if chosen else [min(default_threads(), torch.get_num_threads())])
 
 
 def test_a_shape_has_arrays_of_the_types_that_are_documented(demo: Pipeline) -> None:

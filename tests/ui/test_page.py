@@ -147,6 +147,8 @@ def test_mouse_and_keys_turn_and_zoom_and_reset_brings_the_view_back(page: Page,
 def test_every_format_can_be_downloaded_and_is_the_file_of_this_shape(page: Page, site: Site, tmp_path: Path) -> None:
     make(page, site, "A ring, with a stone!")
     offered = page.locator("#download button").evaluate_all("all => all.map(b => b.dataset.format)")
+    names = page.locator("#download b").all_text_contents()
+    assert len(set(names)) == len(names) == len(offered)
     assert sorted(offered) == sorted(format_.name for format_ in FORMATS)
     for format_ in (each for each in FORMATS if each.name != "png"):  # the page draws its own
         page.locator("#download summary").click()
