@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from models.shape import Shape
-from tests.support.page import Site, make, settled
+from tests.support.page import Site, finished, make, settled
 from tests.support.pictures import difference, picture
 
 
@@ -45,6 +45,17 @@ def test_the_stage_fills_the_screen_and_comes_back(page: Page, site: Site) -> No
     assert page.evaluate("document.fullscreenElement.id") == "stage"
     full.click()
     expect(full).to_have_attribute("aria-pressed", "false")
+
+
+def test_in_full_screen_the_keyboard_stays_with_the_shape_until_the_form_is_needed(page: Page, site: Site) -> None:
+    make(page, site)
+    page.get_by_role("button", name="Full screen").click()
+    page.get_by_role("button", name="Again").press("Enter")
+    expect(page.locator("#view")).to_be_focused()
+    finished(page)
+    page.get_by_role("button", name="Vary…").press("Enter")
+    expect(page.get_by_label("Strength")).to_be_focused()
+    expect(page.get_by_role("button", name="Full screen")).to_have_attribute("aria-pressed", "false")
 
 
 def test_the_picture_is_put_on_the_clipboard(page: Page, site: Site) -> None:

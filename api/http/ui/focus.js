@@ -8,5 +8,7 @@ export function keepFocus() {
   const { activeElement, body } = document;
   // Browsers take the focus from a hidden control at different times.
   const lost = activeElement === body ? last : activeElement;
-  if (lost && !lost.checkVisibility()) document.getElementById("go").focus({ preventScroll: true });
+  // The form is not there in full screen.
+  const place = document.fullscreenElement ? "view" : "go";
+  if (lost && !lost.checkVisibility()) document.getElementById(place).focus({ preventScroll: true });
 }

@@ -56,8 +56,9 @@ export function values() {
 }
 
 /** Starts from a shape that was made from words; from what a variation started from, where it is one. */
-export function vary(request) {
+export async function vary(request) {
   write(request.source ?? { of: { ...request, n: 1 }, strength: USUAL_STRENGTH, box: null });
+  if (document.fullscreenElement) await document.exitFullscreen();
   element("source").scrollIntoView({ block: "nearest" });
   strength.focus({ preventScroll: true });
 }
