@@ -142,7 +142,9 @@ class Trainer:
                         shown.add(turn)
                         sample(self.step)
                         self.modules.train()
-        except (KeyboardInterrupt, SystemExit, workers.WorkerError):
+        except (KeyboardInterrupt, SystemExit, workers.WorkerError) as why:
+            if isinstance(why, workers.WorkerError):  # told at once: torchrun ends this process too
+                print(why, file=sys.stderr, flush=True)
             with delayed(signal.SIGTERM):
                 self._save()
             raise

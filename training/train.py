@@ -170,6 +170,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.pack is not None or options.unpack is not None:
             return _carry(options)
         return _train(_prepared(options, device), options.stages)
+    except workers.WorkerError:
+        return 1
     except XCubeError as error:
         print(error, file=sys.stderr)
         return 2

@@ -162,6 +162,6 @@ def test_two_processes_train_one_tower_and_go_on_after_one_was_killed(tmp_path: 
     assert int(torch.load(tmp_path / "run" / "text.pt", weights_only=True)["step"]) > 0
     with in_two_processes(tmp_path) as done:
         shown, told = done.communicate()
-    assert done.returncode == 0, told[-2000:]
+    assert done.returncode == 0, told
     assert shown.count("text: losses") == 1
     assert (tmp_path / "run" / "checkpoints" / "furniture_text" / "model.safetensors").exists()
