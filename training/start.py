@@ -8,12 +8,14 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from formats.meshes.preparing import FACTOR
 from models.checkpoint.clip import open_clip_tower
 from models.checkpoint.own import open_own
 from models.checkpoint.source import SCALE_FACTOR, Source
 from models.config import StageConfig, TextConfig
 from models.errors import ConfigError
-from models.importer import candidates
+from models.importer import candidates, import_demo
+from models.pipeline import DEMO_FOLDER
 from models.store import find
 from models.text import TextEncoder
 from training.recipe import Recipe
@@ -59,7 +61,7 @@ class Start:
         """The recipe with the sizes of these models, and with smaller steps for what has learnt before.
 
         Raises:
-            ConfigError: the models make shapes of another resolution than the data has.
+            ConfigError: the models make shapes of another resolution than the data has, or fine ones of another ratio.
         """
         if self.text is not None:
             recipe = recipe.with_text(_text(self.text))
@@ -68,6 +70,11 @@ class Start:
             if source is None:
                 continue
             config = _stage(source)
+            if name == "fine" and config.vae.factor != FACTOR:
+                raise ConfigError(
+                    f"{source.path}: makes {config.vae.factor} fine voxels along the side of a coarse one, and data "
+                    f"has {FACTOR}; leave it out of the folder, and a fine stage is trained from nothing"
+                )
             wanted = resolution if name == "fine" else resolution // 4
             if round(1 / config.voxel_size) != wanted:
                 raise ConfigError(
@@ -118,6 +125,9 @@ def _in_store(name: str) -> dict[str, Source]:
         chosen = find(name)
     except ValueError as error:
         raise ConfigError(f"{name}: is neither a folder nor a set in the store ({error})") from error
+    if chosen.name == "demo" and chosen.coarse is None:
+        import_demo(DEMO_FOLDER)
+        chosen = find(name)
     folders = {"text": chosen.text, "coarse": chosen.coarse, "fine": chosen.fine}
     found = {kind: open_own(folder) for kind, folder in folders.items() if folder is not None}
     if not found:

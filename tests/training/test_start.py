@@ -8,10 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from cli.make_checkpoint.__main__ import main as make_checkpoint
 from models.config import load_config
+from models.dense import DenseUNet
 from models.errors import ConfigError
+from models.sizes import TINY
 from models.text import TextEncoder
 from tests.support.paths import ROOT
+from tests.support.store import own_store
 from training.recipe import SMALL
 from training.start import Start, fill
 
@@ -52,6 +56,26 @@ def test_a_place_without_models_is_told(tmp_path: Path) -> None:
         Start.of(str(tmp_path), None)
     with pytest.raises(ConfigError, match=r"neither a folder nor a set in the store|no such set in the store"):
         Start.of("nothing-of-this-name", None)
+
+
+def test_the_demo_need_not_be_imported_before_a_training_starts_from_it(tmp_path: Path) -> None:
+    with own_store(tmp_path / "models"):
+        start = Start.of("demo", None)
+        assert start.adapted(SMALL, 128).coarse == load_config(CHECKPOINTS / "demo_coarse" / "config.yaml")
+        with pytest.raises(ConfigError, match="no such set in the store"):
+            Start.of("official", None)
+
+
+def test_weights_of_the_official_form_are_started_from_and_others_of_the_fine_stage_are_told(tmp_path: Path) -> None:
+    make_checkpoint([str(tmp_path)])
+    with pytest.raises(ConfigError, match="makes 2 fine voxels along the side of a coarse one, and data has 4"):
+        Start.of(str(tmp_path), None).adapted(SMALL.at(64), 64)
+    shutil.rmtree(tmp_path / "objaverse_fine")
+    start = Start.of(str(tmp_path), None)
+    recipe = start.adapted(SMALL.at(64), 64)
+    assert recipe.coarse == TINY["coarse"]
+    unet = DenseUNet(recipe.coarse.unet)  # type: ignore[arg-type]
+    assert fill(unet, start.coarse, "unet.")
 
 
 def test_a_folder_with_two_sets_is_refused(tmp_path: Path) -> None:
