@@ -15,6 +15,7 @@ from api.errors import error_of_code, rule_of
 from api.given import Given, Variation
 from api.schemas import GenerateRequest, Health, Seed
 from models.config import Stage
+from models.presets import Network
 from models.strength import steps_taken
 
 MODELS = ("text", "coarse", "fine", "turbo_coarse", "turbo_fine")
@@ -133,6 +134,7 @@ class Progress(Outcome):
     batch_key: str = ""
     made_by: str = ""
     stage: Stage = "coarse"
+    network: Network = "standard"
     step: int = 0
     steps: int = 0
 
@@ -187,7 +189,7 @@ class Status(Message):
         sampler: Which Sampler process says so.
         model_set: the name of the set, or "own" where XCUBE_CONFIG names the models; empty until they are found.
         models: The models that there are, or should be, by name; empty until they have been looked for.
-        step_seconds: Stage to seconds of one denoising step of one sample.
+        step_seconds: Seconds of one denoising step of one sample by `models.presets.model_of`.
         arithmetic: What changes the last bits of results besides the weights.
         lanes: Calls of `denoise` that each Sampler process works on at a time.
         kinds: The kinds of shapes that the models know, with other names of each; empty where nobody can list them.
@@ -228,6 +230,12 @@ class Status(Message):
     def fine_fault(self) -> str:
         """Why the fine model cannot be used; empty where it can."""
         return self.models["fine"].fault if self.fine_model else ""
+
+    @property
+    def turbo_fault(self) -> str:
+        """Why the turbo pair cannot be used, although there is one; empty where it can."""
+        faults = (model.fault for name, model in self.models.items() if name.startswith("turbo"))
+        return next(filter(None, faults), "")
 
 
 def weights_of(versions: Mapping[str, str]) -> str:

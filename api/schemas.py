@@ -18,8 +18,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 
 from api.given_shape import GivenShape
-from api.presets import described, item_without_preset, without_preset
-from models.presets import PresetName
+from api.presets import MAX_GUIDANCE, described, item_without_preset, without_preset
+from models.presets import OF_ANY_MODELS, PRESETS, Network, PresetName
 from models.variants import variant_seeds
 
 MAX_PROMPT = 1000
@@ -63,7 +63,7 @@ class OrNull:
 
 Prompt = Annotated[str, Field(min_length=1, max_length=MAX_PROMPT), AfterValidator(_not_blank)]
 Steps = Annotated[int, Field(ge=1, le=MAX_STEPS), BeforeValidator(whole)]
-GuidanceScale = Annotated[float, Field(ge=1.0, le=20.0)]
+GuidanceScale = Annotated[float, Field(ge=1.0, le=MAX_GUIDANCE)]
 SchedulerName = Literal["ddim", "dpm++"]
 _Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Interval = Annotated[
@@ -106,7 +106,7 @@ class Parameters(_Strict):
         default=(0.0, 1.0), description="the part of the coarse run in which guidance is applied, 0 at pure noise to 1",
         json_schema_extra={"default": [0.0, 1.0]},
     )  # fmt: skip
-    preset: PresetName | None = Field(default=None, exclude=True, description=described())
+    preset: PresetName | None = Field(default=None, description=described())
     n: Annotated[Variants, OrNull()] = Field(
         default=1, description="variants: shapes of the prompt, with its seed and the following ones"
     )
@@ -139,6 +139,11 @@ class GenerateRequest(Parameters, _OnePrompt):  # pydantic puts the fields of th
             return [self]
         seeds = variant_seeds(random_seed(self.n) if self.seed is None else self.seed, self.n)
         return [self.model_copy(update={"seed": seed, "n": 1}) for seed in seeds]
+
+    @property
+    def network(self) -> Network:
+        """Which denoisers take the steps."""
+        return "standard" if self.preset is None else PRESETS[self.preset].network
 
     @property
     def coarse_steps(self) -> int:
@@ -222,7 +227,7 @@ class BatchItem(_Strict):
     scheduler: SchedulerName | None = None
     fine_steps: Steps | None = None
     guidance_interval: Interval | None = None
-    preset: PresetName | None = Field(default=None, exclude=True)
+    preset: PresetName | None = None
     n: Variants | None = None
 
 
@@ -286,6 +291,9 @@ class Health(BaseModel):
         max_length=KINDS_IN_HEALTH,
         description="kinds of shapes that the set knows, from the data it was trained on; empty where nobody can list "
         f"them, as with the official models; at most {KINDS_IN_HEALTH}, GET /kinds lists all with their other names",
+    )
+    presets: list[PresetName] = Field(
+        default=OF_ANY_MODELS, description="presets that these models have; turbo needs a turbo pair"
     )
 
 

@@ -21,6 +21,10 @@ class ConfigError(XCubeError):
     """A configuration file or value is wrong; the text names it."""
 
 
+class OtherTeacherError(ConfigError):
+    """A student learnt from another model than that of its set."""
+
+
 class CheckpointError(XCubeError):
     """A checkpoint cannot be read, or does not fit the architecture; the text names file and key."""
 

@@ -23,7 +23,7 @@ from models.config import (
     load_config,
 )
 from models.dense import DenseUNet
-from models.errors import CheckpointError, ConfigError
+from models.errors import CheckpointError, ConfigError, OtherTeacherError
 from models.files import check_regular
 from models.meta import without_memory
 from models.quantisation import restored
@@ -145,7 +145,7 @@ def load_student(folder: Path, teacher: Path, stage: AnyStage) -> AnyStage:
         stage: What was loaded from there.
 
     Raises:
-        ConfigError: The configuration is wrong, or the student belongs to another model.
+        ConfigError: The configuration is wrong, or, OtherTeacherError, the student belongs to another model.
         CheckpointError: The weights cannot be read or do not fit; the text names file and key.
     """
     config, weights = _student(folder, teacher)
@@ -176,7 +176,7 @@ def _student(folder: Path, teacher: Path) -> tuple[StudentConfig, dict[str, Tens
         raise ConfigError(f"{folder / CONFIG_FILE}: describes a {kind_of(config)} model, not a student of one")
     same = isinstance(known, StageConfig) and (known.stage, known.unet) == (config.stage, config.unet)
     if not same or config.latents != name_of_latents(_read(teacher / WEIGHTS_FILE, OF_LATENTS)):
-        raise ConfigError(
+        raise OtherTeacherError(
             f"{folder / CONFIG_FILE}: is the student of another {config.stage} model than that of its set; import the "
             "pair that belongs to it"
         )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from models.config import DenseUNetConfig, Stage, StageConfig
 from models.errors import StateError
-from models.presets import Network
+from models.presets import Network, model_of
 from models.schedulers import SCHEDULERS
 
 STATE_VERSION = 6
@@ -53,6 +53,11 @@ class DiffusionState:
     known: Tensor | None = None
     free: Tensor | None = None
     network: Network = "standard"
+
+    @property
+    def model(self) -> str:
+        """The name of the model that takes its steps, see `models.presets.model_of`."""
+        return model_of(self.stage, self.network)
 
     @property
     def guided(self) -> bool:

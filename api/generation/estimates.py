@@ -7,14 +7,25 @@ from collections.abc import Mapping
 from api.errors import TooSlow
 from api.messages import Progress
 from api.schemas import GenerateRequest, fine_steps_of
+from models.presets import Network, model_of
 
 FIXED_SECONDS = 0.5
 """Allowance for text, decoding and writing in an estimate."""
 
 
-def estimate(steps: int, fine_steps: int, step_seconds: Mapping[str, float]) -> float:
+def estimate(steps: int, fine_steps: int, step_seconds: Mapping[str, float], network: Network = "standard") -> float:
     """Seconds that a generation takes when it has the models for itself: the `work_left` at its begin."""
-    return work_left(Progress(steps=steps), step_seconds, fine_steps)
+    return work_left(Progress(steps=steps, network=network), step_seconds, fine_steps)
+
+
+def step_of(stage: str, network: Network, step_seconds: Mapping[str, float]) -> float:
+    """Seconds of a denoising step, by measured step times; 0 as long as nothing was measured.
+
+    As long as no step of a student was measured, one counts as much as its teacher's; and as long as no fine step was,
+    one counts as much as a coarse step.
+    """
+    names = (model_of(stage, network), stage, "coarse")
+    return next((step_seconds[name] for name in names if name in step_seconds), 0.0)
 
 
 def fit_seconds(steps: int, step_seconds: Mapping[str, float]) -> float:
@@ -28,20 +39,16 @@ def fit_seconds(steps: int, step_seconds: Mapping[str, float]) -> float:
 def work_left(progress: Progress, step_seconds: Mapping[str, float], fine_steps: int) -> float:
     """Seconds of work that are left of a generation, by measured step times; 0 as long as nothing was measured.
 
-    As long as no fine step was measured, one counts as much as a coarse step.
-
     Args:
         progress: How far it is.
-        step_seconds: Seconds of a step by stage.
+        step_seconds: Seconds of a step by the name of the model.
         fine_steps: Steps of its fine stage; 0 where it has none.
     """
-    coarse = step_seconds.get("coarse", 0.0)
-    if not coarse:
+    if not step_seconds.get("coarse"):
         return 0.0
-    of_stage = {"coarse": coarse, "fine": step_seconds.get("fine", coarse)}
-    left = of_stage[progress.stage] * (progress.steps - progress.step)
+    left = step_of(progress.stage, progress.network, step_seconds) * (progress.steps - progress.step)
     if progress.stage == "coarse":
-        left += of_stage["fine"] * fine_steps
+        left += step_of("fine", progress.network, step_seconds) * fine_steps
     return left + FIXED_SECONDS
 
 
@@ -55,7 +62,7 @@ def check_deadline(
     """
     steps, fine_steps = request.coarse_steps, fine_steps_of(request) if fine_model else 0
     fixed = FIXED_SECONDS + fit_seconds(request.fit_steps, step_seconds)
-    expected = estimate(steps, fine_steps, step_seconds) - FIXED_SECONDS + fixed
+    expected = estimate(steps, fine_steps, step_seconds, request.network) - FIXED_SECONDS + fixed
     if expected <= deadline:
         return
     share = max(0.0, (deadline - fixed) / (expected - fixed))

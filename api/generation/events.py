@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from api.messages import Progress
+from models.presets import Network, model_of
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Remaining:
         now = time.monotonic()
         if progress.stage != self._stage:
             self._stage, self._first, self._since = progress.stage, progress.step, now
-        expected = self._expected.get(progress.stage)
+        expected = self._step_of(progress.stage, progress.network)
         taken = progress.step - self._first
         step = (now - self._since) / taken if taken else expected
         if step is None:
@@ -70,5 +71,9 @@ class Remaining:
         left = step * (progress.steps - progress.step)
         if progress.stage == "coarse":
             slowdown = step / expected if expected else 1.0
-            left += self._fine_steps * self._expected.get("fine", step) * slowdown
+            fine = self._step_of("fine", progress.network)
+            left += self._fine_steps * (step if fine is None else fine) * slowdown
         return left
+
+    def _step_of(self, stage: str, network: Network) -> float | None:
+        return self._expected.get(model_of(stage, network), self._expected.get(stage))

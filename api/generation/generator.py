@@ -14,7 +14,7 @@ import bentoml
 from api.call import Call
 from api.errors import ClientGone, DeadlinePassed, Draining, QueueFull
 from api.generation.admission import Admission, Place
-from api.generation.estimates import check_deadline, fit_seconds, work_left
+from api.generation.estimates import check_deadline, fit_seconds, step_of, work_left
 from api.generation.events import CoarseMade, Event, Queued, Remaining, Report, Stepped, ignore
 from api.generation.fits import Fits
 from api.generation.kept import KeptResults
@@ -30,6 +30,7 @@ from api.schemas import GenerateRequest, fine_steps_of, random_seed, steps_of
 from api.settings import Settings
 from api.telemetry import metrics
 from formats import File, FileWriter, Format, Options
+from models.presets import Network
 from models.shape import Shape, Voxels
 from models.version import service_version
 
@@ -75,11 +76,13 @@ class Generator:
         """Generates one shape for a client that waits. `call.made_by` tells then who made it.
 
         Raises:
-            Draining, StillLoading, ModelsUnavailable, TooSlow, QuotaExceeded, Forbidden, QueueFull: before any work.
+            Draining, StillLoading, ModelsUnavailable, InvalidRequest, TooSlow, QuotaExceeded, Forbidden, QueueFull:
+                before any work.
             EmptyResult, TooManyVoxels, NumericError, OutOfMemory, WorkerLost: from the models.
             DeadlinePassed, ClientGone, Draining: the work stopped with the slice that was running.
         """
         await self.opened()
+        self.check_network(request.network)
         status = self.monitor.status
         deadline = self.settings.deadline_seconds
         check_deadline(request, status.step_seconds, fine_model=status.fine_model, deadline=deadline)
@@ -172,6 +175,10 @@ class Generator:
     def _check_draining(self) -> None:
         if self.draining:
             raise _draining()
+
+    def check_network(self, network: Network) -> None:
+        """Lets pass what needs these denoisers. Raises ModelsUnavailable or InvalidRequest, see the monitor's."""
+        self.monitor.check_network(network)
 
     def check_known(self, model: str) -> None:
         """Lets pass the name of a model that there is. Raises NotFound for any other."""
@@ -278,8 +285,8 @@ class Generator:
                 before, progress = progress.step, await self.sampler.denoise(progress)
                 run.report(Stepped(progress, run.remaining.seconds(progress)))
                 if run.place is not None:
-                    done = self.monitor.status.step_seconds.get(progress.stage, 0.0) * (progress.step - before)
-                    await run.place.go_on(done)
+                    seconds = step_of(progress.stage, progress.network, self.monitor.status.step_seconds)
+                    await run.place.go_on(seconds * (progress.step - before))
         with metrics.part(f"{progress.stage}_decode"):
             return await self.sampler.decode(progress.state, fine_steps), progress.state
 
@@ -329,8 +336,8 @@ def order_for(request: GenerateRequest) -> Order:
 def _first(order: Order) -> Progress:
     """How far an order is before it has begun."""
     if order.given is not None:
-        return Progress(stage="fine", steps=fine_steps_of(order))
-    return Progress(step=order.ddim_steps - order.coarse_steps, steps=order.ddim_steps)
+        return Progress(stage="fine", network=order.network, steps=fine_steps_of(order))
+    return Progress(step=order.ddim_steps - order.coarse_steps, steps=order.ddim_steps, network=order.network)
 
 
 def part_of(most: int, number: int, processes: int) -> int:

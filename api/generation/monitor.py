@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from api.errors import ModelsUnavailable, NotFound, StillLoading
+from api.errors import InvalidRequest, ModelsUnavailable, NotFound, StillLoading
 from api.generation.sampler_client import SamplerClient
 from api.messages import MODELS, ModelStatus, Status
 from api.schemas import LOADING, Health
 from api.telemetry import metrics
+from models.presets import NO_TURBO, Network
 
 _PERIOD = {"loading": 0.2, "ready": 1.0, "error": 1.0}
 PATIENCE = 5.0
@@ -70,6 +71,19 @@ class Monitor:
         self.check_ready()
         if self.status.fine_fault:
             raise ModelsUnavailable(self.status.fine_fault)
+
+    def check_network(self, network: Network) -> None:
+        """Lets pass what needs these denoisers; while nobody knows which there are, any.
+
+        Raises:
+            ModelsUnavailable: There are some, which cannot be used.
+            InvalidRequest: There are none.
+        """
+        if network == "standard" or not self.status.models or network in self.health.presets:
+            return
+        if self.status.turbo_fault:
+            raise ModelsUnavailable(self.status.turbo_fault)
+        raise InvalidRequest(f"{NO_TURBO}.")
 
     def check_known(self, model: str) -> None:
         """Lets pass the name of a model that this service has or should have; while the models load, of any kind.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from api.messages import MODELS
+from models.presets import PRESETS
 
 _POINTS = {
     "type": "array",
@@ -229,6 +230,7 @@ OPENAI_MODEL = _object(
         "object": {"const": "model"},
         "created": {"type": "integer"},
         "owned_by": {"type": "string"},
+        "presets": {"type": "array", "items": {"enum": list(PRESETS)}, "description": "those that the models have"},
     },
 )
 OPENAI_MODELS = _object(

@@ -9,6 +9,7 @@ from api.generation.generator import Generator
 from api.http.given import ShapeReader
 from api.jobs.service import Jobs
 from api.messages import Recognised, Status
+from models.presets import Network
 
 
 class Readiness(Protocol):
@@ -31,6 +32,9 @@ class Readiness(Protocol):
 
     def check_known(self, model: str) -> None:
         """Lets pass the name of a model that there is."""
+
+    def check_network(self, network: Network) -> None:
+        """Lets pass what needs these denoisers."""
 
 
 class Behind:

@@ -33,8 +33,10 @@ async def accept_variants(behind: Behind, order: JobRequest, key: str | None = N
 
     Raises:
         Forbidden, QuotaExceeded, QueueFull, IdempotencyConflict, JobsUnavailable: One is not taken.
-        InvalidRequest, NotFound: It comes with a shape that cannot be used.
+        InvalidRequest, NotFound: It comes with a shape that cannot be used, or needs models that there are not.
+        ModelsUnavailable: These cannot be used.
     """
+    behind.readiness.check_network(order.network)
     asked = await behind.shapes.request(order, behind.generator, behind.jobs)
     client = calls.current().client
     if order.webhook is not None:

@@ -181,4 +181,5 @@ class MeshRoutes:
             raise NotFound(f"There is no model {name[:80]!a} here: leave it out, or name what there is: {known}.")
 
     def _about(self, name: str) -> dict[str, Any]:
-        return {"id": name, "object": "model", "created": self._began, "owned_by": OWNER}
+        presets = self._behind.readiness.status().health.presets
+        return {"id": name, "object": "model", "created": self._began, "owned_by": OWNER, "presets": presets}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from api.presets import check_fixed
 from api.schemas import MAX_PROMPT, GuidanceScale, Prompt, Seed, Steps, whole
 from formats import FORMATS
 from formats.options import MOST_SIZE
+from models.presets import PresetName
 
 MAX_MESHES = 10
 _FORMATS = tuple(format_.name for format_ in FORMATS)
@@ -47,9 +49,15 @@ class MeshRequest(BaseModel):
     seed: Seed | None = Field(default=None, description="that of the first shape; null draws one")
     num_inference_steps: Steps | None = Field(default=None, description="denoising steps in each stage; 100 if null")
     guidance_scale: GuidanceScale | None = Field(default=None, description="as in /generate; 7.5 if null")
+    preset: PresetName | None = Field(default=None, description="as in /generate; GET /v1/models tells which there are")
     user: Annotated[str, Field(max_length=MAX_PROMPT)] | None = Field(
         default=None, description="whom the client asks for; nothing depends on it"
     )
+
+    @model_validator(mode="after")
+    def _preset_takes_the_rest(self) -> Self:
+        check_fixed(self.parameters())
+        return self
 
     def parameters(self) -> dict[str, Any]:
         """What it says, in the words of GenerateRequest."""
@@ -58,5 +66,6 @@ class MeshRequest(BaseModel):
             "seed": self.seed,
             "ddim_steps": self.num_inference_steps,
             "guidance_scale": self.guidance_scale,
+            "preset": self.preset,
         }
         return {name: value for name, value in words.items() if value is not None}

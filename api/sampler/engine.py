@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from api.errors import EmptyResult, ModelsChanged, ModelsUnavailable, TooManyVoxels
+from api.errors import EmptyResult, InvalidRequest, ModelsChanged, ModelsUnavailable, TooManyVoxels
 from api.given import Given, Variation
 from api.messages import (
     Decoded,
@@ -38,12 +38,15 @@ from api.sampler.step_times import StepTimes
 from api.schemas import KINDS_IN_HEALTH, Health, fine_steps_of
 from api.settings import Settings
 from api.telemetry import metrics
+from models.config import Stage
 from models.errors import NumericError, StateError, XCubeError
 from models.fitting import Fit
 from models.joining import Box
 from models.pipeline import FINE_EMPTY, NO_FINE_MODEL, TRUNCATED
+from models.presets import NO_TURBO, OF_ANY_MODELS, PRESETS, Network, model_of
 from models.shape import Voxels
 from models.stage import DiffusionStage
+from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEmbedding
 
@@ -68,7 +71,8 @@ class Engine:
         """Health and measured step times, at once, whatever the models do."""
         self.models.show_memory()
         fine_fault = for_strangers(self.models.fine_fault or "")
-        unserved = [fine_fault, *map(for_strangers, self.models.faults)] if self._ready else []
+        turbo = self.models.turbo
+        unserved = [fine_fault, *map(for_strangers, (turbo.fault, *self.models.faults))] if self._ready else []
         health = Health(
             status="ready" if self._ready else "error" if self._error else "loading",
             xcube_available=True,
@@ -78,6 +82,7 @@ class Engine:
             error=self._error or " ".join(filter(None, unserved)) or None,
             model_set=self.models.model_set or None,
             kinds=list(self.models.kinds)[:KINDS_IN_HEALTH],
+            presets=[name for name in PRESETS if name in OF_ANY_MODELS or turbo.usable],
         )
         return Status(
             health=health,
@@ -122,18 +127,19 @@ class Engine:
     def denoise(self, items: Sequence[Slice]) -> list[Progress]:
         """Advances items by the steps that fit a time slice, which all items share."""
         results: dict[int, Progress] = {}
-        groups: dict[str, dict[int, DiffusionState]] = {}
+        groups: dict[tuple[Stage, Network], dict[int, DiffusionState]] = {}
         for index, item in enumerate(items):
             try:
                 self._check_ready()
                 state = self._read(item.state)
-                groups.setdefault(state.stage, {})[index] = state
+                groups.setdefault((state.stage, state.network), {})[index] = state
             except XCubeError as error:
                 results[index] = failed(Progress, error)
-        for stage, members in groups.items():
+        for (stage, network), members in groups.items():
             share = self.settings.slice_seconds * len(members) / len(items)
-            steps = self.times.steps_within(stage, sum(len(state.x) for state in members.values()), share)
-            results.update(zip(members, self._advance(stage, list(members.values()), steps), strict=True))
+            voxels = sum(len(state.x) for state in members.values())
+            steps = self.times.steps_within(model_of(stage, network), voxels, share)
+            results.update(zip(members, self._advance(list(members.values()), steps), strict=True))
         return [results[index] for index in range(len(items))]
 
     def decode(self, state: bytes, fine_steps: int = 0) -> Decoded:
@@ -161,14 +167,15 @@ class Engine:
             self._check_weights(order.weights)
         if order.use_fine and self.models.fine_fault is not None:
             raise ModelsUnavailable(self.models.fine_fault)
+        self._check_network(order.network)
         text = self._with_room("text", lambda: self.models.embed(order.prompt))
         warnings = [TRUNCATED] if text.truncated else []
         warnings += self._with_room("text", lambda: self.models.recognise(order.prompt)).warnings
         if order.given is not None:
             return self._progress(self._refine(order, order.given, text), warnings)
-        begun = self._with_room("coarse", self.models.coarse).start
-        if order.variation is not None:
-            begun = partial(self._vary, order.variation)
+        coarse = self._loaded("coarse", order.network)
+        assert isinstance(coarse, CoarseStage)
+        begun = coarse.start if order.variation is None else partial(self._vary, order.variation, coarse)
         state = begun(
             text, seed=order.seed, steps=order.ddim_steps, guidance_scale=order.guidance_scale,
             scheduler=order.scheduler, guidance_interval=order.guidance_interval,
@@ -177,25 +184,31 @@ class Engine:
             warnings.append(NO_FINE_MODEL)
         return self._progress(state, warnings)
 
-    def _vary(self, variation: Variation, text: TextEmbedding, **controls: Any) -> DiffusionState:
+    def _check_network(self, network: Network) -> None:
+        if network == "turbo" and not self.models.turbo.usable:
+            fault = self.models.turbo.fault
+            raise ModelsUnavailable(fault) if fault else InvalidRequest(f"{NO_TURBO}.")
+
+    def _vary(self, variation: Variation, coarse: CoarseStage, text: TextEmbedding, **controls: Any) -> DiffusionState:
         """The state on the way from another shape."""
         box = None if variation.box is None else Box(*variation.box)
         origin = self._read(variation.latent)
-        return self.models.coarse().vary(origin, text, strength=variation.strength, box=box, **controls)
+        return coarse.vary(origin, text, strength=variation.strength, box=box, **controls)
 
     def _refine(self, order: Order, given: Given, text: TextEmbedding) -> DiffusionState:
         """The first state of the fine stage on a shape that was given."""
         voxels = Voxels.from_bytes(given.coarse)
         self._check_count("coarse", voxels)
-        stage = self._with_room("fine", self.models.fine)
-        if stage is None:
+        stage = self._loaded("fine", order.network)
+        if not isinstance(stage, FineStage):
             raise ModelsUnavailable("There is no fine model, which /refine needs: import one with scripts/import.")
         return stage.start(voxels, text, seed=order.seed, steps=fine_steps_of(order), scheduler=order.scheduler)
 
-    def _advance(self, stage: str, states: Sequence[DiffusionState], steps: int) -> list[Progress]:
+    def _advance(self, states: Sequence[DiffusionState], steps: int) -> list[Progress]:
+        """Advances states of one stage and network."""
         try:
-            work = partial(self._denoise, stage, states, steps)
-            return [self._progress(state) for state in self._with_room(stage, work, smallest=len(states) == 1)]
+            work = partial(self._denoise, states, steps)
+            return [self._progress(each) for each in self._with_room(states[0].model, work, smallest=len(states) == 1)]
         except (NumericError, StateError, torch.OutOfMemoryError) as error:
             if len(states) == 1:
                 return [failed(Progress, error)]
@@ -207,10 +220,10 @@ class Engine:
         if lacking:
             metrics.out_of_memory()
         half = len(states) // 2
-        return self._advance(stage, states[:half], steps) + self._advance(stage, states[half:], steps)
+        return self._advance(states[:half], steps) + self._advance(states[half:], steps)
 
-    def _denoise(self, stage: str, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
-        chosen = self._stage(stage)
+    def _denoise(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
+        chosen = self._stage(states[0])
         for state in states:
             state.check(chosen.config)
         start = time.perf_counter()
@@ -218,19 +231,20 @@ class Engine:
         seconds = time.perf_counter() - start
         taken = [after.step - before.step for before, after in zip(states, advanced, strict=True)]
         voxels = sum(len(state.x) * steps for state, steps in zip(states, taken, strict=True))
-        self.times.observe(stage, sum(taken), voxels, seconds)
-        metrics.steps(stage, len(states), sum(taken))
+        self.times.observe(states[0].model, sum(taken), voxels, seconds)
+        metrics.steps(states[0].stage, len(states), sum(taken))
         return advanced
 
     def _decode(self, state: DiffusionState, fine_steps: int) -> Decoded:
-        voxels = self._with_room(state.stage, lambda: self._voxels(state))
+        voxels = self._with_room(state.model, lambda: self._voxels(state))
         self._check_count(state.stage, voxels)
         if not len(voxels):
             if state.stage == "coarse":
                 raise EmptyResult("The model made no voxels for this prompt and seed: try another seed or prompt.")
             return Decoded(warnings=(FINE_EMPTY,))
         fine = None
-        if fine_steps and (stage := self._with_room("fine", self.models.fine)) is not None:
+        if fine_steps and (stage := self._loaded("fine", state.network)) is not None:
+            assert isinstance(stage, FineStage)
             text = TextEmbedding(state.text)
             start = stage.start(voxels, text, seed=state.seed, steps=fine_steps, scheduler=state.scheduler)
             fine = self._progress(start)
@@ -244,7 +258,7 @@ class Engine:
             )
 
     def _voxels(self, state: DiffusionState) -> Voxels:
-        stage = self._stage(state.stage)
+        stage = self._stage(state)
         state.check(stage.config)
         return stage.decode([state if state.done else stage.foresee(state)])[0]
 
@@ -265,10 +279,14 @@ class Engine:
             make_room()  # outside of the handler, whose exception holds on to what was computed
         return work()
 
-    def _stage(self, name: str) -> DiffusionStage:
-        stage = self.models.coarse() if name == "coarse" else self.models.fine()
+    def _loaded(self, name: Stage, network: Network) -> CoarseStage | FineStage | None:
+        """A stage with one of its denoisers, loaded where there is room for it; None if there is no such model."""
+        return self._with_room(model_of(name, network), lambda: self.models.stage(name, network))
+
+    def _stage(self, state: DiffusionState) -> CoarseStage | FineStage:
+        stage = self.models.stage(state.stage, state.network)
         if stage is None:
-            raise ModelsUnavailable(f"The {name} model is gone: import it again.")
+            raise ModelsUnavailable(f"The {state.model} model is gone: import it again.")
         return stage
 
     def _warm_up(self) -> None:
@@ -279,13 +297,13 @@ class Engine:
             counts = [2**power for power in range(self.settings.max_running.bit_length())]
             for count, guidance in ((1, 1.0), *((count, 2.0) for count in counts)):
                 states = [coarse.start(text, seed=0, steps=1, guidance_scale=guidance)] * count
-                self._advance("coarse", states, 1)
+                self._advance(states, 1)
                 if count <= -(-self.settings.max_running // self.models.runtime.lanes):
                     self._rehearse(coarse, states)
         for _ in range(2):
             self.times.forget()
             state = coarse.start(text, seed=0, steps=WARM_UP_STEPS)
-            self._advance("coarse", [state], WARM_UP_STEPS)
+            self._advance([state], WARM_UP_STEPS)
         (shape,) = coarse.decode([state])
         self._load_kernels(coarse)
         if coarse.graphed and self.models.has_fine and self.models.fine_fault is None and len(shape):
@@ -298,12 +316,12 @@ class Engine:
         fine = self._with_room("fine", self.models.fine)
         if fine is not None:
             state = fine.start(shape, text, seed=0, steps=WARM_UP_STEPS)
-            self._advance("fine", [state], WARM_UP_STEPS)
+            self._advance([state], WARM_UP_STEPS)
             self._rehearse(fine, [state])
             self._with_room("fine", lambda: fine.decode([state]))
             self._load_kernels(fine)
             self.times.forget("fine")
-            self._advance("fine", [state], WARM_UP_STEPS)
+            self._advance([state], WARM_UP_STEPS)
 
     def _rehearse(self, stage: DiffusionStage, states: Sequence[DiffusionState]) -> None:
         if self.models.runtime.lanes > 1:
@@ -331,11 +349,11 @@ class Engine:
             return failed(kind, error)
 
     def _progress(self, state: DiffusionState, warnings: Sequence[str] = ()) -> Progress:
-        batch_key = self._stage(state.stage).batch_key(state)
+        batch_key = self._stage(state).batch_key(state)
         return Progress(
             state=replace(state, weights=self.models.tags).to_bytes(), batch_key=batch_key,
             made_by=bits_of(self.models.arithmetic, self.models.tags),
-            stage=state.stage, step=state.step, steps=state.steps, warnings=tuple(warnings),
+            stage=state.stage, network=state.network, step=state.step, steps=state.steps, warnings=tuple(warnings),
         )  # fmt: skip
 
     def _read(self, data: bytes) -> DiffusionState:

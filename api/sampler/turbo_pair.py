@@ -10,8 +10,9 @@ from pathlib import Path
 from api.messages import ModelStatus
 from api.telemetry import metrics
 from models.config import Stage
-from models.errors import CheckpointError, ConfigError
+from models.errors import CheckpointError, ConfigError, OtherTeacherError
 from models.loading import AnyStage, check_student, load_student
+from models.presets import model_of
 from models.stage import DiffusionStage
 from models.store import ModelSet
 
@@ -23,7 +24,8 @@ class TurboPair:
     """Read at the start, to know whether the students can be used; each is loaded on first use.
 
     Args:
-        found: The set. A stage that it lacks needs no student.
+        found: The set. A stage that it lacks needs no student. Students of other models, as of those that were there
+            before these, count as none.
         lacking: Why a model could not be imported, by its name.
     """
 
@@ -104,6 +106,10 @@ class TurboPair:
                 continue
             try:
                 check_student(there[name], self._teachers[name])
+            except OtherTeacherError as error:
+                log.warning("the turbo pair is left out: %s", error)
+                self.folders, self._faults = {}, {}
+                return
             except (CheckpointError, ConfigError) as error:
                 self._note(name, str(error))
 
@@ -114,7 +120,7 @@ class TurboPair:
 
 def name_of(stage: Stage) -> str:
     """The name of the student of a stage among the models."""
-    return f"turbo_{stage}"
+    return model_of(stage, "turbo")
 
 
 def _told(fault: str) -> str:

@@ -15,7 +15,7 @@ from formats.given import from_points
 from formats.preview import contact_sheet, render
 from models import Pipeline, Shape, Voxels
 from models.joining import Box
-from models.presets import PRESETS
+from models.presets import OF_ANY_MODELS
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
 STEPS = 20
@@ -39,7 +39,7 @@ def draw(folder: Path = FOLDER, steps: int = STEPS) -> Iterator[Path]:
     yield _write(folder / "concept-guidance.png", chairs)
     houses = {f"seed {seed}": demo.generate(HOUSE, seed=seed, steps=steps).finest for seed in (1, 2, 3, 4)}
     yield _write(folder / "concept-seeds.png", houses)
-    presets: dict[str, Voxels] = {name: demo.generate(CHAIR, seed=2, preset=name).finest for name in PRESETS}
+    presets: dict[str, Voxels] = {name: demo.generate(CHAIR, seed=2, preset=name).finest for name in OF_ANY_MODELS}
     yield _write(folder / "presets.png", presets, 256)
     yield from draw_controls(demo, folder, steps)
     yield _write_options(folder / "formats.png", demo.generate(WOODEN, seed=SEED, steps=steps))

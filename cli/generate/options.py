@@ -245,7 +245,8 @@ def _parser() -> argparse.ArgumentParser:
     shape.add_argument(
         "--preset",
         choices=PRESETS,
-        help="controls by name: draft to look at soon, best for quality; what is given wins",
+        help="controls by name: draft to look at soon, best for quality, turbo where the models have a turbo pair; "
+        "what is given wins, but for turbo, which takes its own steps",
     )
     shape.add_argument(
         "--steps", type=_steps, metavar="N", help="denoising steps, 1 to 1000 (the service's default: 100)"

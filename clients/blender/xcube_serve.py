@@ -40,6 +40,7 @@ PRESETS = (
     ("draft", "Draft", "To look at soon"),
     ("standard", "Standard", "What the service does where nothing is said"),
     ("best", "Best", "The most quality, whatever it takes"),
+    ("turbo", "Turbo", "The soonest, where the service's models have a turbo pair"),
 )
 FIELDS = ("prompt", "kind", "n", "seed", "preset", "steps", "guidance", "fine")
 HERE = ("localhost", "127.0.0.1", "::1")

@@ -32,7 +32,7 @@ FORMATS = (
     "csm",
     "bcf",
 )
-PRESETS = ("none", "draft", "standard", "best")
+PRESETS = ("none", "draft", "standard", "best", "turbo")
 HERE = ("localhost", "127.0.0.1", "::1")
 
 

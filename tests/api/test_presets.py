@@ -20,8 +20,9 @@ from models.state import ALWAYS
 DRAFT = PRESETS["draft"]
 CHOSEN = {
     "scheduler": DRAFT.scheduler, "ddim_steps": DRAFT.steps, "fine_steps": DRAFT.fine_steps,
-    "guidance_interval": DRAFT.guidance_interval,
+    "guidance_interval": DRAFT.guidance_interval, "guidance_scale": DRAFT.guidance_scale,
 }  # fmt: skip
+REPLACED = [name for name, preset in PRESETS.items() if not preset.is_fixed]
 
 
 def read(**fields: Any) -> GenerateRequest:
@@ -36,7 +37,7 @@ def batch(prompts: list[Any], **shared: Any) -> list[GenerateRequest]:
     return request.requests()
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", REPLACED)
 def test_a_preset_is_the_request_with_its_controls(name: PresetName) -> None:
     preset = PRESETS[name]
     chosen = {"scheduler": preset.scheduler, "ddim_steps": preset.steps, "fine_steps": preset.fine_steps}
@@ -59,7 +60,13 @@ def test_the_standard_is_what_a_request_without_controls_gets() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("scheduler", "ddim"), ("ddim_steps", 100), ("fine_steps", 100), ("guidance_interval", (0.0, 0.5))],
+    [
+        ("scheduler", "ddim"),
+        ("ddim_steps", 100),
+        ("fine_steps", 100),
+        ("guidance_interval", (0.0, 0.5)),
+        ("guidance_scale", 1.0),
+    ],
 )
 def test_what_is_given_wins_over_a_preset_even_where_it_is_the_default(field: str, value: Any) -> None:
     request = read(preset="draft", **{field: value}).model_dump()
@@ -85,9 +92,9 @@ def test_a_job_keeps_the_controls_and_not_the_name() -> None:
 
 @pytest.mark.parametrize("preset", ["fast", "Draft", "", 1, ["draft"], {"draft": 1}])
 def test_another_preset_is_refused_by_name(preset: Any) -> None:
-    with pytest.raises(Exception, match="preset should be 'draft', 'standard' or 'best'"):
+    with pytest.raises(Exception, match="preset should be 'draft', 'standard', 'best' or 'turbo'"):
         read(preset=preset)
-    with pytest.raises(Exception, match=r"prompts\.1\.preset should be 'draft', 'standard' or 'best'"):
+    with pytest.raises(Exception, match=r"prompts\.1\.preset should be 'draft', 'standard', 'best' or 'turbo'"):
         batch(["x", {"prompt": "x", "preset": preset}])
 
 

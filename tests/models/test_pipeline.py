@@ -112,7 +112,7 @@ def test_what_is_out_of_range_is_refused_before_any_work(demo: Pipeline) -> None
     for interval in ((0.5, 0.2), (-0.1, 1.0), (0.0, 1.01), (float("nan"), 1.0)):
         with pytest.raises(ValueError, match="guidance_interval must be two numbers of 0 to 1, ascending"):
             demo.generate("a mug", guidance_interval=interval)
-    with pytest.raises(ValueError, match="preset must be one of draft, standard, best, not 'fast'"):
+    with pytest.raises(ValueError, match="preset must be one of draft, standard, best, turbo, not 'fast'"):
         demo.generate("a mug", preset="fast")
     with pytest.raises(ValueError, match=r"scheduler must be one of ddim, dpm\+\+"):
         demo.generate("a mug", scheduler="euler")

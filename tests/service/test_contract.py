@@ -38,6 +38,7 @@ def test_while_loading_health_is_200_and_generate_says_the_words_that_clients_re
 def test_health_has_the_fields_of_the_contract(server: Server) -> None:
     health = server.get("/health").json()
     assert (health.pop("model_set"), health.pop("kinds")) == ("demo", []), "beside the contract's fields"
+    assert health.pop("presets") == ["draft", "standard", "best"]
     assert health == {
         "status": "ready",
         "xcube_available": True,

@@ -86,4 +86,4 @@ def test_a_preset_is_its_controls_and_what_is_given_wins(server: Server) -> None
 
 def test_an_unknown_preset_is_refused_in_one_sentence(server: Server) -> None:
     answer = server.post("/generate", json={"prompt": "a chair", "preset": "fast"})
-    assert "preset should be 'draft', 'standard' or 'best'" in assert_error(answer, 400, "invalid_request")
+    assert "preset should be 'draft', 'standard', 'best' or 'turbo'" in assert_error(answer, 400, "invalid_request")

@@ -25,6 +25,7 @@ def test_the_presets_are_those_of_the_service(page: Page, site: Site) -> None:
         name: {
             "scheduler": preset.scheduler, "steps": preset.steps, "fineSteps": preset.fine_steps or "",
             "from": preset.guidance_interval[0], "to": preset.guidance_interval[1],
+            "turbo": preset.network == "turbo",
         }
         for name, preset in PRESETS.items()
     }  # fmt: skip
@@ -46,6 +47,38 @@ def test_a_preset_sets_the_controls_and_a_control_leaves_the_preset(page: Page, 
     page.get_by_label("Steps").fill("30")
     for name in ("Draft", "Standard", "Best"):
         expect(page.get_by_role("radio", name=name)).not_to_be_checked()
+
+
+def test_turbo_is_offered_where_the_models_have_it_and_is_asked_for_by_name(
+    page: Page, site: Site, browser: Browser
+) -> None:
+    page.goto(site.url)
+    expect(page.locator("#health")).to_have_attribute("data-state", "ready")
+    expect(page.locator("#turbo")).to_be_hidden()
+    site.replay.health["presets"] = list(PRESETS)
+    page.reload()
+    page.get_by_text("Turbo", exact=True).click()
+    expect(page.locator("#guidance")).to_be_disabled()
+    page.get_by_label("Prompt").fill("a ring")
+    page.get_by_role("button", name="Generate").click()
+    finished(page)
+    first = {"prompt": "a ring", "preset": "turbo", "guidance_scale": 7.5, "use_fine": True}
+    assert json.loads(site.replay.requests[-1]) == first
+    expect(page.locator("#facts-text")).to_contain_text("4 steps, turbo")
+    other = browser.new_context()
+    guest = new_page(other, site)
+    guest.goto(page.url)
+    finished(guest)
+    again = json.loads(site.replay.requests[-1])
+    del again["seed"]
+    assert again == first
+    expect(guest.locator("#facts-text")).to_contain_text("4 steps, turbo")
+    other.close()
+    page.get_by_label("Steps").fill("30")
+    page.get_by_role("button", name="Generate").click()
+    finished(page)
+    assert json.loads(site.replay.requests[-1])["ddim_steps"] == 30
+    assert "preset" not in json.loads(site.replay.requests[-1])
 
 
 def test_every_control_is_sent_and_is_in_the_link(page: Page, site: Site, browser: Browser) -> None:

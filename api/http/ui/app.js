@@ -32,7 +32,10 @@ form.prepare(() => start(form.read()), () => shown?.request.seed ?? "");
 history.prepare(open);
 variants.prepare(show);
 kinds.prepare(form.setPrompt);
-addEventListener("modelsready", ({ detail }) => kinds.load(detail));
+addEventListener("modelsready", ({ detail }) => {
+  kinds.load(detail);
+  element("turbo").hidden = !detail.presets?.includes("turbo");
+});
 download.prepare(() => shown.request, () => viewer.picture(), problem);
 element("cancel").addEventListener("click", cancel);
 stageTools.prepare(() => viewer);

@@ -118,7 +118,7 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** Whether a text was copied. Browsers give the clipboard to https and localhost only; elsewhere an old way has to do. */
+/** Whether a text was copied. Browsers give the clipboard to https and localhost only. */
 async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
   const { activeElement } = document;

@@ -1,4 +1,4 @@
-// The form: reading a request out of it, writing into it, and saying what is wrong in it.
+// The form: what is read out of it, written into it, and wrong in it.
 import * as start from "./start.js";
 import { DEFAULTS, PRESETS, presetOf, randomSeed, validSeed } from "./request.js";
 import { recall, remember } from "./tab.js";
@@ -15,6 +15,7 @@ const scheduler = element("scheduler");
 const fineSteps = element("fine-steps");
 const from = element("from");
 const to = element("to");
+let turbo; // whether it was chosen last
 const FIELDS = [prompt, steps, guidance, seed, fine, scheduler, fineSteps, from, to];
 /** What is wrong in a field, or "". */
 const FAULTS = new Map([
@@ -47,7 +48,7 @@ export function setPrompt(text) {
   prompt.dispatchEvent(new Event("input"));
 }
 
-/** Takes over the settings of a request and locks its seed, so that the next shape differs in nothing but the prompt. */
+/** Takes over the settings of a request and locks its seed. */
 export function keep(request) {
   write({ ...DEFAULTS, ...request, prompt: prompt.value, n: values().n });
 }
@@ -113,7 +114,7 @@ function stored() {
 }
 
 function values() {
-  return {
+  const request = {
     prompt: prompt.value.trim(),
     steps: Number(steps.value),
     guidance: Number(guidance.value),
@@ -124,8 +125,11 @@ function values() {
     from: Math.min(within(from, 0, 1, 0), within(to, 0, 1, 1)),
     to: within(to, 0, 1, 1),
     n: Number(document.querySelector("[name=n]:checked").value),
+    turbo,
     source: start.values(),
   };
+  request.turbo &&= presetOf(request) === "turbo";
+  return request;
 }
 
 /** The number in a field, within its bounds, or what it means when it is empty. */
@@ -134,6 +138,7 @@ function within(field, low, high, empty, rounded = (value) => value) {
 }
 
 function write(request) {
+  turbo = request.turbo;
   prompt.value = request.prompt;
   setRange(steps, request.steps);
   setRange(guidance, request.guidance);
@@ -159,11 +164,11 @@ function check(field) {
   return Boolean(text);
 }
 
-/** A link may ask for a value between or beyond the slider's: the slider makes room for it. */
+/** A value between or beyond the slider's finds room. */
 function setRange(range, value) {
   range.min = Math.min(Number(range.min), value);
   range.max = Math.max(Number(range.max), value);
-  range.step = Number.isInteger((value - Number(range.min)) / Number(range.step)) ? range.step : "any";
+  range.step = Number.isInteger(value / Number(range.step)) ? range.step : "any";
   range.value = value;
 }
 
@@ -172,6 +177,7 @@ function show() {
   const preset = presetOf(values());
   for (const input of document.querySelectorAll("[name=preset]")) input.checked = input.value === preset;
   fineSteps.disabled = !fine.checked;
+  guidance.disabled = preset === "turbo";
   element("guidance-value").value = guidance.value === "1" ? "off" : guidance.value;
   const locked = seed.value !== "";
   lock.setAttribute("aria-pressed", String(locked));

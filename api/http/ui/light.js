@@ -1,8 +1,8 @@
-// Light, worked out once for each shape: how much of the sky and of the lamp each voxel and each spot of the ground sees.
+// Light: how much of the sky and of the lamp each voxel and each spot of the ground sees.
 
 const SKY = 40;
 const LAMP = 6;
-// Enough for a smooth look, and less for the largest shapes, so that they too are there at once.
+// Enough for a smooth look, and less for the largest shapes.
 const LOOKS = 6_000_000;
 /** Where the lamp is, as the first view sees it: above, in front and to the left. */
 export const LAMP_AT = unit([-0.2, 0.8, 0.57]);
@@ -159,7 +159,7 @@ function blur(map, reach = 5) {
     }
 }
 
-/** Directions {way, lamp}: spread evenly over the sky and a little below the horizon, and some within the lamp. */
+/** Directions {way, lamp}: evenly over the sky and a little below the horizon, and within the lamp. */
 function directions(sky) {
   const turn = Math.PI * (3 - Math.sqrt(5));
   const rays = [];

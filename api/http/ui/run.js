@@ -7,8 +7,8 @@ const LONGEST_WAIT_S = 60;
 const STAGES = { coarse: "Coarse shape", fine: "Fine detail" };
 
 /**
- * Generates. Calls on.seed(seed) and on.coarse(shape, index, early) when they are there, early ones being previews, and on.made(made) for each variant, with
- * what was made: {request with its seed, shapes, warning, seconds}. Throws ServiceError, and AbortError when the signal says so.
+ * Generates. Calls on.seed(seed), on.coarse(shape, index, early), early ones being previews, and on.made(made) for each variant:
+ * {request with its seed, shapes, warning, seconds}. Throws ServiceError, and AbortError when the signal says so.
  */
 export async function run(request, signal, on) {
   for (let tries = 0; ; tries++) {

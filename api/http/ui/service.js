@@ -22,7 +22,7 @@ export class ServiceError extends Error {
   }
 }
 
-/** The service's health; its status is "locked" where that needs a key. Null when the service does not answer. */
+/** The service's health; "locked" where that needs a key, null without an answer. */
 export async function health() {
   try {
     const answer = await fetch(HEALTH, { headers: authorization(), signal: AbortSignal.timeout(5000) });
@@ -32,7 +32,7 @@ export async function health() {
   }
 }
 
-/** The kinds of shapes that the models know, [{name, names}]; null where the service does not say. */
+/** The kinds that the models know, [{name, names}], or null. */
 export async function kinds() {
   try {
     const answer = await fetch(KINDS, { headers: authorization() });
@@ -42,7 +42,7 @@ export async function kinds() {
   }
 }
 
-/** Whether the models know a prompt: {known, nearest_kinds}; null where the service does not say. */
+/** Whether the models know a prompt: {known, nearest_kinds}, or null. */
 export async function recognise(prompt) {
   try {
     return await (await post(KINDS, JSON.stringify({ prompt }), "application/json")).json();
@@ -57,11 +57,9 @@ export function setKey(key) {
 }
 
 /**
- * Generates a shape. Yields {type, ...} in the order in which the service tells: seed {seed}, queued {position},
- * progress {stage, step, steps, seconds_left}, preview {text}, coarse {text}, completed {text, warning}; the texts are answers for
- * shapesOf. Of several variants each tells its index, and each ends with variant {index, text}, which may hold an error.
- * A service that does not stream gives seed and completed alone. Throws ServiceError.
- * @param {(share: number) => void} receiving hears how much of a shape that is being sent has come
+ * Generates a shape. Yields {type, ...}: seed {seed}, queued {position}, progress {stage, step, steps, seconds_left},
+ * preview {text}, coarse {text}, completed {text, warning}, all with {index} where there are variants, of which each ends with
+ * variant {text}. Throws ServiceError. `receiving` hears which share of a shape has come.
  */
 export async function* generate(request, signal, receiving) {
   try {
@@ -166,8 +164,10 @@ async function order(request) {
 
 /** The JSON of a request without what it starts from. Seeds are kept as text: they have up to 64 bits, JavaScript's numbers 53. */
 function body(request) {
-  const { prompt, steps, guidance, seed, fine, scheduler, fineSteps, from, to, n } = { ...DEFAULTS, ...request };
-  const fields = { prompt, ddim_steps: steps, guidance_scale: guidance, use_fine: fine };
+  const { prompt, steps, guidance, seed, fine, scheduler, fineSteps, from, to, n, turbo } = { ...DEFAULTS, ...request };
+  const fields = { prompt, guidance_scale: guidance, use_fine: fine };
+  if (turbo) fields.preset = "turbo";
+  else fields.ddim_steps = steps;
   if (scheduler !== DEFAULTS.scheduler) fields.scheduler = scheduler;
   if (fine && fineSteps !== "") fields.fine_steps = fineSteps;
   if (from > 0 || to < 1) fields.guidance_interval = [from, to];

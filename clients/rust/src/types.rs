@@ -53,6 +53,8 @@ pub enum Preset {
     Standard,
     /// The most quality, whatever it takes.
     Best,
+    /// The soonest, where the service's models have a turbo pair. Steps and scheduler have to be None.
+    Turbo,
 }
 
 /// The body of `POST /generate`. What is None is left to the service.

@@ -54,7 +54,7 @@ def http(keys: Keys, store: Any, tmp_path: Path) -> TestClient:
     jobs = SimpleNamespace(
         settings=Settings(), store=store, runner=runner, quotas=Quotas(SharedState("test")), webhooks=webhooks
     )
-    readiness = SimpleNamespace(status=lambda: Status(health=LOADING))
+    readiness = SimpleNamespace(status=lambda: Status(health=LOADING), check_network=lambda _: None)
     pages.connect(readiness, jobs, dict)  # type: ignore[arg-type]
     return TestClient(Gate(pages.app, 10_000, keys), client=("203.0.113.9", 1))
 
