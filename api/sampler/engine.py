@@ -35,6 +35,7 @@ from api.sampler.failures import failed
 from api.sampler.fitting import fit_on
 from api.sampler.loaded_models import LoadedModels
 from api.sampler.step_times import StepTimes
+from api.sampler.warm_up import WarmUp
 from api.schemas import KINDS_IN_HEALTH, Health, fine_steps_of
 from api.settings import Settings
 from api.telemetry import metrics
@@ -45,13 +46,11 @@ from models.joining import Box
 from models.pipeline import FINE_EMPTY, NO_FINE_MODEL, TRUNCATED
 from models.presets import NO_TURBO, OF_ANY_MODELS, PRESETS, Network, model_of
 from models.shape import Voxels
-from models.stage import DiffusionStage
 from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
 from models.text import TextEmbedding
 
 log = logging.getLogger("xcube.engine")
-WARM_UP_STEPS = 3
 EXIT_GPU_LOST = 70
 AnyOutcome = TypeVar("AnyOutcome", bound=Outcome)
 T = TypeVar("T")
@@ -103,7 +102,7 @@ class Engine:
         try:
             self.models.load()
             log.info("warming up")
-            self._warm_up()
+            WarmUp(self).run()
             self._ready = True
             metrics.ready(True)
         except Exception as error:
@@ -139,7 +138,7 @@ class Engine:
             share = self.settings.slice_seconds * len(members) / len(items)
             voxels = sum(len(state.x) for state in members.values())
             steps = self.times.steps_within(model_of(stage, network), voxels, share)
-            results.update(zip(members, self._advance(list(members.values()), steps), strict=True))
+            results.update(zip(members, self.advance(list(members.values()), steps), strict=True))
         return [results[index] for index in range(len(items))]
 
     def decode(self, state: bytes, fine_steps: int = 0) -> Decoded:
@@ -150,7 +149,7 @@ class Engine:
         return self._guarded(Decoded, lambda: self._decode(self._read(state), fine_steps))
 
     def _recognise(self, prompt: str) -> Recognised:
-        found = self._with_room("text", lambda: self.models.recognise(prompt))
+        found = self.with_room("text", lambda: self.models.recognise(prompt))
         return Recognised(known=found.known, kinds=found.kinds, nearest=found.nearest, warnings=found.warnings)
 
     def _fit(self, item: Unfitted) -> Fitted:
@@ -160,7 +159,7 @@ class Engine:
             self._check_weights(fit.weights)
         seconds, tags = self.settings.slice_seconds, self.models.tags
         work = partial(fit_on, self.models.coarse(), voxels, fit, self.times, seconds, tags)
-        return self._with_room("coarse", work)
+        return self.with_room("coarse", work)
 
     def _begin(self, order: Order) -> Progress:
         if order.weights:
@@ -168,9 +167,9 @@ class Engine:
         if order.use_fine and self.models.fine_fault is not None:
             raise ModelsUnavailable(self.models.fine_fault)
         self._check_network(order.network)
-        text = self._with_room("text", lambda: self.models.embed(order.prompt))
+        text = self.with_room("text", lambda: self.models.embed(order.prompt))
         warnings = [TRUNCATED] if text.truncated else []
-        warnings += self._with_room("text", lambda: self.models.recognise(order.prompt)).warnings
+        warnings += self.with_room("text", lambda: self.models.recognise(order.prompt)).warnings
         if order.given is not None:
             return self._progress(self._refine(order, order.given, text), warnings)
         coarse = self._loaded("coarse", order.network)
@@ -204,11 +203,11 @@ class Engine:
             raise ModelsUnavailable("There is no fine model, which /refine needs: import one with scripts/import.")
         return stage.start(voxels, text, seed=order.seed, steps=fine_steps_of(order), scheduler=order.scheduler)
 
-    def _advance(self, states: Sequence[DiffusionState], steps: int) -> list[Progress]:
+    def advance(self, states: Sequence[DiffusionState], steps: int) -> list[Progress]:
         """Advances states of one stage and network."""
         try:
             work = partial(self._denoise, states, steps)
-            return [self._progress(each) for each in self._with_room(states[0].model, work, smallest=len(states) == 1)]
+            return [self._progress(each) for each in self.with_room(states[0].model, work, smallest=len(states) == 1)]
         except (NumericError, StateError, torch.OutOfMemoryError) as error:
             if len(states) == 1:
                 return [failed(Progress, error)]
@@ -220,7 +219,7 @@ class Engine:
         if lacking:
             metrics.out_of_memory()
         half = len(states) // 2
-        return self._advance(states[:half], steps) + self._advance(states[half:], steps)
+        return self.advance(states[:half], steps) + self.advance(states[half:], steps)
 
     def _denoise(self, states: Sequence[DiffusionState], steps: int) -> list[DiffusionState]:
         chosen = self._stage(states[0])
@@ -236,7 +235,7 @@ class Engine:
         return advanced
 
     def _decode(self, state: DiffusionState, fine_steps: int) -> Decoded:
-        voxels = self._with_room(state.model, lambda: self._voxels(state))
+        voxels = self.with_room(state.model, lambda: self._voxels(state))
         self._check_count(state.stage, voxels)
         if not len(voxels):
             if state.stage == "coarse":
@@ -262,7 +261,7 @@ class Engine:
         state.check(stage.config)
         return stage.decode([state if state.done else stage.foresee(state)])[0]
 
-    def _with_room(self, needed: str, work: Callable[[], T], *, smallest: bool = True) -> T:
+    def with_room(self, needed: str, work: Callable[[], T], *, smallest: bool = True) -> T:
         """Some work, tried again with more room where the GPU's memory does not suffice.
 
         First with caches emptied, then with the models unloaded that are not `needed`; the latter only for the
@@ -281,60 +280,13 @@ class Engine:
 
     def _loaded(self, name: Stage, network: Network) -> CoarseStage | FineStage | None:
         """A stage with one of its denoisers, loaded where there is room for it; None if there is no such model."""
-        return self._with_room(model_of(name, network), lambda: self.models.stage(name, network))
+        return self.with_room(model_of(name, network), lambda: self.models.stage(name, network))
 
     def _stage(self, state: DiffusionState) -> CoarseStage | FineStage:
         stage = self.models.stage(state.stage, state.network)
         if stage is None:
             raise ModelsUnavailable(f"The {state.model} model is gone: import it again.")
         return stage
-
-    def _warm_up(self) -> None:
-        """Runs every kernel once, and once more to measure; on a GPU records the steps of batches of every size."""
-        coarse = self.models.coarse()
-        text = self.models.embed("")
-        if coarse.graphed:
-            counts = [2**power for power in range(self.settings.max_running.bit_length())]
-            for count, guidance in ((1, 1.0), *((count, 2.0) for count in counts)):
-                states = [coarse.start(text, seed=0, steps=1, guidance_scale=guidance)] * count
-                self._advance(states, 1)
-                if count <= -(-self.settings.max_running // self.models.runtime.lanes):
-                    self._rehearse(coarse, states)
-        for _ in range(2):
-            self.times.forget()
-            state = coarse.start(text, seed=0, steps=WARM_UP_STEPS)
-            self._advance([state], WARM_UP_STEPS)
-        (shape,) = coarse.decode([state])
-        self._load_kernels(coarse)
-        if coarse.graphed and self.models.has_fine and self.models.fine_fault is None and len(shape):
-            try:
-                self._warm_up_fine(shape, text)
-            except torch.OutOfMemoryError:
-                log.warning("the GPU has too little memory for the fine stage: a request that does not fit is refused")
-
-    def _warm_up_fine(self, shape: Voxels, text: TextEmbedding) -> None:
-        fine = self._with_room("fine", self.models.fine)
-        if fine is not None:
-            state = fine.start(shape, text, seed=0, steps=WARM_UP_STEPS)
-            self._advance([state], WARM_UP_STEPS)
-            self._rehearse(fine, [state])
-            self._with_room("fine", lambda: fine.decode([state]))
-            self._load_kernels(fine)
-            self.times.forget("fine")
-            self._advance([state], WARM_UP_STEPS)
-
-    def _rehearse(self, stage: DiffusionStage, states: Sequence[DiffusionState]) -> None:
-        if self.models.runtime.lanes > 1:
-            try:
-                stage.rehearse(states, 1)
-            except torch.OutOfMemoryError:
-                log.warning("the GPU has too little memory for two lanes: the %s stage uses one", stage.stage)
-
-    def _load_kernels(self, stage: DiffusionStage) -> None:
-        try:
-            stage.load_kernels()
-        except torch.OutOfMemoryError:
-            log.warning("the GPU has too little memory to prepare the %s stage for large shapes", stage.stage)
 
     def _check_ready(self) -> None:
         if not self._ready:

@@ -13,6 +13,7 @@ from api.errors import ModelsUnavailable
 from api.messages import Slice
 from api.sampler.engine import Engine
 from api.sampler.loaded_models import LoadedModels, limit_memory
+from api.sampler.warm_up import WarmUp
 from models.runtime import Runtime
 from models.stage import DiffusionStage
 from models.stages import CoarseStage, FineStage
@@ -181,7 +182,7 @@ def test_where_the_fine_stage_does_not_fit_the_coarse_one_is_served(
 ) -> None:
     engine.models.coarse().run_together()
     memory.lacks = lambda stage, _: stage.stage == "fine"
-    engine._warm_up()
+    WarmUp(engine).run()
     assert "too little memory for the fine stage" in caplog.text
     assert engine.denoise(begun(engine, 1))[0].code is None
 
