@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from api.given import Given, Variation
 from api.messages import Order, Slice
 from api.sampler.engine import Engine
+from api.sampler.warm_up import WarmUp
 from api.schemas import GenerateRequest
 from models.pipeline import Pipeline
 from models.shape import Voxels
@@ -81,6 +82,26 @@ def test_a_pair_that_had_to_make_room_comes_back_with_the_same_bits(engine: Engi
     for needed in ("coarse", "turbo_fine", "fine"):
         engine.models.unload_idle(needed)
         assert [each.voxels for each in generate(engine, TURBO)] == before
+
+
+def test_where_steps_are_recorded_those_of_students_are_before_anybody_asks(models: Path, tmp_path: Path) -> None:
+    """As on a GPU; each network records for itself, in batches of every size that a service makes."""
+    engine = loaded(models, max_running=4)
+    own = engine.models.coarse()
+    own.run_together()
+    fine = engine.models.fine()
+    assert fine is not None
+    fine.run_together()
+    WarmUp(engine).run()
+    student = engine.models.stage("coarse", "turbo")
+    assert student is not None
+    recorded = [len(stage.graphed[0].slots) for stage in (own, student)]
+    assert recorded == [4, 3]  # of 1, 2, 4 and 8 rows, and of 1, 2 and 4 without guidance
+    assert {"turbo_coarse", "turbo_fine"} <= engine.status().step_seconds.keys()
+    begun = [engine.begin(order) for order in (TURBO, SAME_STEPS, TURBO.model_copy(update={"seed": 2}))]
+    for after in engine.denoise([Slice.after(each) for each in begun]):
+        after.check()
+    assert [len(stage.graphed[0].slots) for stage in (own, student)] == recorded
 
 
 def test_who_has_a_pair_says_so_and_who_has_none_refuses_in_a_sentence(engine: Engine, tmp_path: Path) -> None:
