@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from formats.meshes.gltf_extensions import check_readable
 from formats.meshes.mesh import Mesh
+from formats.meshes.ply_polygons import read_ply_polygons
 from formats.meshes.three_mf import read_3mf
 from formats.meshes.voxel_files import read_npz, read_vox
 from models.errors import MeshError
@@ -39,6 +40,13 @@ def _by_trimesh(path: Path) -> Mesh:
     if not parts and points:
         raise MeshError("has points or lines and no faces: make a surface of it first, for example by Poisson's method")
     return joined(parts)
+
+
+def _read_ply(path: Path) -> Mesh:
+    try:
+        return _by_trimesh(path)
+    except ValueError:  # it takes all faces for having as many corners as the first
+        return read_ply_polygons(path)
 
 
 def _kind(path: Path) -> str:
@@ -70,7 +78,7 @@ _READERS: dict[str, Callable[[Path], Mesh]] = {
     ".npz": read_npz,
     ".obj": _by_trimesh,
     ".off": _by_trimesh,
-    ".ply": _by_trimesh,
+    ".ply": _read_ply,
     ".stl": _by_trimesh,
     ".vox": read_vox,
 }

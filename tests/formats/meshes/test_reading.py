@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import locale
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -126,6 +127,25 @@ def test_points_without_faces_are_refused_and_told_apart(tmp_path: Path) -> None
     trimesh.PointCloud(np.random.default_rng(0).random((50, 3))).export(tmp_path / "cloud.ply")
     with pytest.raises(MeshError, match="has points or lines and no faces: make a surface of it first"):
         read_mesh(tmp_path / "cloud.ply")
+
+
+@pytest.mark.parametrize(("format", "order"), [("binary_little_endian", "<"), ("binary_big_endian", ">")])
+def test_faces_of_a_binary_ply_may_have_different_numbers_of_corners(format: str, order: str, tmp_path: Path) -> None:
+    corners = np.array([(0, 0, 0), (2, 0, 0), (2, 2, 0), (0, 2, 0), (1, 1, 3)], f"{order}f4")
+    faces = ((3, 2, 1, 0), (0, 1, 4), (1, 2, 4), (2, 3, 4), (3, 0, 4))
+    lists = b"".join(struct.pack(f"{order}fB{len(face)}i", 1.0, len(face), *face) for face in faces)
+    head = (
+        f"ply\nformat {format} 1.0\nelement vertex 5\nproperty float x\nproperty float y\nproperty float z\n"
+        "element face 5\nproperty float quality\nproperty list uchar int vertex_indices\nend_header\n"
+    )
+    path = tmp_path / "pyramid.ply"
+    path.write_bytes(head.encode() + corners.tobytes() + lists)
+    mesh = read_mesh(path)
+    assert len(mesh) == 6
+    assert volume(mesh.vertices, mesh.faces) == pytest.approx(4)
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(MeshError, match=r"cannot be read \(it is cut short\)"):
+        read_mesh(path)
 
 
 def test_a_file_of_another_kind_is_refused_with_the_kinds_there_are(tmp_path: Path) -> None:
