@@ -80,7 +80,7 @@ def _is_length(value: Any) -> bool:
 
 
 def _is_palette(text: str) -> bool:
-    if text in ("height", "direction", *BY_NAME):
+    if text in ("height", "direction", "minecraft", *BY_NAME):
         return True
     try:
         return bool(blocks_of(text, KNOWN)) and len(text) <= MOST_PALETTE
@@ -115,10 +115,11 @@ RULES: dict[str, Rule] = {
         _length,
     ),
     "palette": Rule(
-        f"height, direction, a material ({', '.join(BY_NAME)}) or blocks such as minecraft:dirt=866043,minecraft:stone",
+        f"height, direction, minecraft, a material ({', '.join(BY_NAME)}) or blocks such as "
+        "minecraft:dirt=866043,minecraft:stone",
         {"type": "string", "maxLength": MOST_PALETTE},
-        "colours: by height, by direction, of a material, or blocks with their colours from the bottom to the top; by "
-        "default those of the material that the prompt means",
+        "colours: by height, by direction, of the blocks that files for Minecraft have, of a material, or blocks with "
+        "their colours from the bottom to the top; by default those of the material that the prompt means",
         lambda value: isinstance(value, str) and _is_palette(value),
     ),
     "faces": _whole(LEAST_FACES, MOST_FACES, "the surface is simplified to at most about so many triangles"),

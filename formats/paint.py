@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,8 @@ def painted(height: Floats, normal: Floats, style: Style) -> Paint:
             return _by_direction(normal, minecraft=style.minecraft)
         case None:
             return _shaded(height, normal, material_of(style.prompt), style)
+        case "minecraft":
+            return _shaded(height, normal, material_of(style.prompt), replace(style, minecraft=True))
         case name if name in BY_NAME:
             return _shaded(height, normal, BY_NAME[name], style)
         case text:

@@ -67,6 +67,15 @@ def test_height_and_lists_go_from_the_bottom_to_the_top() -> None:
     assert (np.diff(by_height.index[np.argsort(HEIGHT, kind="stable")].astype(int)) >= 0).all()
 
 
+@pytest.mark.parametrize("prompt", ["a wooden chair", "a castle", "a thing"])
+def test_any_format_can_have_the_colours_of_minecrafts_files(prompt: str) -> None:
+    paint = painted(HEIGHT, BALL.normal, Style(palette="minecraft", prompt=prompt))
+    blocks = painted(HEIGHT, BALL.normal, Style(prompt=prompt, minecraft=True))
+    np.testing.assert_array_equal(paint.index, blocks.index)
+    assert paint.palette == blocks.palette
+    assert 1 < len(paint.palette) < 6
+
+
 def test_a_direction_has_a_colour_and_a_block() -> None:
     paint = painted(HEIGHT, BALL.normal, Style(palette="direction"))
     assert len(paint.palette) <= 216
