@@ -17,7 +17,7 @@ from api.http.negotiation import negotiate
 from api.http.packed_events import packed_coarse, packed_end, size_of
 from api.http.streaming import event_text
 from api.http.web_page import page_or, ui_routes
-from formats import file_of
+from formats import Options, file_of
 from formats.json_text import write_coarse_json, write_json
 from models.shape import Shape, Voxels
 
@@ -104,7 +104,8 @@ class Replay:
         format_ = negotiate(request.headers.get("accept"), request.query_params.get("format"))
         if self.result.warnings:
             headers["X-XCube-Warning"] = "; ".join(self.result.warnings)
-        return Response(file_of(format_, self.result, "test").content, headers=headers, media_type=format_.media_type)
+        content = file_of(format_, self.result, "test", Options.of(request.query_params)).content
+        return Response(content, headers=headers, media_type=format_.media_type)
 
     async def _events(self, previews: int) -> AsyncIterator[bytes]:
         try:

@@ -108,10 +108,10 @@ async function* told(request, signal, receiving) {
   throw new ServiceError("The connection broke before the shape was done.");
 }
 
-/** The shape of a request as a file in one of the service's formats. */
-export async function file(request, format) {
+/** The shape of a request as a file in one of the service's formats, with options of files by name. */
+export async function file(request, format, options = {}) {
   const { url, text } = await order(request);
-  url.searchParams.set("format", format);
+  for (const [name, value] of Object.entries({ format, ...options })) url.searchParams.set(name, value);
   try {
     return await (await post(url, text, "*/*")).blob();
   } catch (error) {

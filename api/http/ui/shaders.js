@@ -5,7 +5,9 @@ const common = /* glsl */ `
   uniform float size, grow, low, high;
   attribute vec4 voxel;
   attribute vec4 normal4;
+  attribute vec4 tint;
   varying vec3 vNormal;
+  varying vec3 vTint;
   varying vec2 vLight;
 
   vec3 centre() { return (voxel.xyz + 0.5) * size; }
@@ -37,6 +39,7 @@ export const voxelVertex = /* glsl */ `
     vNormal = normal4.xyz;
     vLight = light();
     vFace = face * up;
+    vTint = tint.rgb;
     gl_Position = projectionMatrix * viewMatrix * vec4(centre() + position * size * grown(), 1.0);
   }
 `;
@@ -47,6 +50,7 @@ export const pointVertex = /* glsl */ `
 
   void main() {
     vNormal = normal4.xyz;
+    vTint = tint.rgb;
     vLight = light();
     vec4 place = viewMatrix * vec4(centre(), 1.0);
     gl_Position = projectionMatrix * place;
@@ -54,27 +58,34 @@ export const pointVertex = /* glsl */ `
   }
 `;
 
-/** The light on a thing of some colour that faces along n; `given` is what the mode "normals" shows. */
+/** The light on a thing of some colour that faces along n; where `colours` is above 0, its `own` ones hold light already. */
 export const shading = /* glsl */ `
   uniform float colours;
   varying vec3 vNormal;
   varying vec2 vLight;
 
-  vec3 shaded(vec3 n, vec3 given, vec3 clay) {
+  vec3 shaded(vec3 n, vec3 own, vec3 clay) {
     vec3 rim = normalize((vec4(0.85, 0.25, 0.3, 0.0) * viewMatrix).xyz);
     float open = mix(0.12, 1.0, vLight.x * mix(0.65, 1.0, vLight.x));
     vec3 sky = mix(vec3(0.26, 0.20, 0.17), vec3(0.42, 0.45, 0.50), n.y * 0.5 + 0.5) * open;
     vec3 lamp = vec3(1.0, 0.93, 0.82) * max(dot(n, vec3(${LAMP_AT.map((value) => value.toFixed(4))})), 0.0) * vLight.y * 0.88;
     vec3 side = vec3(0.62, 0.72, 0.9) * max(dot(n, rim), 0.0) * 0.22 * open;
     vec3 lit = clay * (sky + lamp + side);
-    vec3 coloured = pow(given * 0.5 + 0.5, vec3(2.2)) * mix(0.45, 1.0, open);
-    return mix(lit, coloured, colours);
+    return mix(lit, own * mix(0.45, 1.0, open), min(colours, 1.0));
   }
 `;
 
-export const voxelFragment = /* glsl */ `
+const voxelShading = /* glsl */ `
   ${shading}
   uniform vec3 clay;
+  varying vec3 vTint;
+
+  /* A voxel's own colour: that of its normal, or that in files. */
+  vec3 own(vec3 normal) { return pow(colours > 1.5 ? vTint : normal * 0.5 + 0.5, vec3(2.2)); }
+`;
+
+export const voxelFragment = /* glsl */ `
+  ${voxelShading}
   varying vec3 vFace;
   varying vec2 vSide;
 
@@ -86,18 +97,17 @@ export const voxelFragment = /* glsl */ `
     float large = smoothstep(0.3, 0.06, width);
     vec3 n = normalize(mix(vFace, given, mix(0.85, 0.5, large)));
     float line = 1.0 - smoothstep(0.0, width * 1.3, min(border.x, border.y));
-    gl_FragColor = vec4(shaded(n, given, clay) * (1.0 - 0.24 * line * large), 1.0);
+    gl_FragColor = vec4(shaded(n, own(given), clay) * (1.0 - 0.24 * line * large), 1.0);
     #include <colorspace_fragment>
   }
 `;
 
 export const pointFragment = /* glsl */ `
-  ${shading}
-  uniform vec3 clay;
+  ${voxelShading}
   void main() {
     if (length(gl_PointCoord - 0.5) > 0.5) discard;
     vec3 n = normalize(vNormal + 1e-4);
-    gl_FragColor = vec4(shaded(n, n, clay), 1.0);
+    gl_FragColor = vec4(shaded(n, own(n), clay), 1.0);
     #include <colorspace_fragment>
   }
 `;

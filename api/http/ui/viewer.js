@@ -39,6 +39,8 @@ export class Viewer {
     this.drawn = 0;
     this.objects = [];
     this.shape = null;
+    /** Red, green, blue and 255 of each voxel, or null for clay. */
+    this.tint = null;
     /** The surface as later/surface.js makes it, and what stands around the shape as later/marks.js does, once there is any. */
     this.surface = null;
     this.marks = null;
@@ -57,14 +59,30 @@ export class Viewer {
     uniforms.size.value = shape.size;
     [uniforms.low.value, uniforms.high.value] = [shape.low[1], shape.high[1]];
     this.ease.forget();
-    this.voxels = [this.voxelMesh(shape)];
-    this.points = new Points(pointGeometry(shape), this.material(pointVertex, pointFragment));
-    for (const object of [...this.voxels, this.points, groundOf(shape)]) this.add(object);
+    this.add(groundOf(shape));
+    this.fill();
     this.setMode(this.mode);
     this.marks?.around(shape);
     if (first || !keep) this.reset();
     if (appear) this.appear();
     else this.uniforms.grow.value = 1;
+  }
+
+  /** Paints the voxels of the shape on the screen, see `tint`. */
+  paint(tint) {
+    if (!this.shape || tint === this.tint) return;
+    for (const object of [...this.voxels, this.points]) this.remove(object);
+    this.tint = tint;
+    this.fill();
+    this.setMode(this.mode);
+  }
+
+  /** Makes voxels and points of the shape. */
+  fill() {
+    const shape = this.tint ? { ...this.shape, tint: this.tint } : this.shape;
+    this.voxels = [this.voxelMesh(shape)];
+    this.points = new Points(pointGeometry(shape), this.material(pointVertex, pointFragment));
+    for (const object of [...this.voxels, this.points]) this.add(object);
   }
 
   add(object) {
@@ -79,17 +97,20 @@ export class Viewer {
     return Object.assign(new Mesh(voxelGeometry(shape), ways), { shape });
   }
 
-  clear() {
-    for (const object of this.objects) {
-      this.scene.remove(object);
-      object.geometry.dispose();
-      for (const material of [object.material].flat()) {
-        material.uniforms.map?.value.dispose();
-        material.dispose();
-      }
+  remove(object) {
+    this.scene.remove(object);
+    this.objects = this.objects.filter((other) => other !== object);
+    object.geometry.dispose();
+    for (const material of [object.material].flat()) {
+      material.uniforms.map?.value.dispose();
+      material.dispose();
     }
-    this.objects = [];
+  }
+
+  clear() {
+    for (const object of this.objects) this.remove(object);
     this.shape = null;
+    this.tint = null;
     this.surface = null;
     this.marks?.around(null);
     this.draw();
@@ -105,7 +126,7 @@ export class Viewer {
   /** @param {"voxels"|"points"|"normals"|"surface"} mode */
   setMode(mode) {
     this.mode = mode;
-    this.uniforms.colours.value = mode === "normals" ? 1 : 0;
+    this.uniforms.colours.value = mode === "normals" ? 1 : this.tint ? 2 : 0;
     this.draw();
   }
 

@@ -1,10 +1,14 @@
-// How a shape is looked at: as voxels, points, normals or its surface; coarse or fine; with axes, with a box.
+// How a shape is looked at: as voxels, points, normals or its surface; coarse or fine; in clay or in the colours of files;
+// with axes, with a box.
 import { file } from "./service.js";
 import { announce } from "./status.js";
 
 const element = (id) => document.getElementById(id);
 const wire = element("wire");
 const axes = element("axes");
+const colours = element("colours");
+/** Options of the VOX file that has the colours, by their name in the control. */
+const PALETTES = { vox: {}, minecraft: { palette: "minecraft" } };
 const fine = document.querySelector("[name=level][value=fine]");
 const mode = () => document.querySelector("[name=mode]:checked").value;
 let tried;
@@ -12,6 +16,8 @@ let current;
 let failed;
 let sized;
 let loading = null;
+/** The colours of shapes by their names, as far as they are known. */
+const tints = new WeakMap();
 
 /**
  * Prepares the controls.
@@ -25,7 +31,11 @@ export function prepare(viewer, shown, fail, sizes) {
   [tried, current, failed, sized] = [viewer, shown, fail, sizes];
   for (const input of document.querySelectorAll("[name=mode]")) input.addEventListener("change", choose);
   for (const input of document.querySelectorAll("[name=level]"))
-    input.addEventListener("change", async () => (await tried)?.show(current().shapes[input.value], { keep: true }));
+    input.addEventListener("change", async () => {
+      (await tried)?.show(current().shapes[input.value], { keep: true });
+      paint();
+    });
+  colours.addEventListener("change", paint);
   wire.addEventListener("click", async () => {
     const on = press(wire);
     const surface = (await tried)?.surface;
@@ -57,6 +67,7 @@ async function choose() {
   element("levels").hidden = wanted === "surface" || !current()?.shapes.fine;
   const viewer = await tried;
   viewer?.setMode(wanted);
+  paint();
   if (wanted !== "surface" || !viewer || viewer.surface || !current() || loading === current()) return;
   const made = (loading = current());
   try {
@@ -69,6 +80,37 @@ async function choose() {
   } finally {
     if (loading === made) loading = null;
   }
+}
+
+/** Paints the voxels as the control says: files have colours for the finest ones. */
+async function paint() {
+  const made = current();
+  const finest = made && (made.shapes.fine ?? made.shapes.coarse);
+  const viewer = await tried;
+  colours.hidden = !["voxels", "points"].includes(mode()) || viewer?.shape !== finest;
+  if (colours.hidden || !viewer) return;
+  const name = colours.value;
+  try {
+    const tint = name ? await tintOf(made, finest, name) : null;
+    if (current() === made && viewer.shape === finest && colours.value === name) {
+      viewer.paint(tint);
+      element("view").dataset.colours = colours.selectedOptions[0].text;
+    }
+  } catch (error) {
+    if (current() !== made || colours.value !== name) return;
+    colours.value = "";
+    paint();
+    failed(error);
+  }
+}
+
+async function tintOf(made, finest, name) {
+  const known = tints.get(made) ?? {};
+  tints.set(made, known);
+  known[name] ??= Promise.all([import("./later/colours.js"), file(made.request, "vox", PALETTES[name])])
+    .then(async ([{ coloursOf }, blob]) => coloursOf(await blob.arrayBuffer(), finest));
+  known[name].catch(() => delete known[name]);
+  return known[name];
 }
 
 /** Shows the surface that the service puts into files of meshes. */

@@ -26,7 +26,7 @@ const fragmentShader = /* glsl */ `
   varying vec3 vColour;
   void main() {
     vec3 n = normalize(vNormal);
-    gl_FragColor = vec4(shaded(n, n, vColour), 1.0);
+    gl_FragColor = vec4(shaded(n, vColour, vColour), 1.0);
     #include <colorspace_fragment>
   }
 `;
