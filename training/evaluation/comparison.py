@@ -69,7 +69,7 @@ def table(columns: Mapping[str, Column]) -> list[str]:
     rows = (
         ("right kind", [c.category for c in columns.values()]),
         ("named attribute", [c.attribute for c in columns.values()]),
-        ("1-NN accuracy against held-out (50% is best)", [c.spread.chamfer.one_nn for c in columns.values()]),
+        ("1-NN accuracy (best: as held-out shapes)", [c.spread.chamfer.one_nn for c in columns.values()]),
         ("coverage of held-out shapes", [c.spread.chamfer.coverage for c in columns.values()]),
         ("minimum matching distance, of the side", [c.spread.chamfer.mmd for c in columns.values()]),
         ("IoU with the nearest training shape", [c.spread.training_iou for c in columns.values()]),
