@@ -35,7 +35,9 @@ def generation_table(runs: list[generation.Run]) -> Table:
         parts = run.coarse_steps, run.coarse_decoding, run.fine_steps, run.fine_decoding
         voxels = f"{run.coarse_voxels:,} -> {run.fine_voxels:,}"
         seconds = [f"{part:.3f}" for part in (*parts, sum(parts))]
-        table.add_row(str(run.number), *seconds, voxels, f"{run.peak_gib:.2f}" if run.peak_gib else "")
+        table.add_row(
+            f"{run.preset} {run.number}".strip(), *seconds, voxels, f"{run.peak_gib:.2f}" if run.peak_gib else ""
+        )
     return table
 
 

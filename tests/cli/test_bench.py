@@ -41,10 +41,12 @@ def test_a_generation_goes_through_both_stages(tmp_path: Path) -> None:
     path = tmp_path / "runs.json"
     arguments = ["--device", "cpu", "--size", "tiny", "--generation", "--repetitions", "1", "--steps", "2"]
     assert main([*arguments, "--json", str(path)]) == 0
-    (run,) = json.loads(path.read_text())["rows"]
-    assert run["coarse_voxels"] > 0
-    assert run["fine_voxels"] > 0
-    assert min(run["coarse_steps"], run["fine_steps"]) > 0
+    rows = json.loads(path.read_text())["rows"]
+    assert [run["preset"] for run in rows] == ["", "turbo"]
+    for run in rows:
+        assert run["coarse_voxels"] > 0
+        assert run["fine_voxels"] > 0
+        assert min(run["coarse_steps"], run["fine_steps"]) > 0
 
 
 @pytest.mark.costly
