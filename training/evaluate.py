@@ -21,7 +21,7 @@ import torch
 
 from models import threads
 from models.cores import usable_cores
-from models.errors import XCubeError
+from models.errors import ConfigError, XCubeError
 from models.presets import PRESETS, controls
 from models.schedulers import SCHEDULERS
 from training.evaluation.demo import evaluate_demo
@@ -51,12 +51,16 @@ def _controls(options: argparse.Namespace) -> Controls:
     given = (options.preset, options.steps, options.fine_steps, options.scheduler, interval)
     demo = not (options.data or options.model)
     preset = QUICK_PRESET if demo and options.quick and all(value is None for value in given) else options.preset
-    chosen = controls(
-        preset, steps=options.steps, fine_steps=options.fine_steps, scheduler=options.scheduler,
-        guidance_interval=interval,
-    )  # fmt: skip
+    try:
+        chosen = controls(
+            preset, steps=options.steps, fine_steps=options.fine_steps, scheduler=options.scheduler,
+            guidance_interval=interval,
+        )  # fmt: skip
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     fine_steps = chosen.fine_steps or chosen.steps
-    return Controls(chosen.steps, fine_steps, options.guidance, chosen.scheduler, chosen.guidance_interval)
+    guidance = 1.0 if chosen.is_fixed else options.guidance
+    return Controls(chosen.steps, fine_steps, guidance, chosen.scheduler, chosen.guidance_interval, chosen.network)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from models.errors import ConfigError
+from models.loading import WEIGHTS_FILE, load_student
 from models.pipeline import Pipeline
+from models.presets import Network
 from models.shape import Shape
 
 
@@ -18,6 +22,23 @@ class Controls:
     guidance_scale: float
     scheduler: str
     guidance_interval: tuple[float, float]
+    network: Network = "standard"
+
+
+def with_students(pipeline: Pipeline, places: Mapping[str, Path]) -> Pipeline:
+    """A pipeline with students in place of its denoisers. places: the folders of its models and of these, by kind.
+
+    Raises:
+        ConfigError: there are none, or they belong to other models.
+        CheckpointError: one cannot be read.
+    """
+    for stage in ("coarse", "fine"):
+        if stage in places and not (places.get(f"turbo_{stage}", Path()) / WEIGHTS_FILE).is_file():
+            raise ConfigError(f"preset turbo needs a model turbo_{stage}, which is not there; train it with --distill")
+    coarse = load_student(places["turbo_coarse"], places["coarse"], pipeline.coarse)
+    if pipeline.fine is None:
+        return Pipeline(pipeline.text, coarse)
+    return Pipeline(pipeline.text, coarse, load_student(places["turbo_fine"], places["fine"], pipeline.fine))
 
 
 def generate(pipeline: Pipeline, prompts: Sequence[str], seeds: Sequence[int], wanted: Controls) -> list[Shape]:

@@ -18,7 +18,7 @@ from models.errors import CheckpointError, ConfigError
 from models.pipeline import Pipeline
 from models.stages import CoarseStage, FineStage
 from models.store import KINDS, find
-from training.generating import Controls
+from training.generating import Controls, with_students
 from training.meshes.source import shapes_of
 from training.meshes.store import Item, TrainingSet, read_set, write_text
 from training.own_evaluation import FEW, MOST_HELDOUT, Figures, OwnEvaluation
@@ -43,6 +43,8 @@ def evaluate_own(options: argparse.Namespace, controls: Controls, device: torch.
     run = options.run_dir or RUNS / made.name
     folders = models_of(options.model, options.checkpoint_dir or run / "checkpoints", made.name)
     pipeline = Pipeline.from_dirs(folders["text"], folders["coarse"], folders.get("fine"), device=device)
+    if controls.network == "turbo":
+        pipeline = with_students(pipeline, folders)
     mark = hashlib.blake2b(f"{controls} {to_dict(pipeline.coarse.config)}".encode(), digest_size=6)
     for folder in folders.values():
         mark.update((folder / "model.safetensors").read_bytes())

@@ -19,15 +19,17 @@ from pathlib import Path
 
 import torch
 
+from models.checkpoint.source import Source as Opened
 from models.cores import usable_cores
 from models.errors import XCubeError
+from models.stages import CoarseStage, FineStage
 from training import workers
 from training.card import write_cards, write_credits
 from training.classifier import CLASSIFIER_FILE, accuracy, save_classifier, train_classifier
 from training.coarse import train_coarse
 from training.distil import STUDENT_STEPS
 from training.engine import seed_everything
-from training.export import export_stage, export_text, megabytes
+from training.export import export_stage, export_student, export_text, megabytes
 from training.fine import train_fine
 from training.latents import encode_coarse, encode_fine
 from training.meshes.source import MeshSource
@@ -43,7 +45,7 @@ from training.vae import train_vae
 
 STAGES = ("data", "text", "coarse-vae", "fine-vae", "coarse", "fine", "classifier")
 NEEDS = {"coarse": ("text", "coarse_vae"), "fine": ("text", "fine_vae")}
-LIMIT_MB = 60.0
+LIMIT_MB = 80.0
 
 
 class Run:
@@ -76,7 +78,7 @@ class Run:
         """Trains the text tower and exports it."""
         shapes = self.source.shapes()
         encoder = train_text(self.recipe, shapes, self.start, self.folder, self.minutes, self.generator("text"))
-        if workers.rank() == 0:
+        if workers.rank() == 0 and not self.distill:
             export_text(encoder, self.recipe.text, self.source.kinds, self.model("text"))
 
     def train_coarse_vae(self) -> None:
@@ -117,7 +119,7 @@ class Run:
             )  # fmt: skip
         shutil.rmtree(spare, ignore_errors=True)
         if workers.rank() == 0:
-            export_stage(stage, self.model("coarse"))
+            self._export(stage, start.coarse)
 
     def train_fine(self) -> None:
         """Trains the fine denoiser on the fine VAE's latents and exports the stage."""
@@ -136,7 +138,15 @@ class Run:
         stage = learn(recipe, on_device, latents, encoder, vae.decoder, start, self.folder, self.minutes, generator)
         shutil.rmtree(spare, ignore_errors=True)
         if workers.rank() == 0:
-            export_stage(stage, self.model("fine"))
+            self._export(stage, start.fine)
+
+    def _export(self, stage: CoarseStage | FineStage, teacher: Opened | None) -> None:
+        """Writes a trained stage, or of a student its denoiser alone."""
+        if self.distill:
+            assert teacher is not None
+            export_student(stage, teacher, self.model(f"turbo_{stage.stage}"))
+        else:
+            export_stage(stage, self.model(stage.stage))
 
     def train_classifier(self) -> None:
         """Trains the classifier that evaluates the demo, on held-out shapes, and prints its accuracy."""

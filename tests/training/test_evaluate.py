@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.errors import ConfigError
 from models.loading import load_coarse, load_fine, load_text
 from models.pipeline import Pipeline
 from models.presets import PRESETS
@@ -54,6 +55,9 @@ def test_the_command_line_measures_a_preset_and_what_is_given_wins() -> None:
     assert asked("--preset", "draft", "--steps", "20", "--guidance-interval", "0.1", "0.9") == Controls(
         20, draft.fine_steps, 7.5, draft.scheduler, (0.1, 0.9)
     )
+    assert asked("--preset", "turbo") == Controls(4, 4, 1.0, "ddim", (0.0, 1.0), "turbo")
+    with pytest.raises(ConfigError, match="preset turbo takes 4 steps"):
+        asked("--preset", "turbo", "--steps", "8")
     assert asked() == asked("--preset", "standard") == Controls(100, 100, 7.5, "ddim", (0.0, 1.0))
     assert asked("--quick") == asked("--preset", "draft")
     assert asked("--quick", "--steps", "20") == asked("--steps", "20")

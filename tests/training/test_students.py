@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from models.dense import DenseUNet
+from models.loading import check_student
 from models.runtime import Runtime
 from models.stages import CoarseStage
 from models.text import TextEncoder
@@ -16,7 +17,7 @@ from models.vae import Decoder
 from training.cubes import Cubes
 from training.dataset import Labels, Shapes
 from training.engine import Optimization
-from training.export import export_stage, export_text
+from training.export import export_stage, export_student, export_text
 from training.recipe import SMOKE, Plan
 from training.rows import Rows
 from training.start import Start
@@ -53,6 +54,8 @@ def test_a_coarse_student_has_the_form_of_its_teacher_and_other_weights(tmp_path
     stage = distil_coarse(
         recipe, shapes(), cubes, tower, decoder, start, tmp_path, None, torch.Generator().manual_seed(0)
     )
+    export_student(stage, start.coarse, tmp_path / "demo_turbo_coarse")  # type: ignore[arg-type]
+    check_student(tmp_path / "demo_turbo_coarse", tmp_path / "demo_coarse")
     assert stage.scale_factor == 0.5
     assert (tmp_path / "coarse_guided.pt").exists()
     assert (tmp_path / "coarse.pt").exists()

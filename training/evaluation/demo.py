@@ -52,7 +52,7 @@ def evaluate_demo(options: argparse.Namespace, wanted: Controls, device: torch.d
     root: Path = options.checkpoint_dir or Path("checkpoints")
     run_dir: Path = options.run_dir or Path("runs/evaluate")
     quick: bool = options.quick
-    pair = load_pair(root, device)
+    pair = load_pair(root, device, wanted.network)
     recipe = recipe_of(pair.kinds)
     # Results of other weights or settings must not be mixed: each has a folder of its own.
     folder = run_dir / hashlib.blake2b(f"{pair.mark} {wanted} {VERSION}".encode(), digest_size=6).hexdigest()

@@ -14,10 +14,12 @@ from models.cores import usable_cores
 from models.errors import CheckpointError, ConfigError
 from models.loading import WEIGHTS_FILE, load_coarse, load_fine, load_text
 from models.pipeline import Pipeline
+from models.presets import Network
 from models.runtime import Runtime
 from training.classifier import CLASSIFIER_FILE, ShapeClassifier, load_classifier, train_classifier
 from training.dataset import SHARD, Shapes, load_shapes, make_shapes
 from training.engine import seed_everything
+from training.generating import with_students
 from training.recipe import Recipe
 from training.shapes import CATEGORIES, EVERY_KIND
 
@@ -38,8 +40,8 @@ class Pair:
     mark: str
 
 
-def load_pair(folder: Path, device: torch.device) -> Pair:
-    """The pair in a folder: the demo's, or else the only one that is there.
+def load_pair(folder: Path, device: torch.device, network: Network = "standard") -> Pair:
+    """The pair in a folder, or its students: the demo's, or else the only one that is there.
 
     Raises:
         ConfigError: there is none, or more than one.
@@ -56,6 +58,11 @@ def load_pair(folder: Path, device: torch.device) -> Pair:
     places = [folder / f"{names[0]}_{model}" for model in MODELS]
     text = load_text(places[0])
     pipeline = Pipeline(text, load_coarse(places[1], text.null, runtime), load_fine(places[2], runtime))
+    if network == "turbo":
+        students = [folder / f"{names[0]}_turbo_{model}" for model in MODELS[1:]]
+        kinds_of = ("coarse", "fine", "turbo_coarse", "turbo_fine")
+        pipeline = with_students(pipeline, dict(zip(kinds_of, places[1:] + students, strict=True)))
+        places += students
     mark = hashlib.blake2b(f"{to_dict(pipeline.coarse.config)}".encode(), digest_size=8)
     for place in places:
         mark.update((place / WEIGHTS_FILE).read_bytes())
