@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from formats.meshes.gltf_extensions import check_readable
 from formats.meshes.mesh import Mesh
 from formats.meshes.ply_polygons import read_ply_polygons
+from formats.meshes.polygons import without_notches
 from formats.meshes.three_mf import read_3mf
 from formats.meshes.voxel_files import read_npz, read_vox
 from models.errors import MeshError
@@ -28,7 +31,10 @@ def _by_trimesh(path: Path) -> Mesh:
     if kind in ("glb", "gltf"):
         check_readable(path, kind)
     options: dict[str, Any] = {"skip_materials": True} if kind == "obj" else {}
-    scene = trimesh.load_scene(path, file_type=kind, process=False, maintain_order=True, **options)
+    source: Path | BytesIO = path
+    if kind == "obj" and _many_cornered(data := path.read_bytes()):
+        source = BytesIO(without_notches(data.decode("utf-8", "replace")).encode())
+    scene = trimesh.load_scene(source, file_type=kind, process=False, maintain_order=True, **options)
     parts: list[Mesh] = []
     points = 0
     for node in scene.graph.nodes_geometry:
@@ -40,6 +46,10 @@ def _by_trimesh(path: Path) -> Mesh:
     if not parts and points:
         raise MeshError("has points or lines and no faces: make a surface of it first, for example by Poisson's method")
     return joined(parts)
+
+
+def _many_cornered(data: bytes) -> bool:
+    return re.search(rb"^f(?:[ \t]+[-0-9/]+){5}", data, re.MULTILINE) is not None
 
 
 def _read_ply(path: Path) -> Mesh:

@@ -12,6 +12,7 @@ import pytest
 import trimesh
 
 from formats.meshes import SUFFIXES, read_mesh
+from formats.meshes.polygons import ears
 from models.errors import MeshError
 from models.shape import Shape, Voxels
 
@@ -146,6 +147,26 @@ def test_faces_of_a_binary_ply_may_have_different_numbers_of_corners(format: str
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(MeshError, match=r"cannot be read \(it is cut short\)"):
         read_mesh(path)
+
+
+@pytest.mark.parametrize("first", range(6))
+def test_a_notch_in_a_face_with_many_corners_stays_open(first: int, tmp_path: Path) -> None:
+    outline = [(0, 0), (2, 0), (2, 0.5), (0.5, 0.5), (0.5, 2), (0, 2)]
+    outline = outline[first:] + outline[:first]
+    lines = [f"v {x} {y} {z}" for z in (0, 0.4) for x, y in outline]
+    lines += ["f 6// 5// 4// \\", "3// 2// 1//", "f -6 -5 -4 -3 -2 -1"]
+    lines += [f"f {k + 1} {(k + 1) % 6 + 1} {(k + 1) % 6 + 7} {k + 7}" for k in range(6)]
+    (tmp_path / "bracket.obj").write_text("\n".join(lines) + "\n")
+    mesh = read_mesh(tmp_path / "bracket.obj")
+    corners = mesh.corners
+    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1).sum() / 2
+    assert area == pytest.approx(2 * 1.75 + 0.4 * 8)
+    assert volume(mesh.vertices, mesh.faces) == pytest.approx(0.4 * 1.75)
+
+
+def test_a_face_that_crosses_itself_is_cut_somehow() -> None:
+    star = [(np.cos(turn), np.sin(turn), 0.0) for turn in np.arange(5) * 4 * np.pi / 5]
+    assert len(ears(star)) == 3
 
 
 def test_a_file_of_another_kind_is_refused_with_the_kinds_there_are(tmp_path: Path) -> None:
