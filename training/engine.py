@@ -213,8 +213,16 @@ class Trainer:
             self.average.load_state_dict(state["average"])
         if state["optimizer"] is not None:  # of a parcel, which leaves it out
             self.optimizer.load_state_dict(state["optimizer"])
+            self._lay_out()
         self.seed, self.curve = state["seed"], Curve(**state["curve"])
         self.step, self.seconds, self.done = state["step"], state["seconds"], state["done"]
+
+    def _lay_out(self) -> None:
+        """Moments lie in memory as their parameters do, which may differ from machine to machine."""
+        for parameter, moments in self.optimizer.state.items():
+            for name, value in moments.items():
+                if value.shape == parameter.shape:
+                    moments[name] = torch.empty_like(parameter).copy_(value)
 
 
 class ProgressBar:

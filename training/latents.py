@@ -18,6 +18,8 @@ from training.loading import Batch, in_order
 from training.rows import AnyRows, MappedRows, Rows, place_for
 from training.vae import Autoencoder
 
+LARGER_ON_GPU = 4
+"""How much larger batches are on a GPU, which one for a CPU keeps busy for a moment only."""
 WITH_COPY = 3
 """Times the room of coarse latents that their float32 copy takes as well, by which their deviation is measured."""
 
@@ -29,7 +31,7 @@ def encode_coarse(model: Autoencoder, coarse: AnyRows, folder: Path, size: int =
     What neither the device nor memory holds goes into files in `folder`.
     """
     config, device, parts = model.config.vae, device_of(model), list[Tensor]()
-    side, chosen = config.latent_resolution, balanced(range(len(coarse)), size)
+    side, chosen = config.latent_resolution, balanced(range(len(coarse)), _suited(size, device))
     whole = len(coarse) * config.latent_channels * side**3 * torch.finfo(torch.float16).bits // 8
     place = place_for(WITH_COPY * whole, device)
     with progress_bar("coarse latents", len(chosen)) as bar:
@@ -53,7 +55,7 @@ def encode_fine(model: Autoencoder, shapes: Shapes, folder: Path, size: int = 16
     """
     assert shapes.fine is not None
     device, tables = device_of(model), list[Rows]()
-    parts = balanced(range(len(shapes.fine)), size)
+    parts = balanced(range(len(shapes.fine)), _suited(size, device))
     place: torch.device | None = None
     with progress_bar("fine latents", len(parts)) as bar:
         read = zip(in_order(shapes.fine, parts, device), in_order(shapes.coarse, parts, device), strict=True)
@@ -68,6 +70,10 @@ def encode_fine(model: Autoencoder, shapes: Shapes, folder: Path, size: int = 16
         return Rows.join(tables).to(device)
     table_of = [torch.full((len(table),), number) for number, table in enumerate(tables)]
     return MappedRows(tables, torch.cat(table_of), torch.cat([torch.arange(len(t)) for t in tables]), device)
+
+
+def _suited(size: int, device: torch.device) -> int:
+    return LARGER_ON_GPU * size if device.type == "cuda" else size
 
 
 def _encoded(model: Autoencoder, fine: Batch, coarse: Batch) -> Rows:

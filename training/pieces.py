@@ -12,6 +12,10 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import torch
 
 GOES_ON = 3
 """Exit status of a call that stopped before the training was done."""
@@ -30,10 +34,14 @@ Start = Callable[[list[str]], "subprocess.Popen[bytes]"]
 
 @dataclass
 class Call:
-    """One call: which stages are done, and the processes that run. command: of a training without its stages."""
+    """One call: which stages are done, and the processes that run. command: of a training without its stages.
+
+    finished: whether a stage needs no process at all, because an earlier call has done it.
+    """
 
     command: Sequence[str]
     minutes: float
+    finished: Callable[[str], bool] = lambda _: False
     start: Start = subprocess.Popen
     done: set[str] = field(default_factory=set)
     failed: int = 0
@@ -75,6 +83,10 @@ class Call:
         with self._changed:
             if self._stopped:
                 return False
+            if self.finished(stage):
+                self.done.add(stage)
+                self._changed.notify_all()
+                return True
             limit = [] if minutes is None else ["--minutes", f"{minutes:.2f}"]
             process = self.start([*self.command, "--stages", stage, *limit])
             self._running.append(process)
@@ -104,11 +116,23 @@ class Call:
                 process.kill()
 
 
-def in_pieces(arguments: Sequence[str], minutes: float, stop_after: float | None) -> int:
-    """Trains for `minutes` in all, at most `stop_after` of them in this call. arguments: of scripts/train."""
+def finished(run: Path, models: Path, stage: str) -> bool:
+    """Whether a stage of the training in `run` is done, and its model is in `models` if it makes one."""
+    state = run / f"{stage.replace('-', '_')}.pt"
+    if not state.exists() or not (stage.endswith("-vae") or any(models.glob(f"*_{stage}"))):
+        return False
+    return bool(torch.load(state, map_location="cpu", weights_only=True, mmap=True)["done"])
+
+
+def in_pieces(arguments: Sequence[str], minutes: float, stop_after: float | None, run: Path, models: Path) -> int:
+    """Trains for `minutes` in all, at most `stop_after` of them in this call.
+
+    arguments: of scripts/train; run, models: the folders that they name.
+    """
     # Told to stop, the stages save their states too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    call = Call([sys.executable, "-m", "training.train", *arguments], minutes)
+    command = [sys.executable, "-m", "training.train", *arguments]
+    call = Call(command, minutes, partial(finished, run, models))
     status = call.run(None if stop_after is None else 60 * stop_after)
     if status == GOES_ON:
         print("stopped before the end; the same command goes on", flush=True)

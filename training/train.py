@@ -34,7 +34,7 @@ from training.fine import train_fine
 from training.latents import encode_coarse, encode_fine
 from training.meshes.source import MeshSource
 from training.mixing import MixedSource
-from training.parcel import pack, sizes, unpack
+from training.parcel import MODELS, pack, sizes, unpack
 from training.pieces import GOES_ON, in_pieces
 from training.recipe import PRESETS, Recipe
 from training.sources import ProceduralSource, Source
@@ -169,9 +169,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.distill and options.start is None:
         parser.error("--distill needs models to learn from: give them with --from")
     if options.total is not None:
-        return in_pieces(
-            _without_pieces(sys.argv[1:] if arguments is None else arguments), options.total, options.stop_after
+        folder = options.run_dir or Path("runs") / (
+            "demo" if options.data is None else MeshSource.open(options.data).name
         )
+        given = _without_pieces(sys.argv[1:] if arguments is None else arguments)
+        return in_pieces(given, options.total, options.stop_after, folder, options.out or folder / MODELS)
     device = workers.join(torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu")))
     torch.backends.cudnn.benchmark = True
     # Told to stop, a stage saves its state first.
@@ -216,7 +218,7 @@ def _prepared(options: argparse.Namespace, device: torch.device) -> Run:
     options.run_dir = folder
     folder.mkdir(parents=True, exist_ok=True)
     return Run(
-        recipe, source, start, folder, options.out or folder / "checkpoints", device, options.seed, options.minutes,
+        recipe, source, start, folder, options.out or folder / MODELS, device, options.seed, options.minutes,
         options.distill,
     )  # fmt: skip
 

@@ -46,6 +46,8 @@ class DifferentiableGrid(TorchGrid):
 
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """See `UNetGrid.conv3`."""
+        if not torch.is_grad_enabled() and features.dtype == weight.dtype:
+            return super().conv3(features, weight, bias)
         return convolve(self, features, weight, bias)
 
 

@@ -85,7 +85,9 @@ def test_a_recorded_training_goes_on_after_a_step_without_a_record() -> None:
     torch.testing.assert_close(model.weight.grad, torch.autograd.grad(wanted, model.weight)[0])
 
 
-def test_a_vae_has_the_same_losses_and_gradients_with_kernels_that_gather(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradients_of_a_vae_are_as_near_to_exact_ones_with_kernels_that_gather_as_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     shapes = [voxelize(sample(seed)) for seed in range(3)]
     parts = [
         Rows(
@@ -98,8 +100,8 @@ def test_a_vae_has_the_same_losses_and_gradients_with_kernels_that_gather(monkey
     model = Autoencoder(NEXT.fine).to(GPU)
     normals = functional.normalize(values.float(), dim=1)
 
-    def found() -> tuple[Tensor, Tensor]:
-        with mixed_precision(GPU):
+    def found(half: bool) -> tuple[Tensor, Tensor]:
+        with torch.autocast("cuda", torch.bfloat16, enabled=half, cache_enabled=False):
             losses = vae_losses(model, grid, normals, torch.Generator(GPU).manual_seed(0))
         total = torch.stack(list(losses.values())).sum()
         gradients = torch.autograd.grad(total, list(model.parameters()))
@@ -107,8 +109,11 @@ def test_a_vae_has_the_same_losses_and_gradients_with_kernels_that_gather(monkey
 
     with torch.no_grad():
         assert kernels.trains(torch.zeros(1, device=GPU, dtype=torch.bfloat16))
-    loss, gradient = found()
+    loss, gradient = found(half=True)
     monkeypatch.setattr("models.kernels.switches", kernels.OFF)
-    plain_loss, plain_gradient = found()
-    assert relative(loss, plain_loss) < 0.01
-    assert relative(gradient, plain_gradient) < 0.05
+    plain_loss, plain_gradient = found(half=True)
+    exact_loss, exact_gradient = found(half=False)
+    assert relative(loss, exact_loss) < 0.01
+    assert relative(plain_loss, exact_loss) < 0.01
+    # Maxima and ReLUs turn over when numbers are rounded: bfloat16 by itself is far from exact gradients here.
+    assert relative(gradient, exact_gradient) < 1.1 * relative(plain_gradient, exact_gradient)

@@ -148,6 +148,23 @@ def test_a_state_that_was_saved_on_a_gpu_goes_on_where_there_is_none(
     assert torch.equal(resumed.run(), whole)
 
 
+def test_a_state_goes_on_where_weights_lie_in_memory_in_another_order(tmp_path: Path) -> None:
+    def trainer(layout: torch.memory_format, steps: int) -> Trainer:
+        generator = seed_everything(0, torch.device("cpu"))
+        model = torch.nn.Conv3d(2, 4, 3)
+        model.to(memory_format=layout)  # type: ignore[call-overload]
+        return Trainer("conv", model, tmp_path / "conv.pt", Budget(steps), OPTIMIZATION, generator)
+
+    for layout, steps in ((torch.channels_last_3d, 2), (torch.contiguous_format, 4)):
+        made = trainer(layout, steps)
+        made.done = False
+        made.run(lambda _, made=made: {"sum": made.modules(torch.ones(1, 2, 3, 3, 3)).square().sum()})  # type: ignore[misc]
+        (weight,) = (value for value in made.modules.parameters() if value.ndim == 5)
+        assert weight.is_contiguous(memory_format=layout)
+        assert all(made.optimizer.state[weight][name].stride() == weight.stride() for name in ("exp_avg", "exp_avg_sq"))
+    assert made.step == 4
+
+
 def test_the_share_of_time_without_data_is_shown_and_logged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

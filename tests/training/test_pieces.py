@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 
-from training.pieces import GOES_ON, LANES, Call
+from training.pieces import GOES_ON, LANES, Call, finished
 from training.train import _without_pieces
 
 STAGE = """
@@ -51,6 +53,18 @@ def test_a_call_that_is_stopped_says_so_and_the_next_one_ends_the_work(tmp_path:
     assert "classifier" not in begun(tmp_path)
     assert "fine" not in begun(tmp_path)
     assert call(tmp_path).run(None) == 0
+
+
+def test_what_an_earlier_call_has_done_is_not_begun_again(tmp_path: Path) -> None:
+    done = {"text": True, "coarse_vae": True, "fine_vae": False, "coarse": True}
+    for name, value in done.items():
+        torch.save({"done": value}, tmp_path / f"{name}.pt")
+    (tmp_path / "models" / "demo_text").mkdir(parents=True)
+    again = call(tmp_path)
+    again.finished = partial(finished, tmp_path, tmp_path / "models")
+    assert again.run(None) == 0
+    # The coarse model was not written yet, so its stage has to do that.
+    assert sorted(begun(tmp_path)) == ["classifier", "coarse", "data", "fine", "fine-vae"]
 
 
 def test_a_call_may_end_while_shapes_are_made(tmp_path: Path) -> None:
