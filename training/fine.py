@@ -58,15 +58,18 @@ def train_fine(
     on_surface = some[:, -1] > 0.5
     scale_factor = start.scale_factor("fine") or 1 / some[on_surface, :channels].float().std().item()
     noising, tokens = Noising(config.schedule, generator), shapes.tokens.to(device)
-    taken, rooms = rooms_of(latents, plan.batch, len(config.unet.channel_mult))
+    taken, rooms = None, None
+    if device.type == "cuda":  # what is recorded needs room that fits nearly every batch
+        taken, rooms = rooms_of(latents, plan.batch, len(config.unet.channel_mult))
 
     def compute(
         keys: Tensor, values: Tensor, chances: Tensor, chance: Tensor, noise: Tensor, deviation: Tensor,
         normal_noise: Tensor, timesteps: Tensor, states: Tensor, mask: Tensor,
     ) -> Losses:  # fmt: skip
         grid, values = _used(keys, values, chances, chance, rooms)
-        noisy, v = noising.mixed(values[:, :channels] * scale_factor, timesteps[grid.batch], noise)
-        normals = values[:, channels : channels + 3] + deviation[grid.batch] * normal_noise
+        rows = len(values)
+        noisy, v = noising.mixed(values[:, :channels] * scale_factor, timesteps[grid.batch], noise[:rows])
+        normals = values[:, channels : channels + 3] + deviation[grid.batch] * normal_noise[:rows]
         features = with_voxels(noisy, grid.ijk, functional.normalize(normals, dim=1))
         with mixed_precision(device):
             predicted = unet(features, grid, timesteps, TextContext(states, mask))
@@ -78,11 +81,12 @@ def train_fine(
     def losses(step: int) -> Losses:
         chosen, gathered = batches.gathered(step)
         keys, values = _padded(gathered.to(device), taken)
+        rows = len(keys) if rooms is None else rooms[0].rows
         timesteps = noising.timesteps(plan.batch)[torch.randperm(plan.batch, generator=generator, device=device)]
         uniform, normal = (partial(draw, generator=generator, device=device) for draw in (torch.rand, torch.randn))
         return recorded(
-            keys, values, uniform(3, plan.batch + 1), uniform(taken), normal(rooms[0].rows, channels),
-            NORMAL_NOISE * uniform(plan.batch + 1, 1), normal(rooms[0].rows, 3),
+            keys, values, uniform(3, plan.batch + 1), uniform(len(keys)), normal(rows, channels),
+            NORMAL_NOISE * uniform(plan.batch + 1, 1), normal(rows, 3),
             functional.pad(timesteps, (0, 1)), *caption_states(encoder, tokens, chosen.to(device), generator),
         )  # fmt: skip
 
@@ -136,15 +140,15 @@ def _rounded(size: float) -> int:
     return -(-int(size) // ROOM_STEP) * ROOM_STEP
 
 
-def _padded(gathered: Gathered, room: int) -> tuple[Tensor, Tensor]:
-    """Keys and values of voxels with room for `room` of them; those for which there is none are left out."""
+def _padded(gathered: Gathered, room: int | None) -> tuple[Tensor, Tensor]:
+    """Keys and values of voxels with room for `room` of them, None for all; those without room are left out."""
     keys, values = voxel_keys(gathered.ijk, gathered.owner)[:room], gathered.values[:room]
-    missing = room - len(keys)
+    missing = (room or len(keys)) - len(keys)
     return functional.pad(keys, (0, missing), value=NONE), functional.pad(values, (0, 0, 0, missing))
 
 
 def _used(
-    keys: Tensor, values: Tensor, chances: Tensor, chance: Tensor, rooms: Sequence[Room]
+    keys: Tensor, values: Tensor, chances: Tensor, chance: Tensor, rooms: Sequence[Room] | None
 ) -> tuple[PaddedGrid, Tensor]:
     """What `disturb` leaves of padded voxels, given its random numbers: a grid, and values [N, C] in float32."""
     samples = chances.shape[1] - 1
@@ -152,7 +156,7 @@ def _used(
     owner = torch.where(there, keys_to_voxels(keys)[1], samples)
     used = there & (chance < chance_of_use(values[:, -1] > 0.5, owner, chances))
     ascending, order = torch.sort(torch.where(used, keys, NONE))
-    rows = rooms[0].rows
+    rows = int(used.sum()) if rooms is None else rooms[0].rows
     if rows > len(keys):
         ascending = functional.pad(ascending, (0, rows - len(keys)), value=NONE)
         order = functional.pad(order, (0, rows - len(keys)))

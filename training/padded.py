@@ -34,12 +34,12 @@ class PaddedGrid:
     """`models.grids.UNetGrid` of `samples` samples, and one more for what is only room.
 
     keys: int64 [rows] of the first level's room, ascending (`models.grids.ordering.voxel_keys`), `NONE` at the end.
-    rooms: finest level first.
+    rooms: finest level first; None for just enough, where nothing is recorded, and waiting for numbers costs nothing.
     """
 
     real: Tensor | None = None
 
-    def __init__(self, keys: Tensor, samples: int, rooms: Sequence[Room]) -> None:
+    def __init__(self, keys: Tensor, samples: int, rooms: Sequence[Room] | None) -> None:
         self.keys, self._samples, self._rooms = keys, samples, rooms
         self.counts = (0,) * (samples + 1)
         """Not known: nobody who needs them takes such a grid."""
@@ -77,7 +77,8 @@ class PaddedGrid:
     @cached_property
     def layout(self) -> PaddedLayout:
         """Rows as one block of each sample's, for attention."""
-        return PaddedLayout(self.batch, self._samples, self._rooms[0].length)
+        length = int(self.samples.sizes[:-1].max()) if self._rooms is None else self._rooms[0].length
+        return PaddedLayout(self.batch, self._samples, length)
 
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """See `UNetGrid.conv3`."""
@@ -86,10 +87,11 @@ class PaddedGrid:
     @cached_property
     def _above(self) -> tuple[PaddedGrid, Tensor, Tensor]:
         """The coarser grid, each voxel's row there [N], and the rows of a coarser voxel's children [M, 8]."""
-        rows, room = len(self.keys), self._rooms[1].rows
+        rows, rooms = len(self.keys), None if self._rooms is None else self._rooms[1:]
         mine = torch.where(self.inside, voxel_keys(self.ijk >> 1, self.batch), NONE)
         ascending, order = torch.sort(mine)
         first = torch.diff(ascending, prepend=ascending.new_full((1,), -1)) != 0
+        room = int((first & (ascending < NONE)).sum()) if rooms is None else rooms[0].rows
         number = (first.cumsum(0) - 1).clamp(max=room)
         number = torch.where(ascending < NONE, number, room)
         parent = torch.empty_like(number).scatter_(0, order, number)
@@ -98,7 +100,7 @@ class PaddedGrid:
         octant = ((self.ijk[:, 0] & 1) * 4 + (self.ijk[:, 1] & 1) * 2 + (self.ijk[:, 2] & 1)).long()
         children = torch.full((8 * (room + 1),), rows, device=self.keys.device)
         children.scatter_(0, 8 * parent + octant, torch.arange(rows, device=self.keys.device))
-        return PaddedGrid(keys, self._samples, self._rooms[1:]), parent, children.view(-1, 8)[:room]
+        return PaddedGrid(keys, self._samples, rooms), parent, children.view(-1, 8)[:room]
 
     def coarse(self) -> PaddedGrid:
         """See `UNetGrid.coarse`."""

@@ -25,12 +25,15 @@ def voxels() -> TrainingGrid:
 
 
 def padded(grid: TrainingGrid, spare: int = 100) -> PaddedGrid:
+    if not spare:
+        return PaddedGrid(grid.keys, SAMPLES, None)
     rooms = [Room(size + spare, max(level.counts) + 7) for size, level in zip(
         counts_of(grid, LEVELS), (grid, grid.coarse()), strict=True)]  # fmt: skip
     return PaddedGrid(functional.pad(grid.keys, (0, spare), value=NONE), SAMPLES, rooms)
 
 
-def test_a_denoiser_and_its_gradients_on_padded_rows_are_those_on_the_rows_alone() -> None:
+@pytest.mark.parametrize("spare", [100, 0])
+def test_a_denoiser_and_its_gradients_on_padded_rows_are_those_on_the_rows_alone(spare: int) -> None:
     grid = voxels()
     config = SMOKE.fine.unet
     torch.manual_seed(0)
@@ -40,11 +43,11 @@ def test_a_denoiser_and_its_gradients_on_padded_rows_are_those_on_the_rows_alone
     states, timesteps = torch.randn(SAMPLES, 5, config.context_dim, generator=generator), torch.tensor([3, 500, 900])
     mask = torch.where(torch.arange(5) < torch.tensor([[5], [2], [3]]), 0.0, -1e4)
     results = []
-    for kind in (grid, padded(grid)):
+    for kind in (grid, padded(grid, spare)):
         room = len(kind.keys) - len(grid)
         unet.zero_grad()
         rows = functional.pad(x, (0, 0, 0, room), value=3.0)  # what is only room may hold anything
-        out = unet(rows, kind, functional.pad(timesteps, (0, bool(room))), TextContext(states, mask))
+        out = unet(rows, kind, functional.pad(timesteps, (0, isinstance(kind, PaddedGrid))), TextContext(states, mask))
         (out[: len(grid)] * probe).sum().backward()
         results.append([out[: len(grid)].detach(), *(p.grad.clone() for p in unet.parameters() if p.grad is not None)])
     assert len(results[0]) == len(results[1]) > 50
