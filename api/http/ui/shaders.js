@@ -1,5 +1,5 @@
 // Shaders of the viewer.
-import { LAMP_AT } from "./light.js";
+import { LAMP_AT } from "./making/light.js";
 
 const common = /* glsl */ `
   uniform float size, grow, low, high;
@@ -12,7 +12,7 @@ const common = /* glsl */ `
 
   vec3 centre() { return (voxel.xyz + 0.5) * size; }
 
-  /* Shares of sky and lamp, see light.js. */
+  /* Shares of sky and lamp, see making/light.js. */
   vec2 light() { return vec2(normal4.w, float(int(voxel.w) >> 6) / 255.0); }
 
   /* Voxels appear from the ground up. */

@@ -4,7 +4,7 @@
  * A shape {count, size, low, high, index, normal}: index Int16Array [4n] (i, j, k, bits), normal Int8Array [4n]
  * (x, y, z, 127), size the edge of a voxel, low and high the bounds in world units. Bit 2a + s of the bits says that
  * there is a voxel next to it along axis a, below it (s = 0) or above it (s = 1): that face is never seen. What
- * light.js finds out is added later: in the bits above, and in place of 127.
+ * making/light.js finds out is added later: in the bits above, and in place of 127.
  */
 export function shapeOf(xyz, normals) {
   const count = xyz.length;

@@ -1,6 +1,6 @@
 // Shapes out of the service's answers. The work is done in the background, so that the page stays quick.
 
-const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+const worker = new Worker(new URL("making/worker.js", import.meta.url), { type: "module" });
 const waiting = new Map();
 let last = 0;
 

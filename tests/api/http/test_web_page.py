@@ -15,8 +15,9 @@ from starlette.testclient import TestClient
 from api.http.web_page import FILES, page_or, ui_routes
 
 FIRST = sorted(path for path in FILES.iterdir() if path.is_file())
+MAKING = sorted((FILES / "making").iterdir())
 LATER = sorted((FILES / "later").iterdir())
-OWN = [*FIRST, *LATER]
+OWN = [*FIRST, *MAKING, *LATER]
 """What is not vendored."""
 
 

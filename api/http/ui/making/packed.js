@@ -1,5 +1,5 @@
 // Shapes as the service packs them: Base64 of gzip of size, count, indices and normals, as docs/http.md says.
-import { lookAround } from "./shape.js";
+import { lookAround } from "../shape.js";
 
 /** A shape as shapeOf gives it, from the texts in an event. */
 export async function unpacked(pieces) {

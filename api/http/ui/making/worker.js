@@ -1,7 +1,7 @@
 // In the background: an answer's text becomes shapes, with their light. A variant tells its seed, warnings or error too.
 import { light } from "./light.js";
 import { unpacked } from "./packed.js";
-import { shapeOf } from "./shape.js";
+import { shapeOf } from "../shape.js";
 
 /** Answers leave in the order in which they came. */
 let before = Promise.resolve();
