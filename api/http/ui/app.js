@@ -7,6 +7,7 @@ import * as kept from "./kept.js";
 import * as kinds from "./kinds.js";
 import { fromHash, key, settingsOf, toHash } from "./request.js";
 import { run } from "./run.js";
+import { prepare as prepareShapes } from "./shapes.js";
 import * as stageTools from "./stage.js";
 import * as origin from "./start.js";
 import { announce, askHealth, noProblem, noProgress, problem, watchHealth } from "./status.js";
@@ -37,6 +38,7 @@ addEventListener("modelsready", ({ detail }) => {
   element("turbo").hidden = !detail.presets?.includes("turbo");
 });
 download.prepare(() => shown.request, () => viewer.picture(), problem);
+element("prompt").addEventListener("focus", prepareShapes);
 element("cancel").addEventListener("click", cancel);
 stageTools.prepare(() => viewer);
 element("reset").addEventListener("click", () => viewer?.reset());

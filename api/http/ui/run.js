@@ -1,6 +1,6 @@
 // One generation, from the click to the shape: waits for models and for a free place by itself.
 import { generate, ServiceError } from "./service.js";
-import { shapesOf, variantOf } from "./shapes.js";
+import { prepare as prepareShapes, shapesOf, variantOf } from "./shapes.js";
 import { elapsed, pause, progress, receiving, untilSettled } from "./status.js";
 
 const LONGEST_WAIT_S = 60;
@@ -33,6 +33,7 @@ async function once(request, signal, on) {
   const start = performance.now();
   const seconds = () => (performance.now() - start) / 1000;
   progress("Generating");
+  prepareShapes();
   // A service that does not stream says nothing on the way: then the clock shows that something goes on.
   let anything = false;
   /** The coarse shapes by variant: what ends a variant may leave them out. */

@@ -1,5 +1,5 @@
 // Shaders of the viewer.
-import { LAMP_AT } from "./making/light.js";
+import { LAMP_AT } from "./lamp.js";
 
 const common = /* glsl */ `
   uniform float size, grow, low, high;

@@ -1,20 +1,28 @@
 // Shapes out of the service's answers. The work is done in the background, so that the page stays quick.
+import { ServiceError } from "./service.js";
 
-const worker = new Worker(new URL("making/worker.js", import.meta.url), { type: "module" });
+/** Null until it is needed, and after it could not be loaded. */
+let worker = null;
 const waiting = new Map();
 let last = 0;
 
-worker.addEventListener("message", ({ data: { number, made, fault } }) => {
-  const { resolve, reject } = waiting.get(number);
-  waiting.delete(number);
-  if (made) resolve(made);
-  else reject(new Error(fault));
-});
-
-worker.addEventListener("error", () => {
-  for (const { reject } of waiting.values()) reject(new Error("The page's files are incomplete: load it again."));
-  waiting.clear();
-});
+/** Begins to load what makes shapes of answers, unless it is there: call it early, so that no answer waits for it. */
+export function prepare() {
+  if (worker) return;
+  worker = new Worker(new URL("making/worker.js", import.meta.url), { type: "module" });
+  worker.onmessage = ({ data: { number, made, fault } }) => {
+    const { resolve, reject } = waiting.get(number);
+    waiting.delete(number);
+    if (made) resolve(made);
+    else reject(new Error(fault));
+  };
+  worker.onerror = () => {
+    worker.terminate();
+    worker = null;
+    for (const { reject } of waiting.values()) reject(new ServiceError("A part of the page could not be loaded. Is the network up?"));
+    waiting.clear();
+  };
+}
 
 /** The shapes {coarse, fine|null} in the text of an answer, with their light. They come in the order of the calls. */
 export async function shapesOf(text) {
@@ -23,6 +31,7 @@ export async function shapesOf(text) {
 
 /** A variant: {shapes, seed, warnings} or {error, code}. */
 export function variantOf(text) {
+  prepare();
   const number = ++last;
   return new Promise((resolve, reject) => {
     waiting.set(number, { resolve, reject });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -108,10 +109,42 @@ def test_the_library_comes_with_its_licence_and_its_version() -> None:
 
 def test_first_visit_is_light(client: TestClient) -> None:
     """What a browser fetches before it can show the page and take a prompt, the library and pictures aside."""
-    first = [path for path in FIRST if path.suffix in (".html", ".css", ".js", ".svg")]
-    for files, most in ((first, 55_000), (LATER, 8_000)):
-        paths = [f"/ui/{path.relative_to(FILES)}" for path in files]
-        answers = [client.get(path, headers={"Accept-Encoding": "gzip"}) for path in paths]
-        assert sum(int(answer.headers["Content-Length"]) for answer in answers) < most
+    assert weight(client, [path for path in FIRST if path.suffix in (".html", ".css", ".js", ".svg")]) < 55_000
     pictures = sum(path.stat().st_size for path in (FILES / "examples").glob("*.webp"))
     assert 0 < pictures < 80_000
+
+
+def test_what_makes_shapes_of_answers_is_light(client: TestClient) -> None:
+    assert files_of(FILES / "making" / "worker.js") == set(MAKING)
+    assert weight(client, MAKING) < 5_000
+
+
+def test_each_view_and_menu_fetches_little_more(client: TestClient) -> None:
+    actions = {path: files_of(path) for path in LATER if any(f'/{path.name}"' in text for text in texts(FIRST))}
+    assert set().union(*actions.values()) == set(LATER), "what no view and no menu fetches"
+    for path, files in actions.items():
+        assert weight(client, files) <= 5_000, path.name
+    assert weight(client, LATER) <= 11_000
+
+
+def test_the_first_visit_fetches_nothing_that_is_for_later() -> None:
+    """A module that another one imports is fetched with it."""
+    for text in texts(FIRST):
+        assert re.findall(r'from "\./(?:making|later)/|="(?:making|later)/', text) == []
+
+
+def texts(files: Iterable[Path]) -> list[str]:
+    return [path.read_text(encoding="utf-8") for path in files]
+
+
+def weight(client: TestClient, files: Iterable[Path]) -> int:
+    """Bytes of files as they travel."""
+    paths = [f"/ui/{path.relative_to(FILES)}" for path in files]
+    answers = [client.get(path, headers={"Accept-Encoding": "gzip"}) for path in paths]
+    return sum(int(answer.headers["Content-Length"]) for answer in answers)
+
+
+def files_of(module: Path) -> set[Path]:
+    """A module with those of its own folder that are fetched with it."""
+    (text,) = texts([module])
+    return {module}.union(*(files_of(module.parent / name) for name in re.findall(r'from "\./([^"]+)"', text)))

@@ -4,8 +4,6 @@ const SKY = 40;
 const LAMP = 6;
 // Enough for a smooth look, and less for the largest shapes.
 const LOOKS = 6_000_000;
-/** Where the lamp is, as the first view sees it: above, in front and to the left. */
-export const LAMP_AT = unit([-0.2, 0.8, 0.57]);
 const LAMP_SIZE = 0.11;
 const GROUND = 96;
 const GROUND_SPAN = 3;
@@ -13,16 +11,16 @@ const GROUND_SPAN = 3;
 /**
  * Fills in a shape's light: normal[4n + 3] is the free share of the sky before a voxel (127: all), the upper bits of
  * index[4n + 3] the share of the lamp that it sees (255: all). Adds ground {side, span, x, z, shade}: a square map of
- * how dark the ground is (255: black), its edge and its middle in world units.
+ * how dark the ground is (255: black), its edge and its middle in world units. `lampAt` is the direction of the lamp.
  */
-export function light(shape) {
+export function light(shape, lampAt) {
   const { count, size, low, high, index, normal } = shape;
   const middle = low.map((value, axis) => (value + high[axis]) / 2);
   const radius = Math.hypot(...high.map((value, axis) => value - low[axis])) / 2 + size;
   const cell = Math.max(0.9 * size, radius / 110) / (count < 20_000 ? 2 : 1);
   // Far enough from its own voxel and its neighbours in a plane not to be in their shade.
   const lift = 1.25 * size + cell;
-  const rays = directions(Math.min(SKY, Math.max(10, Math.round(LOOKS / count))));
+  const rays = directions(Math.min(SKY, Math.max(10, Math.round(LOOKS / count))), lampAt);
   const centres = new Float32Array(3 * count);
   const lifted = new Float32Array(3 * count);
   for (let n = 0; n < count; n++)
@@ -160,7 +158,7 @@ function blur(map, reach = 5) {
 }
 
 /** Directions {way, lamp}: evenly over the sky and a little below the horizon, and within the lamp. */
-function directions(sky) {
+function directions(sky, lampAt) {
   const turn = Math.PI * (3 - Math.sqrt(5));
   const rays = [];
   for (let n = 0; n < sky; n++) {
@@ -171,7 +169,7 @@ function directions(sky) {
   for (let n = 0; n < LAMP; n++) {
     const far = LAMP_SIZE * Math.sqrt((n + 0.5) / LAMP);
     const shift = [far * Math.cos(n * turn), far * Math.sin(n * turn), far * Math.sin(n * turn + 1)];
-    rays.push({ way: unit(LAMP_AT.map((value, axis) => value + shift[axis])), lamp: true });
+    rays.push({ way: unit(lampAt.map((value, axis) => value + shift[axis])), lamp: true });
   }
   return rays;
 }

@@ -1,4 +1,5 @@
 // In the background: an answer's text becomes shapes, with their light. A variant tells its seed, warnings or error too.
+import { LAMP_AT } from "../lamp.js";
 import { light } from "./light.js";
 import { unpacked } from "./packed.js";
 import { shapeOf } from "../shape.js";
@@ -27,6 +28,6 @@ async function madeOf(answer) {
   const shapes = packed
     ? { coarse: coarse ? await unpacked(coarse) : null, fine: fine ? await unpacked(fine) : null }
     : { coarse: shapeOf(coarse_xyz, coarse_normal), fine: fine_xyz ? shapeOf(fine_xyz, fine_normal) : null };
-  for (const shape of [shapes.coarse, shapes.fine]) if (shape) light(shape);
+  for (const shape of [shapes.coarse, shapes.fine]) if (shape) light(shape, LAMP_AT);
   return { shapes, seed: answer.seed_text, warnings: answer.warnings ?? [] };
 }
