@@ -24,6 +24,9 @@ pub struct Health {
     /// Kinds of shapes that the models know, at most 100 of them.
     #[serde(default)]
     pub kinds: Vec<String>,
+    /// Presets that the models have; older services do not tell.
+    #[serde(default)]
+    pub presets: Vec<String>,
 }
 
 impl Health {
