@@ -72,8 +72,14 @@ export function tellSurface(sizes, { vertices, triangles }) {
 function foretell() {
   if (!menu.open || !told || told.asked) return;
   told.asked = true;
-  worker ??= Object.assign(new Worker(new URL("later/sizes.js", import.meta.url), { type: "module" }), { onmessage: hear });
+  worker ??= Object.assign(new Worker(new URL("later/sizes.js", import.meta.url), { type: "module" }), { onmessage: hear, onerror: forget });
   worker.postMessage({ number: ++asked, shapes: told.shapes, surface: told.surface });
+}
+
+/** Without a worker the sizes stay unknown, until the menu is opened again. */
+function forget() {
+  worker = null;
+  told.asked = false;
 }
 
 function hear({ data: { number, sizes, exact } }) {

@@ -1,6 +1,8 @@
 // What was made in this browser: requests with their seeds and small pictures; the shapes themselves are kept apart.
 import * as kept from "./kept.js";
 import { key } from "./request.js";
+import { unloaded } from "./service.js";
+import { problem } from "./status.js";
 
 const STORE = "xcube.history.1";
 const ENTRIES = 30;
@@ -22,7 +24,7 @@ export function prepare(choose) {
   });
   document.getElementById("clear").addEventListener("click", () => {
     kept.clear();
-    import("./later/files.js").then((files) => files.clear());
+    import("./later/files.js").catch(unloaded).then((files) => files.clear()).catch(problem);
     added = [];
     save([]);
     show(null);

@@ -22,6 +22,11 @@ export class ServiceError extends Error {
   }
 }
 
+/** Fails in place of a part of the page that was to be loaded now. */
+export async function unloaded() {
+  throw new ServiceError("A part of the page could not be loaded. Is the network up?");
+}
+
 /** The service's health; "locked" where that needs a key, null without an answer. */
 export async function health() {
   try {
@@ -153,7 +158,7 @@ async function order(request) {
     const corners = box ? [box.slice(0, 3), box.slice(3)] : null;
     [path, more] = ["variations", `,"of":{"request":${body(of)}},"strength":${strength},"box":${JSON.stringify(corners)}`];
   } else if (source) {
-    const { textOf } = await import("./later/files.js");
+    const { textOf } = await import("./later/files.js").catch(unloaded);
     const file = await textOf(source);
     if (file === undefined) throw new ServiceError(`The file ${source.name} is not here any more: choose it again.`, { status: 400 });
     const shape = { file, format: source.format, ...(source.up && { up: source.up }) };

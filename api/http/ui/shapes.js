@@ -1,5 +1,5 @@
 // Shapes out of the service's answers. The work is done in the background, so that the page stays quick.
-import { ServiceError } from "./service.js";
+import { unloaded } from "./service.js";
 
 /** Null until it is needed, and after it could not be loaded. */
 let worker = null;
@@ -19,7 +19,7 @@ export function prepare() {
   worker.onerror = () => {
     worker.terminate();
     worker = null;
-    for (const { reject } of waiting.values()) reject(new ServiceError("A part of the page could not be loaded. Is the network up?"));
+    for (const { resolve } of waiting.values()) resolve(unloaded());
     waiting.clear();
   };
 }

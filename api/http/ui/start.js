@@ -1,4 +1,5 @@
 // What the next shape starts from, as the form has it: nothing, a file that was chosen or dropped, or an earlier shape.
+import { unloaded } from "./service.js";
 import { announce } from "./status.js";
 import { KINDS, USUAL_STRENGTH } from "./sources.js";
 
@@ -86,7 +87,7 @@ async function read(file) {
   const format = file.name.split(".").pop().toLowerCase();
   if (!KINDS.includes(format))
     throw new Error(`${file.name} can't be refined. Use voxels, points or a mesh: ${KINDS.map((kind) => `.${kind}`).join(", ")}.`);
-  const { take } = await import("./later/files.js");
+  const { take } = await import("./later/files.js").catch(unloaded);
   write(await take(file, format));
   announce(`The next shape is refined from ${file.name}.`);
   element(element("prompt").value ? "go" : "prompt").focus();

@@ -1,6 +1,6 @@
 // How a shape is looked at: as voxels, points, normals or its surface; coarse or fine; in clay or in the colours of files;
 // with axes, with a box.
-import { file } from "./service.js";
+import { file, unloaded } from "./service.js";
 import { announce } from "./status.js";
 
 const element = (id) => document.getElementById(id);
@@ -23,7 +23,7 @@ const tints = new WeakMap();
  * Prepares the controls.
  * @param {Promise<object|null>} viewer null where there are no 3-D graphics
  * @param {() => object|null} shown gives what is on the screen: {request, shapes}
- * @param {(error: Error) => void} fail hears why there is no surface
+ * @param {(error: Error) => void} fail hears why something is not shown
  * @param {(sizes: object, surface: object) => void} sizes hears the sizes of files that are known now, in bytes by format,
  *   and how many vertices and triangles the surface has
  */
@@ -56,9 +56,14 @@ export function renew() {
 export async function mark(wanted) {
   const viewer = await tried;
   if (!viewer || !(viewer.marks || wanted.axes || wanted.box)) return;
-  const { Marks } = await import("./later/marks.js");
-  viewer.marks ??= new Marks(viewer);
-  viewer.marks.set(wanted);
+  try {
+    const { Marks } = await import("./later/marks.js").catch(unloaded);
+    viewer.marks ??= new Marks(viewer);
+    viewer.marks.set(wanted);
+  } catch (error) {
+    axes.setAttribute("aria-pressed", "false");
+    failed(error);
+  }
 }
 
 async function choose() {
@@ -107,7 +112,7 @@ async function paint() {
 async function tintOf(made, finest, name) {
   const known = tints.get(made) ?? {};
   tints.set(made, known);
-  known[name] ??= Promise.all([import("./later/colours.js"), file(made.request, "vox", PALETTES[name])])
+  known[name] ??= Promise.all([import("./later/colours.js").catch(unloaded), file(made.request, "vox", PALETTES[name])])
     .then(async ([{ coloursOf }, blob]) => coloursOf(await blob.arrayBuffer(), finest));
   known[name].catch(() => delete known[name]);
   return known[name];
@@ -116,7 +121,7 @@ async function tintOf(made, finest, name) {
 /** Shows the surface that the service puts into files of meshes. */
 async function showSurface(viewer, made) {
   const finest = made.shapes.fine ?? made.shapes.coarse;
-  const [{ surfaceOf }, blob] = await Promise.all([import("./later/surface.js"), file(made.request, "glb")]);
+  const [{ surfaceOf }, blob] = await Promise.all([import("./later/surface.js").catch(unloaded), file(made.request, "glb")]);
   const glb = await blob.arrayBuffer();
   // Another one may be on its way to the screen.
   if (current() !== made || !Object.values(made.shapes).includes(viewer.shape)) return;
