@@ -63,7 +63,7 @@ class SparseGroupNorm(nn.Module):
             out = group_norm(cube, self.groups, self.weight, self.bias, self.eps, modulation, silu, grid.real)
             return out.flatten(0, 1)
         with torch.autocast(x.device.type, enabled=False):
-            if torch.is_grad_enabled() and grid.samples is not None:
+            if grid.samples is not None:
                 return normalise(x, grid.samples, self.groups, self.eps, silu, self.weight, self.bias, modulation)
             rows = x.float()
             y = rows - self._mean(rows, grid)

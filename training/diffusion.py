@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from formats.preview import contact_sheet, render, save_png
 from models.config import ScheduleConfig
 from models.dense import DenseUNet, ResBlock
-from models.layers import SpatialTransformer, TextContext
+from models.layers import SpatialTransformer
 from models.schedulers import alphas_cumprod
 from models.shape import Voxels
 from models.sparse import SparseResBlock, SparseUNet
@@ -54,11 +54,6 @@ class Noising:
         return alpha.sqrt() * clean + (1 - alpha).sqrt() * noise, alpha.sqrt() * noise - (1 - alpha).sqrt() * clean
 
 
-def caption_context(encoder: TextEncoder, tokens: Tensor, shapes: Tensor, generator: torch.Generator) -> TextContext:
-    """The text condition of a training batch: a caption of each shape, some disturbed, some dropped."""
-    return TextContext(*caption_states(encoder, tokens, shapes, generator))
-
-
 def caption_states(
     encoder: TextEncoder, tokens: Tensor, shapes: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
@@ -66,8 +61,13 @@ def caption_states(
     with torch.no_grad():
         captions = choose_captions(tokens, shapes, generator)
         noisy = insert_random_words(captions, 2, NOISY_CAPTIONS, generator)
-        states, mask = embed(encoder, drop_text(noisy, DROPPED, generator)[:, : encoder.config.context_length])
-        return states, torch.where(mask, 0.0, NOT_THERE)
+        return states_of(encoder, drop_text(noisy, DROPPED, generator)[:, : encoder.config.context_length])
+
+
+def states_of(encoder: TextEncoder, tokens: Tensor) -> tuple[Tensor, Tensor]:
+    """States [B, L, D] of tokens int64 [B, L], and what attention adds for each [B, L]."""
+    states, mask = embed(encoder, tokens)
+    return states, torch.where(mask, 0.0, NOT_THERE)
 
 
 def start_as_identity(unet: DenseUNet | SparseUNet) -> None:

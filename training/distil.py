@@ -16,12 +16,15 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.config import ScheduleConfig
+from models.graphs import Graphs
 from models.schedulers import timesteps as served_timesteps
 from training.diffusion import Noising
 from training.engine import Budget, Losses, Trainer
 from training.recipe import Plan
+from training.recorded import Recorded
 
 SCALE = 7.5
 """Guidance that becomes part of the student: the API's default."""
@@ -32,19 +35,38 @@ GUIDED_SHARE = 0.4
 
 @dataclass(frozen=True)
 class Batch:
-    """Latents to learn from. clean: [N, …], rows of B samples; owner: each row's sample, int64 [N].
+    """Latents to learn from. clean, noise: [N, …], rows of samples; owner: each row's sample, int64 [N].
 
-    predict: a model's v [N, …] for noisy latents and one timestep a sample [B]; the last argument tells whether with
-    the captions or without any.
+    inside: which rows count, bool [N]; None for all. samples: how many there are, those that do not count with them.
+    predict: a model's v [N, …] for noisy latents and one timestep a sample [samples]; the last argument tells whether
+    with the captions or without any.
     """
 
     clean: Tensor
+    noise: Tensor
     owner: Tensor
+    inside: Tensor | None
     samples: int
     predict: Callable[[nn.Module, Tensor, Tensor, bool], Tensor]
 
+    def error(self, ours: Tensor, theirs: Tensor) -> Tensor:
+        """The mean squared error of the rows that count."""
+        rows = (ours - theirs).square().flatten(1).mean(dim=1)
+        if self.inside is None:
+            return rows.mean()
+        return torch.where(self.inside, rows, 0).sum() / self.inside.sum()
 
-Draw = Callable[[int], Batch]
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where batches come from.
+
+    draw: the tensors of a step, with all that is random in them. unfold: a batch of them; it draws nothing and waits
+    for nothing, so that it can be recorded.
+    """
+
+    draw: Callable[[int], tuple[Tensor, ...]]
+    unfold: Callable[..., Batch]
 
 
 def guided(model: nn.Module, batch: Batch, noisy: Tensor, timesteps: Tensor, scale: float) -> Tensor:
@@ -74,7 +96,7 @@ def walk(predict: Callable[[Tensor, int], Tensor], noisy: Tensor, ways: Sequence
 
 
 def distil(
-    name: str, teacher: nn.Module, draw: Draw, plan: Plan, schedule: ScheduleConfig, folder: Path,
+    name: str, teacher: nn.Module, inputs: Inputs, plan: Plan, schedule: ScheduleConfig, folder: Path,
     minutes: float | None, generator: torch.Generator, scale: float = 1.0,
 ) -> nn.Module:  # fmt: skip
     """The averaged student of a denoiser, resuming from `folder`.
@@ -82,7 +104,7 @@ def distil(
     Args:
         name: Of the stage, and of its states: `<name>_guided.pt` where there is guidance, then `<name>.pt`.
         teacher: The denoiser that is served today.
-        draw: Makes the batch of a step.
+        inputs: Where batches come from.
         plan: Steps and rates of both phases together.
         schedule: The noise schedule that the teacher was trained with.
         folder: Where states are kept.
@@ -102,35 +124,47 @@ def distil(
         return trainer.run(losses(student)).eval().requires_grad_(False)
 
     def of_guidance(student: nn.Module) -> Callable[[int], Losses]:
-        def losses(step: int) -> Losses:
-            batch = draw(step)
-            timesteps = noising.timesteps(batch.samples)
-            timesteps = timesteps[torch.randperm(batch.samples, generator=generator, device=timesteps.device)]
-            noisy, _ = noising(batch.clean, timesteps[batch.owner])
+        def compute(timesteps: Tensor, *drawn: Tensor) -> Losses:
+            batch = inputs.unfold(*drawn)
+            timesteps = functional.pad(timesteps, (0, batch.samples - plan.batch))
+            noisy, _ = noising.mixed(batch.clean, timesteps[batch.owner], batch.noise)
             with torch.no_grad():
                 wanted = guided(teacher, batch, noisy, timesteps, scale)
-            return {"v": (batch.predict(student, noisy, timesteps, True) - wanted).square().mean()}
+            return {"v": batch.error(batch.predict(student, noisy, timesteps, True), wanted)}
+
+        recorded = Recorded(student, compute)
+
+        def losses(step: int) -> Losses:
+            drawn = inputs.draw(step)
+            timesteps = noising.timesteps(plan.batch)
+            order = torch.randperm(plan.batch, generator=generator, device=timesteps.device)
+            return recorded(timesteps[order], *drawn)
 
         return losses
 
     def of_steps(student: nn.Module) -> Callable[[int], Losses]:
-        own = served_timesteps(STUDENT_STEPS, schedule.num_train_timesteps)
+        own, graphs = served_timesteps(STUDENT_STEPS, schedule.num_train_timesteps), Graphs()
 
-        def losses(step: int) -> Losses:
-            batch, start = draw(step), own[step % len(own)]
-
-            def at(timestep: int) -> Tensor:
-                return torch.full((batch.samples,), timestep, device=batch.clean.device)
-
-            noisy, _ = noising(batch.clean, at(start)[batch.owner])
+        def computing(start: int) -> Callable[..., Losses]:
             ways = path(start, TEACHER_STEPS, schedule)
-            end = walk(lambda x, t: batch.predict(teacher, x, at(t), True), noisy, ways, alphas)
-            a, s = alphas[start].sqrt(), (1 - alphas[start]).sqrt()
-            clean = a * noisy - s * batch.predict(student, noisy, at(start), True)
-            # Errors of the clean latent, and not of v: at the last, nearly clean timestep v would be mostly noise.
-            return {"clean": (clean - end).square().mean()}
 
-        return losses
+            def compute(*drawn: Tensor) -> Losses:
+                batch = inputs.unfold(*drawn)
+
+                def at(timestep: int) -> Tensor:
+                    return torch.full((batch.samples,), timestep, device=batch.clean.device)
+
+                noisy, _ = noising.mixed(batch.clean, at(start)[batch.owner], batch.noise)
+                end = walk(lambda x, t: batch.predict(teacher, x, at(t), True), noisy, ways, alphas)
+                a, s = alphas[start].sqrt(), (1 - alphas[start]).sqrt()
+                clean = a * noisy - s * batch.predict(student, noisy, at(start), True)
+                # Errors of the clean latent, and not of v: at the last, nearly clean timestep v would be mostly noise.
+                return {"clean": batch.error(clean, end)}
+
+            return compute
+
+        recorded = [Recorded(student, computing(start), graphs) for start in own]
+        return lambda step: recorded[step % len(own)](*inputs.draw(step))
 
     if share:
         teacher = trained(f"{name}_guided", share, of_guidance)

@@ -21,13 +21,14 @@ Compute = Callable[..., Losses]
 class Recorded:
     """Calls `compute`, recorded where the tensors are on a GPU and recording works; else it is just called.
 
-    Recorded losses have no gradient function: the parameters' gradients are then in place already.
+    Recorded losses have no gradient function: the parameters' gradients are then in place already. `graphs`: those with
+    which it shares memory, because only one of them works at a time.
     """
 
-    def __init__(self, modules: nn.Module, compute: Compute) -> None:
+    def __init__(self, modules: nn.Module, compute: Compute, graphs: Graphs | None = None) -> None:
         self._compute = compute
         self._parameters = [parameter for parameter in modules.parameters() if parameter.requires_grad]
-        self._graphs = Graphs()
+        self._graphs = graphs or Graphs()
         self._graph: Graph | None = None
         self._names: list[str] = []
 

@@ -16,15 +16,16 @@ from models.stages import CoarseStage, FineStage
 from models.text import TextEncoder
 from models.vae import Decoder
 from training.cubes import CubeBatches, Cubes
-from training.dataset import Shapes, pick
-from training.diffusion import caption_context
-from training.distil import SCALE, Batch, distil
-from training.fine import noisy_normals
+from training.dataset import Shapes
+from training.diffusion import caption_states, states_of
+from training.distil import SCALE, Batch, Inputs, distil
+from training.engine import mixed_precision
+from training.fine_inputs import FineInputs
+from training.loading import Batches
 from training.recipe import Recipe
 from training.rows import AnyRows
 from training.start import Start, fill
-from training.text import drop_text, embed
-from training.vae import disturb
+from training.text import drop_text
 
 
 def distil_coarse(
@@ -40,20 +41,24 @@ def distil_coarse(
     assert scale_factor is not None
     tokens = shapes.tokens.to(device)
 
-    def draw(step: int) -> Batch:
+    def draw(step: int) -> tuple[Tensor, ...]:
         chosen, clean = batches(step)
-        contexts = _contexts(encoder, tokens, chosen, generator)
+        noise = torch.randn(clean.shape, generator=generator, device=device)
+        return clean * scale_factor, noise, *_captions(encoder, tokens, chosen, generator)
+
+    def unfold(clean: Tensor, noise: Tensor, *captions: Tensor) -> Batch:
+        contexts = _contexts(*captions)
 
         def predict(model: nn.Module, noisy: Tensor, timesteps: Tensor, told: bool) -> Tensor:
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            with mixed_precision(device):
                 predicted: Tensor = model(noisy, timesteps, contexts[told])
             return predicted.float()
 
-        rows = torch.arange(plan.batch, device=device)
-        return Batch(clean * scale_factor, rows, plan.batch, predict)
+        return Batch(clean, noise, torch.arange(plan.batch, device=device), None, plan.batch, predict)
 
+    inputs = Inputs(draw, unfold)
     with CubeBatches(latents, plan.batch) as batches:
-        student = distil("coarse", teacher, draw, plan, config.schedule, folder, minutes, generator, SCALE)
+        student = distil("coarse", teacher, inputs, plan, config.schedule, folder, minutes, generator, SCALE)
     assert isinstance(student, DenseUNet)
     return CoarseStage(config, student, decoder, scale_factor, encoder.null, Runtime(device))
 
@@ -71,31 +76,39 @@ def distil_fine(
     assert scale_factor is not None
     tokens = shapes.tokens.to(device)
 
-    def draw(step: int) -> Batch:
-        chosen = pick(len(latents), plan.batch, torch.Generator().manual_seed(step))
-        grid, values = latents.batch(chosen)
-        used = disturb(grid, values[:, -1] > 0.5, generator)
-        grid, values = grid.prune(used), values[used].float()
-        normals = noisy_normals(values[:, channels : channels + 3], grid.batch, plan.batch, generator)
-        contexts = _contexts(encoder, tokens, chosen.to(device), generator)
+    levels = len(config.unet.channel_mult)
+    made = FineInputs(latents, plan.batch, levels, channels, scale_factor, generator)
+
+    def draw(step: int) -> tuple[Tensor, ...]:
+        chosen, gathered = batches.gathered(step)
+        return *_captions(encoder, tokens, chosen.to(device), generator), *made.draw(gathered)
+
+    def unfold(told: Tensor, mask: Tensor, untold: Tensor, its_mask: Tensor, *drawn: Tensor) -> Batch:
+        batch, contexts = made.unfold(*drawn), _contexts(told, mask, untold, its_mask)
+        grid = batch.grid
 
         def predict(model: nn.Module, noisy: Tensor, timesteps: Tensor, told: bool) -> Tensor:
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                predicted: Tensor = model(with_voxels(noisy, grid.ijk, normals), grid, timesteps, contexts[told])
+            with mixed_precision(device):
+                predicted: Tensor = model(with_voxels(noisy, grid.ijk, batch.normals), grid, timesteps, contexts[told])
             return predicted.float()
 
-        return Batch(values[:, :channels] * scale_factor, grid.batch.long(), plan.batch, predict)
+        # One sample more is what is only room.
+        return Batch(batch.clean, batch.noise, grid.batch, grid.inside, plan.batch + 1, predict)
 
-    student = distil("fine", teacher, draw, plan, config.schedule, folder, minutes, generator)
+    inputs = Inputs(draw, unfold)
+    with Batches(latents, plan.batch, device) as batches:
+        student = distil("fine", teacher, inputs, plan, config.schedule, folder, minutes, generator)
     assert isinstance(student, SparseUNet)
     return FineStage(config, student, decoder, scale_factor, Runtime(device))
 
 
-def _contexts(
-    encoder: TextEncoder, tokens: Tensor, chosen: Tensor, generator: torch.Generator
-) -> tuple[TextContext, TextContext]:
-    """The text condition of a batch without captions, and with them."""
-    told = caption_context(encoder, tokens, chosen, generator)
+def _captions(encoder: TextEncoder, tokens: Tensor, chosen: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+    """States and masks of a caption of each shape, then those of the empty prompt."""
     with torch.no_grad():
-        empty = drop_text(tokens[chosen, 0].long(), 1.0, generator)
-        return TextContext(*embed(encoder, empty[:, : encoder.config.context_length])), told
+        empty = drop_text(tokens[chosen, 0].long(), 1.0, generator)[:, : encoder.config.context_length]
+        return *caption_states(encoder, tokens, chosen, generator), *states_of(encoder, empty)
+
+
+def _contexts(told: Tensor, mask: Tensor, untold: Tensor, its_mask: Tensor) -> tuple[TextContext, TextContext]:
+    """The text condition of a batch without captions, and with them."""
+    return TextContext(untold, its_mask), TextContext(told, mask)

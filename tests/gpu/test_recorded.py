@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,15 +12,25 @@ from torch import Tensor
 from torch.nn import functional
 
 from models import kernels
+from models.graphs import Graphs
 from models.grids.unwaiting import NONE
 from models.layers import TextContext
+from models.runtime import Runtime
 from models.sparse import SparseUNet
-from training.engine import Losses, mixed_precision
+from models.stages import FineStage
+from models.text import TextEncoder
+from models.vae import Decoder
+from training.dataset import Labels, Shapes
+from training.engine import Losses, Optimization, mixed_precision, seed_everything
+from training.export import export_stage, export_text
 from training.padded import PaddedGrid, Room
-from training.recipe import NEXT
+from training.recipe import NEXT, SMOKE, Plan
 from training.recorded import Recorded
 from training.rows import Rows
 from training.shapes import sample, voxelize
+from training.start import Start
+from training.students import distil_fine
+from training.tokens import END, START
 from training.vae import Autoencoder, vae_losses
 
 GPU = torch.device("cuda")
@@ -117,3 +129,36 @@ def test_gradients_of_a_vae_are_as_near_to_exact_ones_with_kernels_that_gather_a
     assert relative(plain_loss, exact_loss) < 0.01
     # Maxima and ReLUs turn over when numbers are rounded: bfloat16 by itself is far from exact gradients here.
     assert relative(gradient, exact_gradient) < 1.1 * relative(plain_gradient, exact_gradient)
+
+
+def test_a_distillation_records_its_steps_and_ends_as_one_without_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(SMOKE, fine_plan=Plan(8, 4, Optimization(lr=1e-3, warmup=1, ema=0.5)))
+    torch.manual_seed(0)
+    encoder = TextEncoder(SMOKE.text).to(GPU).eval().requires_grad_(False)
+    export_text(encoder, recipe.text, {}, tmp_path / "demo_text")
+    unet, decoder = SparseUNet(SMOKE.fine.unet), Decoder(SMOKE.fine.vae)  # type: ignore[arg-type]
+    export_stage(FineStage(SMOKE.fine, unet, decoder, 0.5, Runtime(torch.device("cpu"))), tmp_path / "demo_fine")
+    coarse = [voxelize(sample(seed)).coarse_ijk for seed in range(6)]
+    parts = []
+    for ijk in coarse:
+        values = torch.randn(len(ijk), SMOKE.fine.vae.latent_channels + 4, generator=torch.Generator().manual_seed(1))
+        values[:, -1] = 1
+        parts.append(Rows(ijk.to(torch.int8), values, torch.tensor([0, len(ijk)])))
+    latents = Rows.join(parts).to(GPU)
+    tokens = torch.tensor([[[START, 600 + number, END]] for number in range(6)], dtype=torch.int32)
+    shapes = Shapes(torch.zeros(6).long(), torch.zeros(6, 0).long(), tokens, latents, None, Labels(("box",), ()))
+
+    def weights(name: str) -> Tensor:
+        generator = seed_everything(0, GPU)
+        start, folder = Start.of(str(tmp_path), None), tmp_path / name
+        folder.mkdir()
+        stage = distil_fine(recipe, shapes, latents, encoder, decoder, start, folder, None, generator)
+        return torch.cat([parameter.detach().flatten() for parameter in stage.unet.parameters()])
+
+    recorded = weights("recorded")
+    monkeypatch.setattr(Graphs, "record", lambda *_: None)
+    plain = weights("plain")
+    before = torch.cat([parameter.detach().flatten() for parameter in unet.parameters()]).to(GPU)
+    assert relative(recorded, plain) < 0.1 * relative(before, plain)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from models.config import ScheduleConfig
 from models.schedulers import alphas_cumprod
-from training.distil import STUDENT_STEPS, Batch, distil, guided, path, walk
+from training.distil import STUDENT_STEPS, Batch, Inputs, distil, guided, path, walk
 from training.engine import Optimization
 from training.recipe import Plan
 
@@ -33,8 +34,13 @@ class Denoiser(nn.Module):
         return (alpha.sqrt() * noisy - clean) / (1 - alpha).sqrt()
 
 
-def batch(clean: Tensor) -> Batch:
-    return Batch(clean, torch.arange(len(clean)), len(clean), lambda model, x, t, told: model(x, t, told))
+def batch(clean: Tensor, noise: Tensor) -> Batch:
+    rows = len(clean)
+    return Batch(clean, noise, torch.arange(rows), None, rows, lambda model, x, t, told: model(x, t, told))
+
+
+def inputs(clean: Tensor, generator: torch.Generator) -> Inputs:
+    return Inputs(lambda step: (torch.randn(clean.shape, generator=generator),), partial(batch, clean))
 
 
 def test_a_walk_ends_where_the_teacher_says_that_the_clean_latent_is() -> None:
@@ -54,7 +60,7 @@ def test_a_path_begins_at_the_student_s_timestep_and_goes_down_to_the_last() -> 
 def test_guidance_goes_beyond_what_the_caption_changes() -> None:
     teacher, clean = Denoiser(MEAN, told=1.0), torch.zeros(4, 2)
     t = torch.full((4,), 500)
-    v, plain = (guided(teacher, batch(clean), clean, t, scale) for scale in (3.0, 1.0))
+    v, plain = (guided(teacher, batch(clean, clean), clean, t, scale) for scale in (3.0, 1.0))
     s = (1 - ALPHAS[500]).sqrt()
     torch.testing.assert_close(-s * v, MEAN.expand(4, 2) + 3)
     torch.testing.assert_close(-s * plain, MEAN.expand(4, 2) + 1)
@@ -64,10 +70,10 @@ def test_guidance_goes_beyond_what_the_caption_changes() -> None:
 def test_a_student_without_guidance_ends_where_its_guided_teacher_does(scale: float, tmp_path: Path) -> None:
     clean = torch.randn(64, 2, generator=torch.Generator().manual_seed(1))
     plan = Plan(600, 64, Optimization(lr=0.02, warmup=1, weight_decay=0.0, ema=0.9))
+    generator = torch.Generator().manual_seed(0)
     student = distil(
-        "coarse", Denoiser(MEAN, told=1.0), lambda step: batch(clean), plan, SCHEDULE, tmp_path, None,
-        torch.Generator().manual_seed(0), scale,
-    )  # fmt: skip
+        "coarse", Denoiser(MEAN, told=1.0), inputs(clean, generator), plan, SCHEDULE, tmp_path, None, generator, scale
+    )
     assert isinstance(student, Denoiser)
     torch.testing.assert_close(student.mean + student.told, MEAN + scale, rtol=0.05, atol=0.05)
     assert (tmp_path / "coarse_guided.pt").exists() == (scale != 1)
@@ -79,8 +85,16 @@ def test_a_distillation_that_is_done_is_not_repeated(tmp_path: Path) -> None:
 
     def run() -> nn.Module:
         generator = torch.Generator().manual_seed(0)
-        return distil("fine", Denoiser(MEAN), lambda step: batch(clean), plan, SCHEDULE, tmp_path, None, generator)
+        given = inputs(clean, generator)
+        return distil("fine", Denoiser(MEAN), given, plan, SCHEDULE, tmp_path, None, generator)
 
     first, second = run(), run()
     for ours, theirs in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_rows_that_are_only_room_have_no_part_in_the_error() -> None:
+    inside = torch.tensor([True, True, False])
+    made = Batch(MEAN, MEAN, torch.zeros(3).long(), inside, 2, lambda *_: MEAN)
+    ours, theirs = torch.tensor([[1.0, 3.0], [0.0, 2.0], [9.0, 9.0]]), torch.zeros(3, 2)
+    assert made.error(ours, theirs).item() == pytest.approx((5 + 2) / 2)

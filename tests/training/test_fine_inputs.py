@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from models.grids.ordering import voxel_keys
-from training.fine import ROOM_STEP, _padded, _used, rooms_of
+from training.fine_inputs import ROOM_STEP, _padded, _used, rooms_of
 from training.padded import Room
 from training.rows import Rows
 from training.shapes import sample, voxelize
