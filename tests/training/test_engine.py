@@ -53,13 +53,16 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_weights(tmp_path: Path) -> 
 
 
 @pytest.fixture
-def _ended_by_sigterm() -> Iterator[None]:
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+def _ended_by_signals() -> Iterator[None]:
+    # A process that was started in the background ignores SIGINT.
+    ends = {signal.SIGTERM: lambda *_: sys.exit(143), signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in ends.items()}
     yield
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-@pytest.mark.usefixtures("_ended_by_sigterm")
+@pytest.mark.usefixtures("_ended_by_signals")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_in_the_middle_of_a_step_leaves_the_state_of_a_whole_step(
     number: signal.Signals, tmp_path: Path
