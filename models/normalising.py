@@ -37,9 +37,9 @@ class _SampleNorm(torch.autograd.Function):
         weight: Tensor, bias: Tensor, modulation: Tensor | None,
     ) -> Tensor:  # fmt: skip
         rows = x.float()
-        mean = _over_groups(samples.sums(rows) / samples.sizes, groups)
+        mean = over_groups(samples.sums(rows) / samples.sizes, groups)
         centred = rows - samples.spread(mean)
-        variance = _over_groups(samples.sums(centred.square()) / samples.sizes, groups)
+        variance = over_groups(samples.sums(centred.square()) / samples.sizes, groups)
         deviation = torch.rsqrt(variance + eps)
         scale, shift = _modulation(modulation, weight)
         factor, offset = deviation * weight * scale, (bias * scale + shift).expand_as(deviation)
@@ -61,8 +61,8 @@ class _SampleNorm(torch.autograd.Function):
         of_factor = samples.sums(along * centred) * deviation
         scale, _ = _modulation(modulation, weight)
         scaled = weight * scale
-        mean = _over_groups(of_offset * scaled / samples.sizes, ctx.groups) * deviation
-        slope = _over_groups(of_factor * scaled / samples.sizes, ctx.groups) * deviation.square()
+        mean = over_groups(of_offset * scaled / samples.sizes, ctx.groups) * deviation
+        slope = over_groups(of_factor * scaled / samples.sizes, ctx.groups) * deviation.square()
         for_x = torch.addcmul(-samples.spread(mean), along, spread_factor)
         for_x = torch.addcmul(for_x, centred, samples.spread(slope), value=-1).to(gradient.dtype)
         for_modulation = None
@@ -80,7 +80,7 @@ def _modulation(modulation: Tensor | None, weight: Tensor) -> tuple[Tensor, Tens
     return 1 + scale, shift
 
 
-def _over_groups(values: Tensor, groups: int) -> Tensor:
+def over_groups(values: Tensor, groups: int) -> Tensor:
     """The mean of each group's channels, for each of them: [S, C] -> the same shape."""
     means: Tensor = values.unflatten(1, (groups, -1)).mean(dim=2, keepdim=True)
     return means.expand(-1, -1, values.shape[1] // groups).flatten(1)

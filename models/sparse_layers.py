@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from models import kernels
 from models.grids import UNetGrid
-from models.grids.samples import BLOCK
-from models.normalising import normalise
+from models.grids.samples import BLOCK, Samples
+from models.normalising import normalise, over_groups
 
 
 class SparseConv3(nn.Module):
@@ -78,11 +78,9 @@ class SparseGroupNorm(nn.Module):
         if len(grid.counts) == 1:
             means = rows.mean(dim=0, keepdim=True) if len(rows) else rows.new_zeros(1, rows.shape[1])
         else:
-            sizes = torch.tensor(grid.counts, device=rows.device, dtype=rows.dtype).clamp_(min=1)[:, None]
-            means = _sum_samples(rows, grid) / sizes
-        width = rows.shape[1] // self.groups
-        means = means.view(-1, self.groups, width).mean(dim=2, keepdim=True).expand(-1, -1, width).flatten(1)
-        return spread(means, grid)
+            samples = _samples(grid, rows.device)
+            means = samples.sums(rows) / samples.sizes
+        return spread(over_groups(means, self.groups), grid)
 
 
 def _affine(y: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -97,13 +95,9 @@ def spread(values: Tensor, grid: UNetGrid) -> Tensor:
     return values.index_select(0, grid.batch)
 
 
-def _sum_samples(rows: Tensor, grid: UNetGrid) -> Tensor:
-    """Sums in two stages, blocks of rows and then blocks of a sample: parallel, and deterministic on a GPU too."""
-    table, members = _blocks(grid.counts, rows.device)
-    padded = torch.cat((rows, rows.new_zeros(1, rows.shape[1])))
-    sums = padded.index_select(0, table.view(-1)).view(*table.shape, -1).sum(dim=1)
-    with torch.autocast(rows.device.type, enabled=False):
-        return members.to(rows.dtype) @ sums
+def _samples(grid: UNetGrid, device: torch.device) -> Samples:
+    sizes = torch.tensor(grid.counts, device=device, dtype=torch.float32).clamp_(min=1)[:, None]
+    return Samples(grid.batch, *_blocks(grid.counts, device), sizes)
 
 
 @lru_cache(maxsize=64)

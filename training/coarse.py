@@ -40,7 +40,7 @@ def use_faster_layout(unet: DenseUNet, batch: int) -> None:
             if turn == 3:
                 torch.cuda.synchronize()
                 begin = time.monotonic()
-            with torch.autocast(device.type, torch.bfloat16):
+            with mixed_precision(device):
                 unet(noisy, timesteps, context).float().square().mean().backward()
         torch.cuda.synchronize()
         seconds[layout] = (time.monotonic() - begin) / 5

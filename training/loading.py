@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from models.grids.differentiable import DifferentiableGrid
 from training.ahead import AHEAD, THREADS, Ahead
-from training.grids import TrainingGrid
 from training.rows import AnyRows, Gathered, MappedRows
 
 
@@ -20,7 +20,7 @@ class Batch:
     """Which shapes were drawn, int64 on the CPU, their voxels as one grid on the device, and their values [N, C]."""
 
     chosen: Tensor
-    grid: TrainingGrid
+    grid: DifferentiableGrid
     values: Tensor
 
 

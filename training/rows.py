@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from models.grids.differentiable import DifferentiableGrid
 from models.memory import free_memory
-from training.grids import TrainingGrid
 
 SHARE_OF_MEMORY = 0.4
 """Of a GPU, or of the memory that is free, that voxels may take to lie there all the time."""
@@ -56,10 +56,10 @@ class Gathered:
             self, ijk=self.ijk.to(device, non_blocking=True), values=self.values.to(device, non_blocking=True)
         )
 
-    def grid(self, device: torch.device | None) -> tuple[TrainingGrid, Tensor]:
+    def grid(self, device: torch.device | None) -> tuple[DifferentiableGrid, Tensor]:
         """The voxels as one grid on a device, None for where they are, and their values [N, C]."""
         there = self if device is None else self.to(device)
-        return TrainingGrid.from_ijk(there.ijk.int(), there.owner, len(self.sizes)), there.values
+        return DifferentiableGrid.from_ijk(there.ijk.int(), there.owner, len(self.sizes)), there.values
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Rows:
         rows = torch.arange(total, device=device) + starts.repeat_interleave(on_device, output_size=total)
         return Gathered(self.ijk[rows], self.values[rows], sizes)
 
-    def batch(self, shapes: Tensor) -> tuple[TrainingGrid, Tensor]:
+    def batch(self, shapes: Tensor) -> tuple[DifferentiableGrid, Tensor]:
         """The voxels of the given shapes (int64 on the CPU) as one grid, and their values [N, C]."""
         return self.gather(shapes).grid(self.device)
 
@@ -170,7 +170,7 @@ class MappedRows:
         sizes = torch.tensor([len(part.ijk) for part in parts])
         return Gathered(torch.cat([part.ijk for part in parts]), torch.cat([part.values for part in parts]), sizes)
 
-    def batch(self, shapes: Tensor) -> tuple[TrainingGrid, Tensor]:
+    def batch(self, shapes: Tensor) -> tuple[DifferentiableGrid, Tensor]:
         """The voxels of the given shapes (int64 on the CPU) as one grid, and their values [N, C]."""
         return self.gather(shapes).grid(self.device)
 

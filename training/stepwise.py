@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.grids.differentiable import DifferentiableGrid
 from models.pipeline import Pipeline
 from models.reconstruction import levels_of, normal_loss, structure_loss
 from models.shape import Voxels
 from models.vae import Decoder, unit_normals
-from training.grids import TrainingGrid
 from training.shapes import ShapeSpec, build, caption, sample, voxelize
 from training.surface import Field, likeness, surface
 from training.surface_table import Measured
@@ -74,10 +74,10 @@ def fitted(decoder: Decoder, truth: Voxels, steps: int = FIT_STEPS) -> Voxels:
     """The shape that a decoder makes of the latents that suit `truth` best."""
     config = decoder.config
     device = next(decoder.parameters()).device
-    grid = TrainingGrid.from_ijk(torch.from_numpy(truth.ijk).int().to(device))
+    grid = DifferentiableGrid.from_ijk(torch.from_numpy(truth.ijk).int().to(device))
     normals = torch.from_numpy(truth.normal).to(device)
     targets = levels_of(grid, config)
-    start = TrainingGrid.dense(config.latent_resolution, device=device) if config.dense_latent else targets[0]
+    start = DifferentiableGrid.dense(config.latent_resolution, device=device) if config.dense_latent else targets[0]
     # Not from zero: a group norm tells nothing of latents that are all alike.
     latent = torch.randn(len(start), config.latent_channels, generator=torch.Generator().manual_seed(0))
     latent = latent.to(device).requires_grad_(True)

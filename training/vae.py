@@ -20,12 +20,12 @@ from torch.nn import functional
 
 from models.checkpoint.source import Source
 from models.config import StageConfig, VAEConfig
+from models.grids.differentiable import DifferentiableGrid
 from models.reconstruction import levels_of, normal_loss, structure_loss
 from models.vae import Decoder, DoubleConv
 from models.vae_encoder import Encoder
 from training.dataset import unit
-from training.engine import Budget, Losses, Trainer
-from training.grids import TrainingGrid
+from training.engine import Budget, Losses, Trainer, mixed_precision
 from training.loading import Batches
 from training.recipe import Plan
 from training.rows import AnyRows
@@ -54,10 +54,10 @@ class Autoencoder(nn.Module):
             last.conv2.conv.weight[: config.vae.latent_channels] *= MEAN_GAIN
             last.conv2.conv.weight[config.vae.latent_channels :] /= MEAN_GAIN
 
-    def encode(self, grid: TrainingGrid, normals: Tensor) -> tuple[TrainingGrid, Tensor, Tensor]:
+    def encode(self, grid: DifferentiableGrid, normals: Tensor) -> tuple[DifferentiableGrid, Tensor, Tensor]:
         """Voxels with unit normals -> latent grid, mean and log-variance [M, C], float32."""
         latent_grid, mean, log_variance = self.encoder(grid, normals, self.config.voxel_size)
-        assert isinstance(latent_grid, TrainingGrid)
+        assert isinstance(latent_grid, DifferentiableGrid)
         return latent_grid, mean.float(), log_variance.float()
 
 
@@ -78,7 +78,7 @@ def train_vae(
 
     def losses(step: int) -> Losses:
         batch = batches(step)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with mixed_precision(device):
             return vae_losses(model, batch.grid, unit(batch.values), generator)
 
     def check(step: int) -> None:
@@ -93,7 +93,7 @@ def train_vae(
     return average.eval().requires_grad_(False)
 
 
-def vae_losses(model: Autoencoder, grid: TrainingGrid, normals: Tensor, generator: torch.Generator) -> Losses:
+def vae_losses(model: Autoencoder, grid: DifferentiableGrid, normals: Tensor, generator: torch.Generator) -> Losses:
     """Structure (cross-entropy of every level), normals (L1 and direction) and Kullback-Leibler divergence."""
     config = model.config.vae
     latent_grid, mean, log_variance = model.encode(grid, normals)
@@ -132,7 +132,7 @@ def reconstruction(model: Autoencoder, rows: AnyRows, shapes: range) -> tuple[fl
     return shared / (len(grid) + len(found) - shared), cosine.mean().item()
 
 
-def disturb(grid: TrainingGrid, on_surface: Tensor, generator: torch.Generator) -> Tensor:
+def disturb(grid: DifferentiableGrid, on_surface: Tensor, generator: torch.Generator) -> Tensor:
     """Which voxels to use: those on the surface (bool [N]) less a few, and a few of the others. bool [N].
 
     Half of the samples are left as they are.
@@ -153,13 +153,13 @@ def chance_of_use(on_surface: Tensor, owner: Tensor, uniform: Tensor) -> Tensor:
     return torch.where(on_surface, 1 - missing[owner], beside[owner])
 
 
-def _descendants(grid: TrainingGrid, coarse: TrainingGrid, kept: Tensor, config: VAEConfig) -> Tensor:
+def _descendants(grid: DifferentiableGrid, coarse: DifferentiableGrid, kept: Tensor, config: VAEConfig) -> Tensor:
     """Which voxels of the finest grid lie in coarse voxels that are kept, bool [N]."""
     rows = coarse.rows_of(torch.div(grid.ijk, config.factor, rounding_mode="floor"), grid.batch)
     return kept[rows]
 
 
-def _restrict(targets: list[TrainingGrid], kept: Tensor) -> list[TrainingGrid]:
+def _restrict(targets: list[DifferentiableGrid], kept: Tensor) -> list[DifferentiableGrid]:
     """The targets without what lies in coarse voxels that are not kept."""
     restricted = [targets[0].prune(kept)]
     for finer in targets[1:]:

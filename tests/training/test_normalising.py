@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from models.grids import TorchGrid
+from models.grids.differentiable import DifferentiableGrid
 from models.grids.samples import BLOCK, Samples
 from models.sparse_layers import SparseGroupNorm
-from training.grids import TrainingGrid
 
 COUNTS = (700, 0, 3, 300)
 
@@ -26,7 +26,7 @@ def test_gradients_of_a_group_norm_are_those_of_automatic_differentiation(modula
     modulation = torch.randn(len(COUNTS), 24, generator=generator)
     probe = torch.randn(len(ijk), 12, generator=generator)
     results = []
-    for kind in (TorchGrid, TrainingGrid):
+    for kind in (TorchGrid, DifferentiableGrid):
         norm = SparseGroupNorm(4, 12)
         with torch.no_grad():
             norm.weight.copy_(torch.linspace(0.5, 2, 12))

@@ -5,11 +5,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.grids import counts_of
+from models.grids import TorchGrid, counts_of
+from models.grids.differentiable import DifferentiableGrid
 from models.grids.unwaiting import NONE
 from models.layers import TextContext
 from models.sparse import SparseUNet
-from training.grids import TrainingGrid
 from training.padded import PaddedGrid, Room
 from training.recipe import SMOKE
 from training.shapes import sample, voxelize
@@ -18,13 +18,13 @@ LEVELS = 2
 SAMPLES = 3
 
 
-def voxels() -> TrainingGrid:
+def voxels() -> DifferentiableGrid:
     shapes = [voxelize(sample(seed)).coarse_ijk for seed in range(SAMPLES)]
     sizes = torch.tensor([len(shape) for shape in shapes])
-    return TrainingGrid.from_ijk(torch.cat(shapes).int(), torch.arange(SAMPLES).repeat_interleave(sizes), SAMPLES)
+    return DifferentiableGrid.from_ijk(torch.cat(shapes).int(), torch.arange(SAMPLES).repeat_interleave(sizes), SAMPLES)
 
 
-def padded(grid: TrainingGrid, spare: int = 100) -> PaddedGrid:
+def padded(grid: DifferentiableGrid, spare: int = 100) -> PaddedGrid:
     if not spare:
         return PaddedGrid(grid.keys, SAMPLES, None)
     rooms = [Room(size + spare, max(level.counts) + 7) for size, level in zip(
@@ -53,6 +53,21 @@ def test_a_denoiser_and_its_gradients_on_padded_rows_are_those_on_the_rows_alone
     assert len(results[0]) == len(results[1]) > 50
     for theirs, ours in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.parametrize("operation", ["average_pool", "upsample"])
+def test_resampling_and_its_gradient_equal_those_of_the_torch_backend(operation: str) -> None:
+    results = []
+    grid = voxels()
+    reference = TorchGrid(grid.keys, grid.counts)
+    rows = len(grid) if operation == "average_pool" else len(grid.coarse())
+    for kind in (reference, padded(grid, 0)):
+        features = torch.randn(rows, 3, generator=torch.Generator().manual_seed(2), requires_grad=True)
+        output = getattr(kind, operation)(features)
+        output.square().sum().backward()
+        results.append((output.detach(), features.grad))
+    for ours, theirs in zip(results[1], results[0], strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_coarser_levels_hold_the_parents_and_what_has_no_room_is_left_out() -> None:

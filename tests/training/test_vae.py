@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 
 from models.grids import TorchGrid
+from models.grids.differentiable import DifferentiableGrid
 from models.reconstruction import levels_of
 from training.dataset import unit
-from training.grids import TrainingGrid
 from training.latents import encode_coarse
 from training.recipe import SMOKE
 from training.rows import Rows
@@ -36,7 +36,7 @@ def test_a_batch_of_rows_holds_the_chosen_shapes_in_the_order_asked_for() -> Non
 
 def test_fine_levels_end_at_the_coarse_voxels_that_the_fine_stage_is_given() -> None:
     shape = voxelize(sample(5))
-    levels = levels_of(TrainingGrid.from_ijk(shape.fine_ijk.int()), SMOKE.fine.vae)
+    levels = levels_of(DifferentiableGrid.from_ijk(shape.fine_ijk.int()), SMOKE.fine.vae)
     assert torch.equal(levels[0].ijk, shape.coarse_ijk.int())
 
 
@@ -51,7 +51,7 @@ def test_both_vaes_learn_from_a_batch() -> None:
         torch.manual_seed(0)
         model = Autoencoder(config)
         optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
-        grid, history = TrainingGrid.from_ijk(ijk), []
+        grid, history = DifferentiableGrid.from_ijk(ijk), []
         for _ in range(6):
             loss = torch.stack(list(vae_losses(model, grid, normals, generator).values())).sum()
             optimizer.zero_grad()
@@ -62,7 +62,7 @@ def test_both_vaes_learn_from_a_batch() -> None:
 
 
 def test_disturbing_keeps_most_of_the_surface_and_adds_little_beside_it() -> None:
-    grid = TrainingGrid.dense(8, batch_size=64)
+    grid = DifferentiableGrid.dense(8, batch_size=64)
     on_surface = grid.ijk[:, 0] == 0
     used = disturb(grid, on_surface, torch.Generator().manual_seed(0))
     untouched = [torch.equal(u, s) for u, s in zip(used.split(grid.counts), on_surface.split(grid.counts), strict=True)]

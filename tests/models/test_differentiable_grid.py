@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import pytest
 import torch
 
 from models.grids import TorchGrid
-from training.grids import TrainingGrid
+from models.grids.differentiable import DifferentiableGrid
 
 
 def _voxels(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -14,9 +13,9 @@ def _voxels(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return full.ijk[keep], full.batch[keep]
 
 
-def _pair() -> tuple[TorchGrid, TrainingGrid]:
+def _pair() -> tuple[TorchGrid, DifferentiableGrid]:
     ijk, batch = _voxels(0)
-    return TorchGrid.from_ijk(ijk, batch, 2), TrainingGrid.from_ijk(ijk, batch, 2)
+    return TorchGrid.from_ijk(ijk, batch, 2), DifferentiableGrid.from_ijk(ijk, batch, 2)
 
 
 def test_convolution_and_its_gradients_equal_those_of_the_torch_backend() -> None:
@@ -36,20 +35,9 @@ def test_convolution_and_its_gradients_equal_those_of_the_torch_backend() -> Non
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("operation", ["average_pool", "upsample"])
-def test_resampling_and_its_gradient_equal_those_of_the_torch_backend(operation: str) -> None:
-    results = []
-    for grid in _pair():
-        rows = len(grid) if operation == "average_pool" else len(grid.coarse())
-        features = torch.randn(rows, 3, generator=torch.Generator().manual_seed(2), requires_grad=True)
-        output = getattr(grid, operation)(features)
-        output.square().sum().backward()
-        results.append((output.detach(), features.grad))
-    for ours, theirs in zip(results[1], results[0], strict=True):
-        torch.testing.assert_close(ours, theirs)
-
-
 def test_derived_grids_keep_their_gradients() -> None:
     _, grid = _pair()
     fine, _ = grid.refine(torch.ones(len(grid), dtype=torch.bool))
-    assert all(isinstance(derived, TrainingGrid) for derived in (grid.coarse(), fine, fine.prune(fine.batch == 0)))
+    assert all(
+        isinstance(derived, DifferentiableGrid) for derived in (grid.coarse(), fine, fine.prune(fine.batch == 0))
+    )
