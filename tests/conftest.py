@@ -126,6 +126,16 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def turbo_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a turbo pair."""
+    from tests.support.saved_models import save_models
+
+    folder = tmp_path_factory.mktemp("turbo")
+    save_models(folder, turbo=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def model_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BENTOML_HOME of the tests' own."""
     return tmp_path_factory.mktemp("bentoml")

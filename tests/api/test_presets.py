@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, get_args
 
-import orjson
 import pytest
 
 from api.http.etags import etag
 from api.parsing import parse
 from api.presets import described
-from api.schemas import BatchItem, BatchRequest, GenerateRequest, JobRequest
+from api.schemas import BatchItem, GenerateRequest, JobRequest
 from formats import FORMATS, Options
 from models.presets import PRESETS, PresetName
 from models.schedulers import SCHEDULERS
 from models.state import ALWAYS
+from tests.support.requests_read import batch, read
 
 DRAFT = PRESETS["draft"]
 CHOSEN = {
@@ -23,18 +23,6 @@ CHOSEN = {
     "guidance_interval": DRAFT.guidance_interval, "guidance_scale": DRAFT.guidance_scale,
 }  # fmt: skip
 REPLACED = [name for name, preset in PRESETS.items() if not preset.is_fixed]
-
-
-def read(**fields: Any) -> GenerateRequest:
-    return parse(GenerateRequest, orjson.dumps({"prompt": "x", **fields}))
-
-
-def batch(prompts: list[Any], **shared: Any) -> list[GenerateRequest]:
-    request = parse(BatchRequest, orjson.dumps({"prompts": prompts, **shared}))
-    # The gate reads a body, writes it again and hands it on.
-    again = BatchRequest.model_validate_json(request.model_dump_json())
-    assert again.requests() == request.requests()
-    return request.requests()
 
 
 @pytest.mark.parametrize("name", REPLACED)

@@ -12,22 +12,11 @@ from api.generation.estimates import estimate, work_left
 from api.given import GivenRequest, VariedRequest, kept_request
 from api.messages import Order, Progress
 from api.parsing import parse
-from api.schemas import BatchRequest, GenerateRequest, JobRequest, fine_steps_of
+from api.schemas import GenerateRequest, JobRequest, fine_steps_of
 from models.presets import PRESETS
+from tests.support.requests_read import batch, read
 
 TURBO = PRESETS["turbo"]
-
-
-def read(**fields: Any) -> GenerateRequest:
-    return parse(GenerateRequest, orjson.dumps({"prompt": "x", **fields}))
-
-
-def batch(prompts: list[Any], **shared: Any) -> list[GenerateRequest]:
-    request = parse(BatchRequest, orjson.dumps({"prompts": prompts, **shared}))
-    # The gate reads a body, writes it again and hands it on.
-    again = BatchRequest.model_validate_json(request.model_dump_json())
-    assert again.requests() == request.requests()
-    return request.requests()
 
 
 def test_turbo_is_four_steps_without_guidance_by_other_networks_wherever_a_request_goes() -> None:

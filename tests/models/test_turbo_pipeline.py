@@ -14,15 +14,8 @@ from tests.support.saved_models import save_models
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("turbo")
-    save_models(place, turbo=True)
-    return place
-
-
-@pytest.fixture(scope="module")
-def pipeline(folder: Path) -> Pipeline:
-    return of(folder, "turbo_coarse", "turbo_fine")
+def pipeline(turbo_models: Path) -> Pipeline:
+    return of(turbo_models, "turbo_coarse", "turbo_fine")
 
 
 def of(folder: Path, *students: str) -> Pipeline:
@@ -54,15 +47,15 @@ def test_turbo_refines_and_varies_too(pipeline: Pipeline) -> None:
     assert own.coarse.to_bytes() == pipeline.generate("a chair", seed=2, steps=4).coarse.to_bytes()
 
 
-def test_what_cannot_be_is_told_before_any_work(pipeline: Pipeline, folder: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_is_told_before_any_work(pipeline: Pipeline, turbo_models: Path, tmp_path: Path) -> None:
     for wrong in ({"steps": 8}, {"fine_steps": 2}, {"scheduler": "dpm++"}):
         with pytest.raises(ValueError, match="preset turbo takes 4 steps of ddim in each stage, and no others: leave"):
             pipeline.generate("a mug", preset="turbo", **wrong)
     for students in ((), ("turbo_coarse",)):  # half a pair is none
         with pytest.raises(ValueError, match=NO_TURBO):
-            of(folder, *students).generate("a mug", preset="turbo")
+            of(turbo_models, *students).generate("a mug", preset="turbo")
     save_models(tmp_path / "other", seed=3)
     for kind in ("turbo_coarse", "turbo_fine"):
-        shutil.copytree(folder / f"demo_{kind}", tmp_path / "other" / f"demo_{kind}")
+        shutil.copytree(turbo_models / f"demo_{kind}", tmp_path / "other" / f"demo_{kind}")
     with pytest.raises(OtherTeacherError, match=r"is the student of another (coarse|fine) model"):
         of(tmp_path / "other", "turbo_coarse", "turbo_fine").generate("a mug", preset="turbo")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -16,6 +19,24 @@ from tests.support.page import Site, finished, listen, make, new_page
 def result(ball: Shape) -> Shape:
     """Soon drawn."""
     return ball
+
+
+@contextmanager
+def guest(page: Page, site: Site, browser: Browser) -> Iterator[Page]:
+    """The page as somebody else sees it who follows its link, once the shape is there."""
+    other = browser.new_context()
+    theirs = new_page(other, site)
+    theirs.goto(page.url)
+    finished(theirs)
+    yield theirs
+    other.close()
+
+
+def again(site: Site) -> dict[str, Any]:
+    """The last request, whatever its seed."""
+    request: dict[str, Any] = json.loads(site.replay.requests[-1])
+    del request["seed"]
+    return request
 
 
 def test_the_presets_are_those_of_the_service(page: Page, site: Site) -> None:
@@ -65,15 +86,9 @@ def test_turbo_is_offered_where_the_models_have_it_and_is_asked_for_by_name(
     first = {"prompt": "a ring", "preset": "turbo", "guidance_scale": 7.5, "use_fine": True}
     assert json.loads(site.replay.requests[-1]) == first
     expect(page.locator("#facts-text")).to_contain_text("4 steps, turbo")
-    other = browser.new_context()
-    guest = new_page(other, site)
-    guest.goto(page.url)
-    finished(guest)
-    again = json.loads(site.replay.requests[-1])
-    del again["seed"]
-    assert again == first
-    expect(guest.locator("#facts-text")).to_contain_text("4 steps, turbo")
-    other.close()
+    with guest(page, site, browser) as theirs:
+        assert again(site) == first
+        expect(theirs.locator("#facts-text")).to_contain_text("4 steps, turbo")
     page.get_by_label("Steps").fill("30")
     page.get_by_role("button", name="Generate").click()
     finished(page)
@@ -96,14 +111,8 @@ def test_every_control_is_sent_and_is_in_the_link(page: Page, site: Site, browse
     finished(page)
     first = json.loads(site.replay.requests[-1])
     assert (first["scheduler"], first["fine_steps"], first["guidance_interval"]) == ("dpm++", 9, [0.2, 0.7])
-    other = browser.new_context()
-    guest = new_page(other, site)
-    guest.goto(page.url)
-    finished(guest)
-    again = json.loads(site.replay.requests[-1])
-    del again["seed"]
-    assert again == first
-    other.close()
+    with guest(page, site, browser):
+        assert again(site) == first
 
 
 def test_variants_come_side_by_side_and_each_can_be_chosen(page: Page, site: Site) -> None:

@@ -24,16 +24,8 @@ SAME_STEPS = Order(prompt="a chair", ddim_steps=4, guidance_scale=1.0, seed=1)
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A demo set with a turbo pair."""
-    folder = tmp_path_factory.mktemp("turbo")
-    save_models(folder, turbo=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def engine(models: Path, store: Path) -> Engine:
-    return loaded(models)
+def engine(turbo_models: Path, store: Path) -> Engine:
+    return loaded(turbo_models)
 
 
 def test_a_turbo_shape_is_that_of_the_pipeline_and_another_than_its_teachers(engine: Engine) -> None:
@@ -84,9 +76,9 @@ def test_a_pair_that_had_to_make_room_comes_back_with_the_same_bits(engine: Engi
         assert [each.voxels for each in generate(engine, TURBO)] == before
 
 
-def test_where_steps_are_recorded_those_of_students_are_before_anybody_asks(models: Path, tmp_path: Path) -> None:
+def test_where_steps_are_recorded_those_of_students_are_before_anybody_asks(turbo_models: Path, tmp_path: Path) -> None:
     """As on a GPU; each network records for itself, in batches of every size that a service makes."""
-    engine = loaded(models, max_running=4)
+    engine = loaded(turbo_models, max_running=4)
     own = engine.models.coarse()
     own.run_together()
     fine = engine.models.fine()
@@ -119,14 +111,14 @@ def test_who_has_a_pair_says_so_and_who_has_none_refuses_in_a_sentence(engine: E
 
 @pytest.mark.parametrize("kind", ["turbo_coarse", "turbo_fine"])
 def test_a_broken_student_is_told_at_the_start_and_the_own_networks_serve_on(
-    models: Path, tmp_path: Path, kind: str
+    turbo_models: Path, tmp_path: Path, kind: str
 ) -> None:
     own = tmp_path / "own"
-    shutil.copytree(models, own)
+    shutil.copytree(turbo_models, own)
     weights = load_file(own / f"demo_{kind}" / "model.safetensors")
     weights[next(iter(sorted(weights)))].view(-1)[0] = float("nan")
     save_file(weights, own / f"demo_{kind}" / "model.safetensors")
-    engine = loaded(models, config=_own(own))
+    engine = loaded(turbo_models, config=_own(own))
     status = engine.status()
     assert status.health.status == "ready"
     assert status.health.presets == ["draft", "standard", "best"]
@@ -137,19 +129,19 @@ def test_a_broken_student_is_told_at_the_start_and_the_own_networks_serve_on(
     engine.begin(SAME_STEPS).check()
 
 
-def test_half_a_pair_is_told_and_students_of_other_models_are_left_out(models: Path, tmp_path: Path) -> None:
+def test_half_a_pair_is_told_and_students_of_other_models_are_left_out(turbo_models: Path, tmp_path: Path) -> None:
     own = tmp_path / "own"
-    shutil.copytree(models, own)
+    shutil.copytree(turbo_models, own)
     shutil.rmtree(own / "demo_turbo_fine")
-    assert "there is no turbo_fine model" in loaded(models, config=_own(own)).status().turbo_fault
+    assert "there is no turbo_fine model" in loaded(turbo_models, config=_own(own)).status().turbo_fault
     save_models(tmp_path / "other", seed=11)
     for kind in ("turbo_coarse", "turbo_fine"):
-        shutil.copytree(models / f"demo_{kind}", tmp_path / "other" / f"demo_{kind}")
-    foreign = loaded(models, config=_own(tmp_path / "other")).status()
+        shutil.copytree(turbo_models / f"demo_{kind}", tmp_path / "other" / f"demo_{kind}")
+    foreign = loaded(turbo_models, config=_own(tmp_path / "other")).status()
     assert (foreign.health.presets, foreign.health.error) == (["draft", "standard", "best"], None)
     file = own / "plain.yaml"
     file.write_text("coarse: demo_coarse\nfine: demo_fine\n")
-    status = loaded(models, config=file).status()  # the store has a pair, but of its own models
+    status = loaded(turbo_models, config=file).status()  # the store has a pair, but of its own models
     assert status.models.keys() == {"text", "coarse", "fine"}
     assert status.health.presets == ["draft", "standard", "best"]
 
