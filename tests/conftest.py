@@ -20,6 +20,10 @@ from tests.support.turns import turn
 
 # jsonschema, which many libraries import, does without it: only IRIs go unchecked. To import it takes seconds.
 sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Processes that run tests in parallel share the cores: more threads each would only wait for one another. Said
+    # here, because the conftest of a folder that is named may import torch before pytest calls anything.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED = {"server", "single", "loading", "fast_demo"}
 """Services for several modules."""
@@ -43,12 +47,6 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     if config.option.usepdb or (named and all(".py" in name for name in named)):
         return 0
     return (os.cpu_count() or 1) + 1
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Processes that run tests in parallel share the cores: more threads each would only wait for one another."""
-    if hasattr(config, "workerinput"):
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.hookimpl(tryfirst=True)
