@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
+import os
 import signal
+import threading
 from typing import Any
 
 import psutil
 from circus.sighandler import SysHandler
 
 log = logging.getLogger("xcube.interrupts")
+CLEANING_SECONDS = 5.0
+"""For this process to clean up and end; then it is gone all the same."""
+_INTERRUPTED = 128 + signal.SIGINT
 
 
 def heed_a_second_one() -> None:
@@ -18,18 +24,28 @@ def heed_a_second_one() -> None:
     first, count = SysHandler.handle_int, itertools.count(1)
 
     def interrupted(handler: Any) -> None:
-        if next(count) == 1:
-            first(handler)
-        else:
-            _end(handler.controller.arbiter)
+        match next(count):
+            case 1:
+                first(handler)
+            case 2:
+                _end(handler.controller.arbiter)
 
     SysHandler.handle_int = interrupted
 
 
 def _end(arbiter: Any) -> None:
     """Kills all processes of the service and ends this one; jobs go on at the next start, as after a loss of power."""
+    _end_anyway_after(CLEANING_SECONDS)
     log.warning("ended now: what was running is lost; jobs go on at the next start")
     for process in psutil.Process().children(recursive=True):
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     arbiter.exit_stack.close()  # removes the folder of the sockets
-    raise SystemExit(128 + signal.SIGINT)
+    raise SystemExit(_INTERRUPTED)
+
+
+def _end_anyway_after(seconds: float) -> None:
+    """Ends this process even where the exception that ends it is lost in a callback, or a library waits at the exit."""
+    timer = threading.Timer(seconds, os._exit, (_INTERRUPTED,))
+    timer.daemon = True
+    timer.start()
