@@ -40,6 +40,8 @@ WEIGHTS_FILE = "model.safetensors"
 AGAIN = "import the model again with scripts/import --force"
 OF_LATENTS = ("vae.", "scale_factor")
 """What the names of those tensors begin with that say what a stage's latents mean."""
+SERVED = ("unet.", *OF_LATENTS)
+"""The same for all that a stage needs to make shapes: not its encoder, if the file holds one."""
 Module = TypeVar("Module", bound=nn.Module)
 AnyStage = TypeVar("AnyStage", bound=DiffusionStage)
 
@@ -214,7 +216,7 @@ def _stage(folder: Path, stage: Stage) -> tuple[StageConfig, dict[str, Tensor]]:
     config = load_config(folder / CONFIG_FILE)
     if not isinstance(config, StageConfig) or config.stage != stage:
         raise ConfigError(f"{folder / CONFIG_FILE}: does not describe a {stage} model")
-    return config, _read(folder / WEIGHTS_FILE)
+    return config, _read(folder / WEIGHTS_FILE, SERVED)
 
 
 def _read(path: Path, wanted: tuple[str, ...] = ("",)) -> dict[str, Tensor]:

@@ -12,13 +12,14 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from models.checkpoint.own import write_own
-from models.checkpoint.source import Source
+from models.checkpoint.source import ENCODER, Source
 from models.checkpoint.student import student_of
 from models.config import Config, Kinds, TextConfig
 from models.dense import DenseUNet
 from models.sparse import SparseUNet
 from models.stages import CoarseStage, FineStage
 from models.text import TextEncoder
+from models.vae_encoder import Encoder
 
 
 def export_text(encoder: TextEncoder, config: TextConfig, kinds: Kinds, folder: Path) -> None:
@@ -30,11 +31,13 @@ def export_text(encoder: TextEncoder, config: TextConfig, kinds: Kinds, folder: 
     )
 
 
-def export_stage(stage: CoarseStage | FineStage, folder: Path) -> None:
-    """Writes denoiser, decoder and scale factor of a stage."""
+def export_stage(stage: CoarseStage | FineStage, folder: Path, encoder: Encoder | None = None) -> None:
+    """Writes denoiser, decoder and scale factor of a stage, and the encoder, so that others can train it further."""
     unet: DenseUNet | SparseUNet = stage.unet
     tensors = {f"unet.{name}": _half(value) for name, value in unet.state_dict().items()}
     tensors |= {f"vae.{name}": _half(value) for name, value in stage.decoder.state_dict().items()}
+    if encoder is not None:
+        tensors |= {f"{ENCODER}{name}": _half(value) for name, value in encoder.state_dict().items()}
     tensors["scale_factor"] = torch.tensor(stage.scale_factor)
     _write(folder, stage.config, tensors)
 

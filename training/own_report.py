@@ -13,16 +13,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.config import to_dict
-from models.errors import CheckpointError, ConfigError
+from models.checkpoint.own import open_own
+from models.config import StageConfig, to_dict
+from models.errors import ConfigError
 from models.pipeline import Pipeline
-from models.stages import CoarseStage, FineStage
 from models.store import KINDS, find
 from training.generating import Controls, with_students
 from training.meshes.source import shapes_of
 from training.meshes.store import Item, TrainingSet, read_set, write_text
 from training.own_evaluation import FEW, MOST_HELDOUT, Figures, OwnEvaluation
-from training.vae import Autoencoder, reconstruction
+from training.start import holds_encoder
+from training.vae import known_vae, reconstruction
 
 Decoded = dict[str, dict[str, float] | None]
 """IoU and cosine by stage; None where nobody knows."""
@@ -52,7 +53,7 @@ def evaluate_own(options: argparse.Namespace, controls: Controls, device: torch.
     most = MOST_QUICK if options.quick else MOST_HELDOUT
     evaluation = OwnEvaluation(pipeline, made, kept, controls, most)
     decoded: Decoded = {
-        stage.config.stage: reconstructed(stage, run, made, evaluation.heldout, device)
+        stage.config.stage: reconstructed(folders[stage.config.stage], made, evaluation.heldout, device)
         for stage in (pipeline.coarse, pipeline.fine)
         if stage is not None
     }
@@ -60,7 +61,7 @@ def evaluate_own(options: argparse.Namespace, controls: Controls, device: torch.
     figures = evaluation.compare(shapes)
     picture = options.picture or kept / "sheet.png"
     evaluation.sheet(shapes, picture)
-    _print(made, evaluation, decoded, figures, run)
+    _print(made, evaluation, decoded, figures)
     print(f"picture: {picture}")
     if options.output:
         values = {
@@ -97,18 +98,19 @@ def models_of(name: str | None, folder: Path, set_name: str) -> dict[str, Path]:
 
 
 def reconstructed(
-    stage: CoarseStage | FineStage, run: Path, made: TrainingSet, items: Sequence[Item], device: torch.device
+    folder: Path, made: TrainingSet, items: Sequence[Item], device: torch.device
 ) -> dict[str, float] | None:
-    """Mean IoU and cosine of normals of held-out shapes, encoded and decoded again; None without the training's state.
+    """Mean IoU and cosine of normals of held-out shapes, encoded and decoded again by a stage's model.
 
-    Served models have no encoder, so it comes from the folder of the training, if its decoder is that of the models.
+    None for a model that does not hold its encoder.
     """
-    name = f"{stage.config.stage}_vae"
-    model = _autoencoder(stage, run / f"{name}.pt", device)
-    if model is None:
+    source = open_own(folder)
+    if not holds_encoder(source):
         return None
-    shapes = shapes_of(made, items, fine=stage.config.stage == "fine")
-    rows = shapes.coarse if stage.config.stage == "coarse" else shapes.fine
+    assert isinstance(source.config, StageConfig)
+    model = known_vae(source, source.config).to(device)
+    shapes = shapes_of(made, items, fine=model.config.stage == "fine")
+    rows = shapes.coarse if model.config.stage == "coarse" else shapes.fine
     assert rows is not None
     rows = rows.to(device)
     parts = [reconstruction(model, rows, range(row, row + 1)) for row in range(len(items))]
@@ -116,32 +118,15 @@ def reconstructed(
     return {"iou": float(np.mean([iou for iou, _ in parts])), "cosine": float(np.nanmean([c for _, c in parts]))}
 
 
-def _autoencoder(stage: CoarseStage | FineStage, path: Path, device: torch.device) -> Autoencoder | None:
-    if not path.exists():
-        return None
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        model = Autoencoder(stage.config)
-        model.load_state_dict(state["average"] or state["modules"])
-    except Exception as error:  # torch has many kinds of errors for a file that is damaged or of another model
-        raise CheckpointError(f"{path}: is no state of this training ({str(error)[:80]}); give --run-dir") from error
-    served = stage.decoder.state_dict()
-    if any(
-        not torch.equal(value.half(), served[key].cpu().half()) for key, value in model.decoder.state_dict().items()
-    ):
-        return None
-    return model.to(device).eval().requires_grad_(False)
-
-
 def _print(
     made: TrainingSet, evaluation: OwnEvaluation, decoded: Decoded,
-    figures: dict[str, Figures], run: Path,
+    figures: dict[str, Figures],
 ) -> None:  # fmt: skip
     count = len(evaluation.heldout)
     print(f"{made.name}: {count} held-out shapes, compared at {evaluation.side}³")
     for stage, values in decoded.items():
         if values is None:
-            print(f"{f'{stage} VAE':48s} not measured: the state of this training is not in {run}; give --run-dir")
+            print(f"{f'{stage} VAE':48s} not measured: the model does not hold its encoder")
         else:
             print(f"{f'{stage} VAE: IoU of decoded shapes':48s} {values['iou']:9.1%}")
             print(f"{f'{stage} VAE: cosine of normals':48s} {values['cosine']:9.3f}")

@@ -1,7 +1,7 @@
 """A training under way as a few small files, to go on with elsewhere: averaged weights in half precision, in pieces.
 
 Moments of the optimizer are left out: they are three quarters of a state, and a stage that goes on finds them again
-in some steps. Of a training that is done the models are packed, and of what trained them the VAEs alone.
+in some steps. Of a training that is done the models are packed, which hold all that others can learn from.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def pack(run: Path, folder: Path, piece: int = PIECE) -> list[Path]:
     done = all(name in states and states[name]["done"] for name in STATES)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for name in ("coarse_vae", "fine_vae") if done else states:
+        for name in () if done else states:
             content = io.BytesIO()
             torch.save(smaller(states[name]), content)
             _add(archive, f"{name}.pt", content.getvalue())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from formats.meshes.preparing import FACTOR
 from models.checkpoint.clip import open_clip_tower
 from models.checkpoint.own import open_own
-from models.checkpoint.source import SCALE_FACTOR, Source
+from models.checkpoint.source import ENCODER, SCALE_FACTOR, Source
 from models.config import StageConfig, TextConfig
 from models.errors import ConfigError
 from models.importer import candidates, import_demo
@@ -86,6 +86,12 @@ class Start:
             recipe = replace(recipe, **changed).gentler(name)
         return recipe
 
+    def gives(self, state: str) -> bool:
+        """Whether nothing has to be trained for what a state is named after: `text`, `coarse_vae` or `fine_vae`."""
+        if state == "text":
+            return self.keep_text
+        return holds_encoder({"coarse_vae": self.coarse, "fine_vae": self.fine}[state])
+
     def encoder(self) -> TextEncoder:
         """The text tower, frozen."""
         assert self.text is not None
@@ -97,6 +103,11 @@ class Start:
         """The factor that brings a stage's latents to deviation 1, None where it has to be measured."""
         source: Source | None = getattr(self, stage)
         return None if source is None else float(source.tensor(SCALE_FACTOR))
+
+
+def holds_encoder(source: Source | None) -> bool:
+    """Whether the latents that a stage's denoiser knows can be made of new shapes without training."""
+    return source is not None and any(name.startswith(ENCODER) for name in source.keys)
 
 
 def fill(module: nn.Module, source: Source | None, prefix: str = "") -> bool:

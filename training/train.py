@@ -41,7 +41,7 @@ from training.sources import ProceduralSource, Source
 from training.start import Start
 from training.students import distil_coarse, distil_fine
 from training.text import train_text
-from training.vae import train_vae
+from training.vae import Autoencoder, train_vae
 
 STAGES = ("data", "text", "coarse-vae", "fine-vae", "coarse", "fine", "classifier")
 NEEDS = {"coarse": ("text", "coarse_vae"), "fine": ("text", "fine_vae")}
@@ -119,7 +119,7 @@ class Run:
             )  # fmt: skip
         shutil.rmtree(spare, ignore_errors=True)
         if workers.rank() == 0:
-            self._export(stage, start.coarse)
+            self._export(stage, vae, start.coarse)
 
     def train_fine(self) -> None:
         """Trains the fine denoiser on the fine VAE's latents and exports the stage."""
@@ -138,15 +138,15 @@ class Run:
         stage = learn(recipe, on_device, latents, encoder, vae.decoder, start, self.folder, self.minutes, generator)
         shutil.rmtree(spare, ignore_errors=True)
         if workers.rank() == 0:
-            self._export(stage, start.fine)
+            self._export(stage, vae, start.fine)
 
-    def _export(self, stage: CoarseStage | FineStage, teacher: Opened | None) -> None:
+    def _export(self, stage: CoarseStage | FineStage, vae: Autoencoder, teacher: Opened | None) -> None:
         """Writes a trained stage, or of a student its denoiser alone."""
         if self.distill:
             assert teacher is not None
             export_student(stage, teacher, self.model(f"turbo_{stage.stage}"))
         else:
-            export_stage(stage, self.model(stage.stage))
+            export_stage(stage, self.model(stage.stage), vae.encoder)
 
     def train_classifier(self) -> None:
         """Trains the classifier that evaluates the demo, on held-out shapes, and prints its accuracy."""
@@ -236,7 +236,7 @@ def _train(run: Run, stages: list[str]) -> int:
     demo = isinstance(run.source, ProceduralSource)
     for stage in [stage for stage in stages if (demo and not run.distill) or stage != "classifier"]:
         for needed in NEEDS.get(stage, ()):
-            if not (run.folder / f"{needed}.pt").exists() and not (needed == "text" and run.start.keep_text):
+            if not (run.folder / f"{needed}.pt").exists() and not run.start.gives(needed):
                 print(
                     f"Stage {stage} needs {needed.replace('_', '-')}, which is not in {run.folder}: "
                     f"run --stages {needed.replace('_', '-')} first.",

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from models.checkpoint.source import Source
+from models.checkpoint.source import ENCODER, Source
 from models.config import StageConfig, VAEConfig
 from models.grids.differentiable import DifferentiableGrid
 from models.reconstruction import levels_of, normal_loss, structure_loss
@@ -29,7 +29,7 @@ from training.engine import Budget, Losses, Trainer, mixed_precision
 from training.loading import Batches
 from training.recipe import Plan
 from training.rows import AnyRows
-from training.start import fill
+from training.start import fill, holds_encoder
 
 KL_WEIGHT = 5e-4
 NORMAL_WEIGHT = 0.5
@@ -67,10 +67,12 @@ def train_vae(
 ) -> Autoencoder:  # fmt: skip
     """Trains the VAE of a stage on voxels of its finest grid, resuming from `folder`, and returns it frozen.
 
-    The decoder of a model to start from stays as it is, because its denoiser knows its latents: what is trained then is
-    an encoder that makes such latents of the new shapes.
+    The decoder of a model to start from stays as it is, because its denoiser knows its latents. So does its encoder,
+    and nothing is left to train; if the model holds none, one is trained that makes such latents of the new shapes.
     """
     device, name = generator.device, f"{config.stage}_vae"
+    if start is not None and holds_encoder(start):
+        return known_vae(start, config).to(device)
     model = Autoencoder(config).to(device)
     if fill(model.decoder, start, "vae."):
         model.decoder.requires_grad_(False)
@@ -91,6 +93,14 @@ def train_vae(
         average = trainer.run(losses, check, waited=lambda: batches.waited)
     assert isinstance(average, Autoencoder)
     return average.eval().requires_grad_(False)
+
+
+def known_vae(source: Source, config: StageConfig) -> Autoencoder:
+    """The VAE of a model that holds its encoder, frozen."""
+    model = Autoencoder(config)
+    fill(model.encoder, source, ENCODER)
+    fill(model.decoder, source, "vae.")
+    return model.eval().requires_grad_(False)
 
 
 def vae_losses(model: Autoencoder, grid: DifferentiableGrid, normals: Tensor, generator: torch.Generator) -> Losses:

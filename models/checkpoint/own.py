@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from models.checkpoint.source import Source, check_shapes, expected_shapes
+from models.checkpoint.source import ENCODER, Source, check_shapes, encoder_shapes, expected_shapes
 from models.config import Config, load_config, save_config
 from models.errors import CheckpointError
 from models.files import check_regular
@@ -33,7 +33,10 @@ def open_own(folder: Path) -> Source:
         raise CheckpointError(
             f"{path}: not a readable safetensors file ({error}); download or train it again"
         ) from error
-    check_shapes(path, shapes, expected_shapes(config, folder / CONFIG_FILE))
+    expected = expected_shapes(config, folder / CONFIG_FILE)
+    if any(name.startswith(ENCODER) for name in shapes):
+        expected |= encoder_shapes(config)
+    check_shapes(path, shapes, expected)
 
     def read(name: str) -> Tensor:
         tensor: Tensor = file.get_tensor(name)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from models.config import Config, DenseUNetConfig, StudentConfig, TextConfig, kind_of
+from models.config import Config, DenseUNetConfig, StageConfig, StudentConfig, TextConfig, kind_of
 from models.dense import DenseUNet
 from models.errors import CheckpointError
 from models.loading import building, is_finite
@@ -16,8 +16,11 @@ from models.quantisation import with_scales
 from models.sparse import SparseUNet
 from models.text import TextEncoder
 from models.vae import Decoder
+from models.vae_encoder import Encoder
 
 SCALE_FACTOR = "scale_factor"
+ENCODER = "encoder."
+"""What the names of a stage's encoder begin with, which may be left out: it is there to train on, not to be served."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,11 @@ def expected_shapes(config: Config, source: Path | str = "configuration") -> dic
         if isinstance(config, StudentConfig):
             return with_scales(_shapes(unet, "unet."))
         return {**_shapes(unet, "unet."), **_shapes(Decoder(config.vae), "vae."), SCALE_FACTOR: ()}
+
+
+def encoder_shapes(config: Config) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors that a model of this configuration has on top if it holds its encoder."""
+    return _shapes(Encoder(config.vae), ENCODER) if isinstance(config, StageConfig) else {}
 
 
 def check_shapes(

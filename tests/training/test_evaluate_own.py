@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from models.importer import import_models
 from tests.support.meshes import furniture_folder
@@ -76,15 +79,34 @@ def test_a_quick_evaluation_takes_fewer_shapes_spread_over_all(place: Path) -> N
     assert few == [made.split("heldout")[0].file, made.split("heldout")[-1].file]
 
 
-def test_vaes_without_their_training_are_not_measured_and_the_rest_is(
+def test_vaes_of_models_without_encoders_are_not_measured_and_the_rest_is(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "figures.json"
-    models = ["--checkpoint-dir", str(place / "run" / "checkpoints"), "--run-dir", str(tmp_path / "elsewhere")]
+    shutil.copytree(place / "run" / "checkpoints", tmp_path / "served")
+    for weights in (tmp_path / "served").glob("*/model.safetensors"):
+        kept = {name: value for name, value in load_file(weights).items() if not name.startswith("encoder.")}
+        save_file(kept, weights)
+    models = ["--checkpoint-dir", str(tmp_path / "served"), "--run-dir", str(tmp_path / "elsewhere")]
     assert evaluate(["--data", str(place / "set"), *models, "--output", str(output), *FEW_STEPS]) == 0
     assert json.loads(output.read_text())["reconstruction"] == {"coarse": None, "fine": None}
     assert "coarse VAE" in (shown := capsys.readouterr().out)
     assert "not measured" in shown
+
+
+def test_a_training_that_starts_from_models_with_encoders_trains_no_vae_and_hands_them_on(
+    place: Path, tmp_path: Path
+) -> None:
+    models = place / "run" / "checkpoints"
+    how = ["--from", str(models), "--preset", "smoke", "--longer", "0.01", "--device", "cpu"]
+    run = ["--run-dir", str(tmp_path), "--stages", "text,coarse"]
+    assert train(["--data", str(place / "set"), *how, *run]) == 0
+    assert not list(tmp_path.glob("*_vae.pt"))
+    before, after = (
+        load_file(folder / "furniture_coarse" / "model.safetensors") for folder in (models, tmp_path / "checkpoints")
+    )
+    assert all(torch.equal(after[name], value) for name, value in before.items() if not name.startswith("unet."))
+    assert any(not torch.equal(after[name], value) for name, value in before.items())
 
 
 def test_what_is_missing_is_told_in_a_sentence(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
