@@ -137,19 +137,24 @@ def _stacks(corners: Floats, normal: Floats, owner: Ints, cells: Ints, resolutio
     reach = np.abs(slope).sum(1)[owner] / 2
     bottom, top = corners[:, :, 2].min(1)[owner], corners[:, :, 2].max(1)[owner]
     half = resolution // 2
-    low = np.floor(np.maximum(middle - reach, bottom)).clip(-half, half).astype(np.int64)
-    high = np.floor(np.minimum(middle + reach, top)).clip(-half - 1, half - 1).astype(np.int64)
+    lowest, highest = np.floor(np.maximum(middle - reach, bottom)), np.floor(np.minimum(middle + reach, top))
+    low = lowest.clip(-half, half).astype(np.int64)
+    high = highest.clip(-half - 1, half - 1).astype(np.int64)
     count = (high - low + 1).clip(min=0)
+    # What a triangle has in a column lies in that voxel if there is but one: nothing is left to look at.
+    one = (lowest == highest) & (count == 1)
+    single = owner[one], np.column_stack((cells[one], low[one]))
+    count[one] = 0
     rows = np.repeat(np.arange(len(owner)), count)
     height = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count) + low[rows]
     owner, ijk = owner[rows], np.column_stack((cells[rows], height))
     for k in (0, 1):
-        # The two other views; a column of a single voxel is cut by no edge that the first view did not see.
+        # The two other views.
         rest = [1 - k, 2]
         sign = normal[:, k] if k == 0 else -normal[:, k]
         inside = _overlaps(corners[:, :, rest], sign, owner, ijk[:, rest])
         owner, ijk = owner[inside], ijk[inside]
-    return owner, ijk
+    return np.concatenate((single[0], owner)), np.concatenate((single[1], ijk))
 
 
 def _overlaps(corners: Floats, facing: Floats, owner: Ints, cells: Ints) -> NDArray[np.bool_]:

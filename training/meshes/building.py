@@ -6,8 +6,9 @@ import hashlib
 import json
 import multiprocessing
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,17 +177,16 @@ def _made(folder: Path, todo: Sequence[tuple[str, str]], settings: Settings) -> 
     context = multiprocessing.get_context("spawn")
     at, alone = 0, False
     while at < len(todo):
+        ahead = 1 if alone else 4 * settings.workers  # finished shapes wait in memory
+        end = at + 1 if alone else len(todo)
+        jobs: deque[Future[Entry | Refusal]] = deque()
         try:
             with ProcessPoolExecutor(1 if alone else settings.workers, context, end_with_parent) as pool:
-                while at < len(todo):
-                    # A few at a time: finished shapes wait in memory.
-                    part = todo[at : at + (1 if alone else 4 * settings.workers)]
-                    jobs = [pool.submit(make, folder / file, key, *how) for key, file in part]
-                    for (key, _), job in zip(part, jobs, strict=True):
-                        yield key, job.result()
-                        at += 1
-                    if alone:
-                        break
+                while at < end:
+                    for key, file in todo[at + len(jobs) : min(at + ahead, end)]:
+                        jobs.append(pool.submit(make, folder / file, key, *how))
+                    yield todo[at][0], jobs.popleft().result()
+                    at += 1
             alone = False
         except BrokenProcessPool:
             # A process was killed, most likely for memory. The mesh that does it alone as well is left out.

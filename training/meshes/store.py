@@ -108,7 +108,7 @@ def write_shard(folder: Path, entries: Sequence[Entry]) -> None:
     for level in ("coarse", "fine"):
         voxels: list[Voxels] = [getattr(entry, level) for entry in entries]
         small = np.int8 if voxels[0].voxel_size * 256 >= 1 else np.int16
-        arrays[f"{level}_ijk"] = np.concatenate([each.ijk for each in voxels]).astype(small)
+        arrays[f"{level}_ijk"] = np.concatenate([each.ijk for each in voxels]).astype(small, copy=False)
         arrays[f"{level}_normal"] = np.concatenate([quantised(each.normal) for each in voxels])
         arrays[f"{level}_offset"] = np.cumsum([0, *(len(each) for each in voxels)])
     about = [{"key": entry.key, "digest": entry.digest, "notes": entry.notes} for entry in entries]
