@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import signal
+import sys
 import threading
 from typing import Any
 
@@ -28,24 +29,28 @@ def heed_a_second_one() -> None:
             case 1:
                 first(handler)
             case 2:
-                _end(handler.controller.arbiter)
+                _end(handler.controller)
 
     SysHandler.handle_int = interrupted
 
 
-def _end(arbiter: Any) -> None:
-    """Kills all processes of the service and ends this one; jobs go on at the next start, as after a loss of power."""
+def _end(controller: Any) -> None:
+    """Kills all processes of the service and ends this one; jobs go on at the next start, as after a loss of power.
+
+    The loop ends this process: raised here, the exception would be lost wherever circus, in the midst of the first
+    interrupt, catches all.
+    """
     _end_anyway_after(CLEANING_SECONDS)
     log.warning("ended now: what was running is lost; jobs go on at the next start")
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    arbiter.exit_stack.close()  # removes the folder of the sockets
-    raise SystemExit(_INTERRUPTED)
+    controller.arbiter.exit_stack.close()  # removes the folder of the sockets
+    controller.loop.add_callback_from_signal(sys.exit, _INTERRUPTED)
 
 
 def _end_anyway_after(seconds: float) -> None:
-    """Ends this process even where the exception that ends it is lost in a callback, or a library waits at the exit."""
+    """Ends this process even where the loop does not come to it, or a library waits at the exit."""
     timer = threading.Timer(seconds, os._exit, (_INTERRUPTED,))
     timer.daemon = True
     timer.start()

@@ -68,12 +68,12 @@ def total(server: Server, name: str) -> float:
     return sum(figure for (other, _), figure in read(server).items() if other == name)
 
 
-def wait_for(condition: Callable[[], object], seconds: float = PATIENCE, period: float = 0.05) -> None:
-    """Waits until something is so, and looks every `period` seconds."""
+def wait_for(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+    """Waits until something is so."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come about"
-        time.sleep(period)
+        time.sleep(0.05)
 
 
 def running(server: Server) -> float:
