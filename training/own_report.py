@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from models.checkpoint.own import open_own
-from models.config import StageConfig, to_dict
+from models.config import to_dict
 from models.errors import ConfigError
 from models.pipeline import Pipeline
 from models.store import KINDS, find
@@ -22,7 +22,6 @@ from training.generating import Controls, with_students
 from training.meshes.source import shapes_of
 from training.meshes.store import Item, TrainingSet, read_set, write_text
 from training.own_evaluation import FEW, MOST_HELDOUT, Figures, OwnEvaluation
-from training.start import holds_encoder
 from training.vae import known_vae, reconstruction
 
 Decoded = dict[str, dict[str, float] | None]
@@ -104,11 +103,10 @@ def reconstructed(
 
     None for a model that does not hold its encoder.
     """
-    source = open_own(folder)
-    if not holds_encoder(source):
+    model = known_vae(open_own(folder))
+    if model is None:
         return None
-    assert isinstance(source.config, StageConfig)
-    model = known_vae(source, source.config).to(device)
+    model = model.to(device)
     shapes = shapes_of(made, items, fine=model.config.stage == "fine")
     rows = shapes.coarse if model.config.stage == "coarse" else shapes.fine
     assert rows is not None

@@ -36,13 +36,14 @@ def pack(run: Path, folder: Path, piece: int = PIECE) -> list[Path]:
     done = all(name in states and states[name]["done"] for name in STATES)
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
-        for name in () if done else states:
-            content = io.BytesIO()
-            torch.save(smaller(states[name]), content)
-            _add(archive, f"{name}.pt", content.getvalue())
-        for path in sorted((run / MODELS).rglob("*")) if done else ():
-            if path.is_file():
+        if done:
+            for path in sorted(path for path in (run / MODELS).rglob("*") if path.is_file()):
                 _add(archive, path.relative_to(run).as_posix(), path.read_bytes())
+        else:
+            for name, state in states.items():
+                content = io.BytesIO()
+                torch.save(smaller(state), content)
+                _add(archive, f"{name}.pt", content.getvalue())
     folder.mkdir(parents=True, exist_ok=True)
     content_ = packed.getbuffer()
     written = []

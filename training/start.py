@@ -50,9 +50,9 @@ class Start:
         kept = text is not None and isinstance(text.config, TextConfig) and text.config.width >= CLIP_WIDTH
         start = cls(text, found.get("coarse"), found.get("fine"), clip is not None or kept)
         for stage in (start.coarse, start.fine):
-            if stage is not None and text is not None and _stage(stage).unet.context_dim != _text(text).width:
+            if stage is not None and text is not None and stage_of(stage).unet.context_dim != _text(text).width:
                 raise ConfigError(
-                    f"{stage.path}: expects text of width {_stage(stage).unet.context_dim}, and the tower makes "
+                    f"{stage.path}: expects text of width {stage_of(stage).unet.context_dim}, and the tower makes "
                     f"{_text(text).width}; give the tower that belongs to it"
                 )
         return start
@@ -69,7 +69,7 @@ class Start:
             source: Source | None = getattr(self, name)
             if source is None:
                 continue
-            config = _stage(source)
+            config = stage_of(source)
             if name == "fine" and config.vae.factor != FACTOR:
                 raise ConfigError(
                     f"{source.path}: makes {config.vae.factor} fine voxels along the side of a coarse one, and data "
@@ -151,6 +151,7 @@ def _text(source: Source) -> TextConfig:
     return source.config
 
 
-def _stage(source: Source) -> StageConfig:
+def stage_of(source: Source) -> StageConfig:
+    """The configuration of a stage's model."""
     assert isinstance(source.config, StageConfig)
     return source.config

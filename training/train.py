@@ -235,6 +235,8 @@ def _train(run: Run, stages: list[str]) -> int:
     }
     demo = isinstance(run.source, ProceduralSource)
     for stage in [stage for stage in stages if (demo and not run.distill) or stage != "classifier"]:
+        if stage.endswith("-vae") and run.start.gives(stage.replace("-", "_")):
+            continue
         for needed in NEEDS.get(stage, ()):
             if not (run.folder / f"{needed}.pt").exists() and not run.start.gives(needed):
                 print(

@@ -29,7 +29,7 @@ from training.engine import Budget, Losses, Trainer, mixed_precision
 from training.loading import Batches
 from training.recipe import Plan
 from training.rows import AnyRows
-from training.start import fill, holds_encoder
+from training.start import fill, holds_encoder, stage_of
 
 KL_WEIGHT = 5e-4
 NORMAL_WEIGHT = 0.5
@@ -71,8 +71,8 @@ def train_vae(
     and nothing is left to train; if the model holds none, one is trained that makes such latents of the new shapes.
     """
     device, name = generator.device, f"{config.stage}_vae"
-    if start is not None and holds_encoder(start):
-        return known_vae(start, config).to(device)
+    if (known := known_vae(start)) is not None:
+        return known.to(device)
     model = Autoencoder(config).to(device)
     if fill(model.decoder, start, "vae."):
         model.decoder.requires_grad_(False)
@@ -95,9 +95,11 @@ def train_vae(
     return average.eval().requires_grad_(False)
 
 
-def known_vae(source: Source, config: StageConfig) -> Autoencoder:
-    """The VAE of a model that holds its encoder, frozen."""
-    model = Autoencoder(config)
+def known_vae(source: Source | None) -> Autoencoder | None:
+    """The VAE of a stage's model, frozen; None without a model, or if it does not hold its encoder."""
+    if source is None or not holds_encoder(source):
+        return None
+    model = Autoencoder(stage_of(source))
     fill(model.encoder, source, ENCODER)
     fill(model.decoder, source, "vae.")
     return model.eval().requires_grad_(False)

@@ -6,11 +6,13 @@ from typing import Any
 
 import schemathesis
 
+from api.schemas import MAX_ITEMS, MAX_STEPS
+from api.settings import Settings
+
 MOST = 2
 """Of steps, prompts and variants, where a request would have more."""
-_BOUNDS = {"ddim_steps": 1000, "fine_steps": 1000, "n": 8}
-_MOST_PROMPTS = 1024
-"""More than these are refused, and are sent as they are."""
+_BOUNDS = {"ddim_steps": MAX_STEPS, "fine_steps": MAX_STEPS, "n": Settings.model_fields["max_batch"].default}
+"""More than these, or than MAX_ITEMS prompts, are refused, and are sent as they are."""
 _COARSE = ("/batch_generate", "/jobs")
 """These make many shapes; what fine ones look like is seen elsewhere."""
 
@@ -26,7 +28,7 @@ def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
     if case.path in _COARSE and body.get("use_fine") is None:
         body["use_fine"] = False
     prompts = body.get("prompts")
-    if isinstance(prompts, list) and len(prompts) <= _MOST_PROMPTS:
+    if isinstance(prompts, list) and len(prompts) <= MAX_ITEMS:
         del prompts[MOST:]
     for fields in [body, *(prompts if isinstance(prompts, list) else [])]:
         if isinstance(fields, dict):

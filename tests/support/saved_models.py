@@ -10,9 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from models.checkpoint.own import open_own, write_own
+from models.checkpoint.source import ENCODER
 from models.checkpoint.student import student_of
 from models.config import (
     DenseUNetConfig,
@@ -106,3 +108,9 @@ def _save(folder: Path, config: TextConfig | StageConfig, modules: dict[str, nn.
     for prefix, module in modules.items():
         extra |= {prefix + name: value.contiguous() for name, value in module.state_dict().items()}
     write_own(folder, config, extra)
+
+
+def leave_out_encoder(folder: Path) -> None:
+    """Takes the encoder out of a saved model, if it holds one."""
+    weights = folder / "model.safetensors"
+    save_file({name: value for name, value in load_file(weights).items() if not name.startswith(ENCODER)}, weights)

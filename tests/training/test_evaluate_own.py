@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from models.importer import import_models
 from tests.support.meshes import furniture_folder
+from tests.support.saved_models import leave_out_encoder
 from tests.support.store import own_store
 from training.evaluate import main as evaluate
 from training.make_dataset import main as make_dataset
@@ -84,9 +85,8 @@ def test_vaes_of_models_without_encoders_are_not_measured_and_the_rest_is(
 ) -> None:
     output = tmp_path / "figures.json"
     shutil.copytree(place / "run" / "checkpoints", tmp_path / "served")
-    for weights in (tmp_path / "served").glob("*/model.safetensors"):
-        kept = {name: value for name, value in load_file(weights).items() if not name.startswith("encoder.")}
-        save_file(kept, weights)
+    for folder in (tmp_path / "served").glob("*/"):
+        leave_out_encoder(folder)
     models = ["--checkpoint-dir", str(tmp_path / "served"), "--run-dir", str(tmp_path / "elsewhere")]
     assert evaluate(["--data", str(place / "set"), *models, "--output", str(output), *FEW_STEPS]) == 0
     assert json.loads(output.read_text())["reconstruction"] == {"coarse": None, "fine": None}

@@ -15,6 +15,7 @@ from models.loading import load_fine
 from models.runtime import Runtime
 from models.sparse import SparseUNet
 from models.stages import FineStage
+from tests.support.saved_models import leave_out_encoder
 from tests.support.store import own_store
 from training.dataset import unit
 from training.export import export_stage
@@ -58,14 +59,13 @@ def test_from_such_a_model_new_shapes_have_the_latents_that_its_denoiser_knows(
 
 
 def test_a_model_is_served_the_same_with_and_without_its_encoder(folder: Path) -> None:
-    weights = folder / "demo_fine" / "model.safetensors"
     with_encoder = load_fine(folder / "demo_fine")
     with own_store(folder.parent / "store"):
         (imported,) = import_models(folder)
         assert imported.stored is not None
         stored = open_own(imported.stored.folder)
     assert any(name.startswith("encoder.") for name in stored.keys)
-    save_file({name: value for name, value in load_file(weights).items() if not name.startswith("encoder.")}, weights)
+    leave_out_encoder(folder / "demo_fine")
     without = load_fine(folder / "demo_fine")
     for module in ("unet", "decoder"):
         ours, theirs = getattr(with_encoder, module).state_dict(), getattr(without, module).state_dict()
