@@ -7,13 +7,20 @@ from pathlib import Path
 import pytest
 import torch
 
+from models.text import TextEncoder
 from training import rows
+from training.coarse import train_coarse
+from training.cubes import CubeBatches, Cubes
+from training.dataset import Labels, Shapes
 from training.engine import Budget, Optimization, Trainer, seed_everything
+from training.latents import encode_coarse
 from training.loading import Batches
 from training.recipe import SMOKE
 from training.rows import MappedRows, Rows
 from training.shapes import sample, voxelize
-from training.vae import train_vae
+from training.start import Start
+from training.tokens import END, START
+from training.vae import Autoencoder, train_vae
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -85,3 +92,45 @@ def test_a_vae_trained_on_streamed_voxels_is_that_trained_on_resident_ones(
     monkeypatch.setattr(rows, "SHARE_OF_MEMORY", 0.0)
     # Sums on a GPU have no fixed order.
     assert last_loss("streamed") == pytest.approx(resident, rel=0.05)
+
+
+def coarse_shapes(count: int) -> Shapes:
+    parts = []
+    for seed in range(count):
+        shape = voxelize(sample(seed))
+        normals = (shape.coarse_normal * 127).round().to(torch.int8)
+        parts.append(Rows(shape.coarse_ijk.to(torch.int8), normals, torch.tensor([0, len(normals)])))
+    tokens = torch.tensor([[[START, 600 + number, END]] for number in range(count)], dtype=torch.int32)
+    nothing = torch.zeros(count, 0).long()
+    return Shapes(torch.zeros(count).long(), nothing, tokens, Rows.join(parts), None, Labels(("box",), ()))
+
+
+def test_a_coarse_denoiser_learns_from_streamed_latents_what_it_does_from_resident_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    vae, encoder = Autoencoder(SMOKE.coarse).to(GPU).eval(), TextEncoder(SMOKE.text).to(GPU).eval()
+    encoder.requires_grad_(False)
+    shapes = coarse_shapes(8)
+
+    def last_loss(latents: Cubes, name: str) -> float:
+        generator = seed_everything(0, GPU)
+        start, folder = Start.of(None, None), tmp_path / name
+        train_coarse(SMOKE, shapes, latents, encoder, vae.decoder, start, ("a box",), folder, None, generator)
+        lines = capsys.readouterr().out.splitlines()
+        return float(next(line for line in lines if ": losses " in line).split()[-1])
+
+    resident = encode_coarse(vae, shapes.coarse.to(GPU), tmp_path / "none", size=2)
+    assert resident.resident
+    monkeypatch.setattr(rows, "SHARE_OF_MEMORY", 0.0)
+    streamed = encode_coarse(vae, shapes.coarse, tmp_path / "latents", size=2)
+    assert streamed.mapped
+    for latents in (streamed, Cubes([resident.parts[0].cpu()], GPU)):
+        assert not latents.resident
+        with CubeBatches(latents, 4) as read, CubeBatches(resident, 4) as there:
+            for turn in range(20):
+                (ours, cubes), (theirs, same) = read(turn), there(turn)
+                assert torch.equal(ours, theirs)
+                assert torch.equal(cubes, same)
+    # Sums on a GPU have no fixed order.
+    assert last_loss(streamed, "streamed") == pytest.approx(last_loss(resident, "resident"), rel=0.05)

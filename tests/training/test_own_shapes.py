@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
 
@@ -16,19 +12,13 @@ from cli.import_models import main as import_models_command
 from models import Pipeline
 from models.loading import load_text
 from models.recognition import Recogniser
-from tests.support.meshes import PARTS, furniture, furniture_folder
-from tests.support.paths import ROOT
+from tests.support.meshes import PARTS, furniture
 from tests.support.store import own_store
+from tests.support.trainings import in_two_processes, kill_second, training_set
 from training.evaluate import main as evaluate
 from training.make_dataset import main as make_dataset
 from training.meshes.source import MeshSource
 from training.train import main as train
-
-
-def training_set(folder: Path, count: int) -> Path:
-    meshes = furniture_folder(folder / "furniture", count)
-    assert make_dataset([str(meshes), "--out", str(folder / "set"), "--resolution", "64", "--workers", "1"]) == 0
-    return folder / "set"
 
 
 def trained(folder: Path, *options: str) -> int:
@@ -133,34 +123,19 @@ def test_twenty_meshes_become_a_set_in_the_store_whose_shapes_are_there_and_are_
     assert not pipeline.recogniser.recognise("an elephant").known
 
 
-def in_two_processes(folder: Path, *options: str) -> subprocess.Popen[str]:
-    """A text tower under torchrun, which is killed with its processes if its own end does not come."""
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "training.train",
-        "--data", str(folder / "set"), "--preset", "smoke", "--run-dir", str(folder / "run"), "--device", "cpu",
-        "--stages", "text", *options,
-    ]  # fmt: skip
-    return subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_two_processes_train_one_tower_and_go_on_after_one_was_killed(tmp_path: Path) -> None:
     training_set(tmp_path, 6)
-    with in_two_processes(tmp_path, "--longer", "1000") as begun:
+    with in_two_processes(tmp_path, "cpu", "text", "--longer", "1000") as begun:
         assert begun.stdout is not None
         assert any(line.startswith("text: ") for line in begun.stdout), "no step was made"
-        ranks = [each for each in psutil.Process(begun.pid).children() if each.environ().get("RANK") == "1"]
-        assert len(ranks) == 1
-        ranks[0].kill()
+        kill_second(begun)
         _, told = begun.communicate()
     assert begun.returncode != 0
     assert "another process of this training has ended" in told
     assert int(torch.load(tmp_path / "run" / "text.pt", weights_only=True)["step"]) > 0
-    with in_two_processes(tmp_path) as done:
+    with in_two_processes(tmp_path, "cpu", "text") as done:
         shown, told = done.communicate()
     assert done.returncode == 0, told
     assert shown.count("text: losses") == 1
