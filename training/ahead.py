@@ -36,7 +36,8 @@ class Ahead(Generic[Gathered]):
         self._threads = ThreadPoolExecutor(THREADS, "batches") if threaded else None
         self._reading: dict[int, Future[Gathered]] = {}
         self.waited = 0.0
-        """Seconds in which nobody worked, because what a turn needs was not there yet."""
+        """Seconds in which nobody worked, because the threads did not have yet what a turn needs. Without threads none:
+        what a GPU gathers by itself makes its caller wait for the steps before, and never the GPU."""
 
     def __enter__(self) -> Self:
         return self
@@ -51,9 +52,11 @@ class Ahead(Generic[Gathered]):
             for later in range(turn, turn + (AHEAD + 1) * workers.size(), workers.size()):
                 if later not in self._reading:
                     self._reading[later] = self._threads.submit(self._gather, self._chosen(later))
-        begin = time.monotonic()
         chosen = self._chosen(turn)
-        gathered = self._reading.pop(turn).result() if self._threads is not None else self._gather(chosen)
+        if self._threads is None:
+            return chosen, self._gather(chosen)
+        begin = time.monotonic()
+        gathered = self._reading.pop(turn).result()
         self.waited += time.monotonic() - begin
         return chosen, gathered
 

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import torch
 from tests.support.meshes import furniture_folder
 from tests.support.paths import ROOT
 from training import rows
-from training.ahead import AHEAD
+from training.ahead import AHEAD, Ahead
 from training.cubes import CubeBatches
 from training.latents import encode_coarse, encode_fine
 from training.loading import Batches, in_order
@@ -231,6 +232,15 @@ def test_the_next_batches_are_read_by_threads_while_this_one_is_used(folder: Pat
         assert torch.equal(batch.grid.ijk, wanted.grid.ijk)
         assert torch.equal(batch.values, wanted.values)
     assert batches.waited > 0
+
+
+def test_who_gathers_on_the_device_itself_never_waits_for_data() -> None:
+    with Ahead(lambda shapes: time.sleep(0.01), shapes=3, size=2, threaded=False) as inline:
+        inline.gathered(0)
+    assert inline.waited == 0
+    with Ahead(lambda shapes: time.sleep(0.01), shapes=3, size=2, threaded=True) as read:
+        read.gathered(0)
+    assert read.waited > 0
 
 
 def test_a_file_that_cannot_be_read_ends_the_training_and_not_a_thread_alone(folder: Path) -> None:
