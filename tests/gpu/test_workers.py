@@ -25,7 +25,7 @@ def test_two_gpus_train_every_stage_of_a_set_together(tmp_path: Path) -> None:
     with in_two_processes(tmp_path, "cuda", OF_A_SET) as done:
         shown, told = done.communicate(timeout=500)
     assert done.returncode == 0, told
-    for stage in ("text", "coarse-vae", "fine-vae", "coarse", "fine"):
+    for stage in ("text", "coarse_vae", "fine_vae", "coarse", "fine"):
         assert shown.count(f"{stage}: losses") == 1
     for model in ("text", "coarse", "fine"):
         assert (tmp_path / "run" / "checkpoints" / f"furniture_{model}" / "model.safetensors").exists()
