@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from models.text import TextEncoder
+from tests.support.voxel_rows import rows_of_shapes
 from training import rows
 from training.coarse import train_coarse
 from training.cubes import CubeBatches, Cubes
@@ -17,21 +18,11 @@ from training.latents import encode_coarse
 from training.loading import Batches
 from training.recipe import SMOKE
 from training.rows import MappedRows, Rows
-from training.shapes import sample, voxelize
 from training.start import Start
 from training.tokens import END, START
 from training.vae import Autoencoder, train_vae
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
-
-
-def fine_rows(count: int) -> Rows:
-    parts = []
-    for seed in range(count):
-        shape = voxelize(sample(seed))
-        normals = (shape.fine_normal * 127).round().to(torch.int8)
-        parts.append(Rows(shape.fine_ijk.to(torch.int8), normals, torch.tensor([0, len(normals)])))
-    return Rows.join(parts)
 
 
 @pytest.mark.parametrize(("first", "second"), [(CPU, GPU), (GPU, CPU)], ids=["to a GPU", "from a GPU"])
@@ -64,10 +55,10 @@ def test_a_training_goes_on_on_the_other_device(first: torch.device, second: tor
 
 
 def test_voxels_too_many_for_a_gpu_come_in_batches_from_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    resident = fine_rows(6).to(GPU)
+    resident = rows_of_shapes(6, fine=True).to(GPU)
     assert resident.ijk.device.type == "cuda"
     monkeypatch.setattr(rows, "SHARE_OF_MEMORY", 0.0)
-    table = fine_rows(6)
+    table = rows_of_shapes(6, fine=True)
     mapped = MappedRows([table], torch.zeros(6, dtype=torch.int64), torch.arange(6))
     for elsewhere in (table.to(GPU), mapped.to(GPU)):
         assert not isinstance(elsewhere, Rows) or elsewhere.ijk.device.type == "cpu"
@@ -82,7 +73,7 @@ def test_a_vae_trained_on_streamed_voxels_is_that_trained_on_resident_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def last_loss(name: str) -> float:
-        voxels, generator = fine_rows(6).to(GPU), seed_everything(0, GPU)
+        voxels, generator = rows_of_shapes(6, fine=True).to(GPU), seed_everything(0, GPU)
         train_vae(SMOKE.fine, SMOKE.fine_vae_plan, voxels, None, tmp_path / name, None, generator)
         lines = capsys.readouterr().out.splitlines()
         assert any("waited for data" in line for line in lines)
@@ -95,14 +86,9 @@ def test_a_vae_trained_on_streamed_voxels_is_that_trained_on_resident_ones(
 
 
 def coarse_shapes(count: int) -> Shapes:
-    parts = []
-    for seed in range(count):
-        shape = voxelize(sample(seed))
-        normals = (shape.coarse_normal * 127).round().to(torch.int8)
-        parts.append(Rows(shape.coarse_ijk.to(torch.int8), normals, torch.tensor([0, len(normals)])))
     tokens = torch.tensor([[[START, 600 + number, END]] for number in range(count)], dtype=torch.int32)
     nothing = torch.zeros(count, 0).long()
-    return Shapes(torch.zeros(count).long(), nothing, tokens, Rows.join(parts), None, Labels(("box",), ()))
+    return Shapes(torch.zeros(count).long(), nothing, tokens, rows_of_shapes(count), None, Labels(("box",), ()))
 
 
 def test_a_coarse_denoiser_learns_from_streamed_latents_what_it_does_from_resident_ones(

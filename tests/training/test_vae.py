@@ -7,25 +7,16 @@ import torch
 from models.grids import TorchGrid
 from models.grids.differentiable import DifferentiableGrid
 from models.reconstruction import levels_of
+from tests.support.voxel_rows import rows_of_shapes
 from training.dataset import unit
 from training.latents import encode_coarse
 from training.recipe import SMOKE
-from training.rows import Rows
 from training.shapes import sample, voxelize
 from training.vae import Autoencoder, disturb, vae_losses
 
 
-def _coarse_rows(count: int) -> Rows:
-    parts = []
-    for seed in range(count):
-        shape = voxelize(sample(seed))
-        normals = (shape.coarse_normal * 127).round().to(torch.int8)
-        parts.append(Rows(shape.coarse_ijk.to(torch.int8), normals, torch.tensor([0, len(normals)])))
-    return Rows.join(parts)
-
-
 def test_a_batch_of_rows_holds_the_chosen_shapes_in_the_order_asked_for() -> None:
-    rows = _coarse_rows(3)
+    rows = rows_of_shapes(3)
     grid, stored = rows.batch(torch.tensor([2, 0]))
     for position, shape in enumerate((2, 0)):
         start, end = int(rows.offset[shape]), int(rows.offset[shape + 1])
@@ -72,7 +63,7 @@ def test_disturbing_keeps_most_of_the_surface_and_adds_little_beside_it() -> Non
 
 
 def test_coarse_latents_are_cubes_in_the_order_of_the_serving_grid(tmp_path: Path) -> None:
-    rows, model = _coarse_rows(2), Autoencoder(SMOKE.coarse).eval()
+    rows, model = rows_of_shapes(2), Autoencoder(SMOKE.coarse).eval()
     cubes = encode_coarse(model, rows, tmp_path).gather(torch.arange(2))
     grid, stored = rows.batch(torch.tensor([1]))
     _, mean, _ = model.encode(grid, unit(stored))
