@@ -1,7 +1,8 @@
 """A training under way as a few small files, to go on with elsewhere: averaged weights in half precision, in pieces.
 
 Moments of the optimizer are left out: they are three quarters of a state, and a stage that goes on finds them again
-in some steps. Of a training that is done the models are packed, which hold all that others can learn from.
+in some steps. Of a training that is done the models are packed, which hold all that others can learn from, and the
+state of a stage whose model was written on another machine.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from models.errors import ConfigError
 PIECE = 15 * 1024 * 1024
 """Bytes of a piece at most."""
 STATES = ("text", "coarse_vae", "fine_vae", "coarse", "fine")
+WITH_MODEL = ("text", "coarse", "fine")
+"""Stages that write a model when they are done."""
 MODELS = "checkpoints"
 
 
@@ -37,21 +40,23 @@ def pack(run: Path, folder: Path, piece: int = PIECE) -> list[Path]:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         if done:
-            for path in sorted(path for path in (run / MODELS).rglob("*") if path.is_file()):
+            models = sorted(path for path in (run / MODELS).rglob("*") if path.is_file())
+            for path in models:
                 _add(archive, path.relative_to(run).as_posix(), path.read_bytes())
-        else:
-            for name, state in states.items():
-                content = io.BytesIO()
-                torch.save(smaller(state), content)
-                _add(archive, f"{name}.pt", content.getvalue())
+            written = {path.parent.name.partition("_")[2] for path in models}
+            states = {name: states[name] for name in WITH_MODEL if name not in written}
+        for name, state in states.items():
+            content = io.BytesIO()
+            torch.save(smaller(state), content)
+            _add(archive, f"{name}.pt", content.getvalue())
     folder.mkdir(parents=True, exist_ok=True)
     content_ = packed.getbuffer()
-    written = []
+    parts = []
     for number, start in enumerate(range(0, len(content_), piece)):
         path = folder / f"train.{number:03d}"
         path.write_bytes(content_[start : start + piece])
-        written.append(path)
-    return written
+        parts.append(path)
+    return parts
 
 
 def unpack(folder: Path, run: Path) -> list[str]:

@@ -48,15 +48,26 @@ def test_a_stage_goes_on_from_a_parcel_at_its_step_with_the_averaged_weights(tmp
     assert second.step == 12
 
 
-def test_of_a_training_that_is_done_the_models_travel_without_its_states(tmp_path: Path) -> None:
+def with_models(run: Path, *models: str) -> list[str]:
     for name in STATES:
-        trained(tmp_path / f"{name}.pt", 2)
-    model = tmp_path / "checkpoints" / "demo_text" / "model.safetensors"
-    model.parent.mkdir(parents=True)
-    model.write_bytes(b"weights")
+        trained(run / f"{name}.pt", 2)
+    for model in models:
+        (run / "checkpoints" / model).mkdir(parents=True)
+        (run / "checkpoints" / model / "model.safetensors").write_bytes(b"weights")
+    return [f"checkpoints/{model}/model.safetensors" for model in models]
+
+
+def test_of_a_training_that_is_done_the_models_travel_without_its_states(tmp_path: Path) -> None:
+    files = with_models(tmp_path, "demo_coarse", "demo_fine", "demo_text")
     pack(tmp_path, tmp_path / "parcel")
-    assert unpack(tmp_path / "parcel", tmp_path / "there") == ["checkpoints/demo_text/model.safetensors"]
+    assert unpack(tmp_path / "parcel", tmp_path / "there") == files
     assert (tmp_path / "there" / "checkpoints" / "demo_text" / "model.safetensors").read_bytes() == b"weights"
+
+
+def test_a_stage_whose_model_was_written_on_another_machine_is_not_lost(tmp_path: Path) -> None:
+    files = with_models(tmp_path, "demo_fine", "demo_turbo_coarse")
+    pack(tmp_path, tmp_path / "parcel")
+    assert unpack(tmp_path / "parcel", tmp_path / "there") == [*files, "text.pt", "coarse.pt"]
 
 
 def test_a_parcel_that_is_none_or_not_whole_is_told(tmp_path: Path) -> None:
