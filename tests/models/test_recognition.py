@@ -13,7 +13,7 @@ from models.errors import ConfigError
 from models.kinds import BLANK, UNKNOWN, nearest_in
 from models.loading import load_text
 from models.recognition import NEAREST, Recogniser
-from models.text import TextEncoder
+from models.text import TextEncoder, tokenize
 from tests.support.paths import ROOT
 from tests.support.saved_models import TEXT
 from training.shapes import CATEGORIES, attribute_vocabulary, evaluation_prompts, names_of_kinds, sample
@@ -73,6 +73,22 @@ def test_what_no_caption_named_is_told_with_the_nearest_kinds(demo: Recogniser, 
 )
 def test_what_is_spelled_alike_is_the_nearest(demo: Recogniser, prompt: str, nearest: str) -> None:
     assert demo.recognise(prompt).nearest == (nearest,)
+
+
+@pytest.mark.parametrize("prompt", ["chairs", "Two CHAIRS with thin legs", "please make wooden chairs"])
+def test_another_spelling_that_the_tower_reads_as_a_name_is_known(prompt: str) -> None:
+    encoder = load_text(DEMO)
+    (plural, name) = (tokenize(word, 77)[0][1] for word in ("chairs", "chair"))
+    assert Recogniser(encoder).recognise(prompt).nearest == ("chair",)
+    words = encoder.text.token_embedding.weight
+    with torch.no_grad():
+        words[plural] = words[name]
+    assert Recogniser(encoder).recognise(prompt).kinds == ("chair",)
+
+
+@pytest.mark.parametrize("prompt", ["a clamp", "a birdcage", "a chain", "a tablet", "a boot", "a planet", "stable"])
+def test_another_word_of_nearly_the_same_letters_is_not_known(demo: Recogniser, prompt: str) -> None:
+    assert demo.recognise(prompt).known is False
 
 
 @pytest.mark.parametrize("prompt", ["&nbsp;", "&#32;", "\u3000 &nbsp;"])
