@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -13,11 +14,13 @@ from torch.nn import functional
 from models.config import Kinds
 from training.dataset import Labels, Shapes
 from training.meshes.source import MeshSource
+from training.real.words import SIDES
 from training.rows import AnyRows, Rows
 from training.sources import ProceduralSource
 
 TIMES = 4
 """How often a real shape stands among the others, half of them mirrored: real shapes are few."""
+_SAYS_LITTLE = frozenset({"a", "an", "the", *chain.from_iterable(SIDES.values())})
 FEWEST = 4
 """Real shapes of a kind from which on the models may say that they know it."""
 
@@ -52,6 +55,23 @@ class MixedSource(ProceduralSource):
             ours = first(ours, self.recipe.fine_shapes)
         both = joined([real, mirrored(real)])
         return joined([ours, *[both] * (TIMES // 2)])
+
+
+def with_own_names(real: MeshSource, kinds: Kinds) -> MeshSource:
+    """The real shapes whose captions say more than a name in `kinds` and a height or width, with these captions alone.
+
+    Most procedural captions are whole sentences, so that of "a mug" and "a tall mug" alone real shapes, of which there
+    are few, would be what is learnt.
+    """
+    names = {name for kind, others in kinds.items() for name in (kind, *others)}
+
+    def says_more(caption: str) -> bool:
+        words = caption.lower().split()
+        while words and words[0] in _SAYS_LITTLE:
+            del words[0]
+        return " ".join(words) not in names
+
+    return real.captioned(lambda item: tuple(filter(says_more, item.captions)))
 
 
 def first(shapes: Shapes, count: int) -> Shapes:

@@ -33,7 +33,7 @@ from training.export import export_stage, export_student, export_text, megabytes
 from training.fine import train_fine
 from training.latents import encode_coarse, encode_fine
 from training.meshes.source import MeshSource
-from training.mixing import MixedSource
+from training.mixing import MixedSource, with_own_names
 from training.parcel import MODELS, pack, sizes, unpack
 from training.pieces import GOES_ON, in_pieces
 from training.recipe import PRESETS, Recipe
@@ -210,7 +210,8 @@ def _prepared(options: argparse.Namespace, device: torch.device) -> Run:
         recipe = start.adapted(recipe, round(1 / recipe.fine.voxel_size))
         source = procedural = ProceduralSource(recipe, folder / "data", options.workers, device)
         if options.real is not None:
-            source = MixedSource(procedural, MeshSource.open(options.real))
+            real = MeshSource.open(options.real)
+            source = MixedSource(procedural, with_own_names(real, procedural.kinds) if options.own_names else real)
     else:
         source = MeshSource.open(options.data)
         folder = options.run_dir or Path("runs") / source.name
@@ -305,6 +306,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--real", type=Path, metavar="SET", help="train the demo on the real shapes of this set as well"
     )
+    parser.add_argument(
+        "--own-names", action="store_true",
+        help='with --real: real shapes answer to what says more than a kind of the demo ("an office chair") alone',
+    )  # fmt: skip
     parser.add_argument(
         "--total", type=float, metavar="MINUTES",
         help="run all stages, two at a time, each with its part of so many minutes over all calls",

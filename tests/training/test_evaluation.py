@@ -17,8 +17,8 @@ from tests.support.paths import DEMO
 from training.classifier import CLASSIFIER_FILE
 from training.evaluation import making
 from training.evaluation.goals import Line, all_met
-from training.evaluation.jobs import Job
-from training.evaluation.lines import composed_lines
+from training.evaluation.jobs import Job, plain_jobs
+from training.evaluation.lines import composed_lines, plain_line
 from training.evaluation.making import Maker, packed, unpacked
 from training.evaluation.pair import classifiers, find_classifier, load_pair
 from training.evaluation.pictures import failures, lowest
@@ -117,6 +117,14 @@ def test_failures_are_the_lowest_scored_and_say_what_was_seen(tmp_path: Path) ->
     rows = [line for line in page.read_text().splitlines() if line.startswith("| a mug")]
     assert [row.split(" | ")[4] for row in rows] == ["nothing", "bowl", "the kind, not its attributes", "as asked"]
     assert (tmp_path / "failures.png").stat().st_size > 1000
+
+
+def test_prompts_that_are_a_name_alone_have_a_goal_of_their_own() -> None:
+    jobs = plain_jobs(("mug", "axe"))
+    assert [(job.prompt, job.kind, job.fine) for job in jobs] == [("a mug", "mug", False), ("an axe", "axe", False)]
+    assert len({job.key for job in [*jobs, *plain_jobs(("mug", "axe", "bowl"))]}) == 3
+    line = plain_line([score("a", "mug", 0.9), score("b", "bowl", 0.9)])
+    assert (line.name, line.value, line.met) == ("right kind, 2 plain names", 0.5, False)
 
 
 def test_a_folder_without_one_pair_is_told(tmp_path: Path) -> None:

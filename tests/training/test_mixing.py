@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import torch
 
 from models.config import may_be_kind
 from training.dataset import Labels, Shapes
-from training.mixing import MixedSource, first, joined, mirrored
+from training.meshes.source import MeshSource
+from training.meshes.store import Item, TrainingSet
+from training.mixing import MixedSource, first, joined, mirrored, with_own_names
 from training.recipe import NEXT_SMOKE
 from training.rows import Rows
 from training.shapes import EVERY_KIND
@@ -61,6 +64,24 @@ def test_a_mirrored_shape_is_the_other_side_of_the_origin_in_order() -> None:
 def test_the_first_shapes_are_cut_with_all_that_belongs_to_them() -> None:
     cut = first(shapes(("a", "b", "c"), (), 2), 2)
     assert (len(cut), len(cut.coarse), len(cut.tokens)) == (2, 2, 2)
+
+
+def test_a_plain_name_stays_with_procedural_shapes_and_real_ones_keep_names_of_their_own(tmp_path: Path) -> None:
+    captions = {
+        "office chair": ("office chair", "an office chair", "a tall office chair", "chair", "a tall chair", "Low seat"),
+        "chair": ("chair", "a chair", "a wide seat"),
+        "plate": ("plate", "a dish"),
+    }
+    items = tuple(
+        Item(name, name, name, texts, "", "train", "s", row) for row, (name, texts) in enumerate(captions.items())
+    )
+    real = MeshSource(TrainingSet(tmp_path, "mine", 128, items))
+    kept = with_own_names(real, {"chair": ("seat",), "bowl": ("dish",)})
+    assert {item.kind: item.captions for item in kept.items} == {
+        "office chair": ("office chair", "an office chair", "a tall office chair"), "plate": ("plate",),
+    }  # fmt: skip
+    assert [item.row for item in kept.items] == [0, 2]
+    assert len(real.items) == 3
 
 
 class _Real:

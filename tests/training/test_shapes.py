@@ -86,7 +86,7 @@ PINNED: tuple[str, dict[str, str], int, str] = (
     "wine glass",
     {"stem": "long", "bowl": "conical", "width": "wide"},
     3677199131158330358,
-    "a 3d model of a wide long-stemmed wine glass",
+    "wide long-stemmed wine glass",
 )
 
 

@@ -6,7 +6,16 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from training.shapes import CATEGORIES, EVERY_KIND, Split, attribute_vocabulary, caption, evaluation_prompts, sample
+from training.shapes import (
+    CATEGORIES,
+    EVERY_KIND,
+    Split,
+    attribute_vocabulary,
+    caption,
+    evaluation_prompts,
+    plain_prompt,
+    sample,
+)
 from training.shapes.captions import TEMPLATES
 from training.shapes.registry import REGISTRY
 
@@ -81,6 +90,14 @@ def test_the_kinds_of_the_weights_stay_what_they_are_whatever_kinds_are_added() 
     drawn = {sample(seed, kinds=EVERY_KIND).category for seed in range(1500)}
     assert drawn == set(EVERY_KIND)
     assert {sample(seed).category for seed in range(600)} == set(CATEGORIES)
+
+
+def test_every_kind_is_often_called_by_its_plain_name_in_training() -> None:
+    for kind in ("mug", "elephant"):
+        rng = np.random.default_rng(0)
+        texts = [caption(sample(n, kind), rng, "train") for n in range(800)]
+        plain = sum(text in {kind, plain_prompt(kind)} for text in texts)
+        assert 8 <= plain <= 40, "of a hundred one or more"
 
 
 @pytest.mark.parametrize("each", [1, 10])

@@ -20,9 +20,9 @@ from training.evaluation.captions import Search, recipe_of, training_captions
 from training.evaluation.comparison import compare, table
 from training.evaluation.compositions import composed_jobs
 from training.evaluation.goals import Line, all_met
-from training.evaluation.jobs import scored_jobs, second_seeds, without_guidance
+from training.evaluation.jobs import plain_jobs, scored_jobs, second_seeds, without_guidance
 from training.evaluation.judging import score
-from training.evaluation.lines import composed_lines, real_lines, scored_lines, surface_lines
+from training.evaluation.lines import composed_lines, plain_line, real_lines, scored_lines, surface_lines
 from training.evaluation.making import Maker
 from training.evaluation.pair import classifiers, find_classifier, load_pair, true_shapes
 from training.evaluation.pictures import failures, sheet
@@ -66,12 +66,13 @@ def evaluate_demo(options: argparse.Namespace, wanted: Controls, device: torch.d
     captions = training_captions(recipe, run_dir)
     maker = Maker(pair.pipeline, folder, wanted)
     scored = scored_jobs(quick, pair.kinds)
+    plain = plain_jobs(pair.kinds)
     composed = composed_jobs(pair.kinds, captions, QUICK_COMPOSED if quick else COMPOSED)
     lacking = missing(options.real)
     real = None if lacking else RealPieces(options.real, pair.known, quick)
-    todo = [*scored, *composed, *(real.jobs if real else ()), *second_seeds(scored), *without_guidance(scored)]
+    todo = [*scored, *plain, *composed, *(real.jobs if real else ()), *second_seeds(scored), *without_guidance(scored)]
     maker.make(todo, options.batch or (1 if device.type == "cpu" else 32))
-    judged = [(job, score(classifier, job, maker.shape(job))) for job in (*scored, *composed)]
+    judged = [(job, score(classifier, job, maker.shape(job))) for job in (*scored, *plain, *composed)]
     found = real.recognised([maker.shape(job).coarse for job in real.jobs]) if real else None
 
     numbers = range(QUICK_COMPARED if quick else COMPARED)
@@ -85,6 +86,7 @@ def evaluate_demo(options: argparse.Namespace, wanted: Controls, device: torch.d
         Line("classifier on true shapes: right kind", own[0], CLASSIFIER),
         Line("classifier on true shapes: attributes", own[1]),
         *scored_lines([s for job, s in judged if job.group == "prompts"]),
+        plain_line([s for job, s in judged if job.group == "plain names"]),
         *composed_lines([(job, s) for job, s in judged if job.group == "composed"]),
         *(real_lines(found) if found else ()),
         *surface_lines(surfaces),

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from training.shapes import CATEGORIES, evaluation_prompts
+from training.shapes import CATEGORIES, evaluation_prompts, plain_prompt
 
-Group = Literal["prompts", "second seeds", "composed", "no guidance", "real captions"]
+Group = Literal["prompts", "plain names", "second seeds", "composed", "no guidance", "real captions"]
 
 PER_CATEGORY, QUICK_PROMPTS = 10, 48
-SECOND_SEED = 1_000_000
+SECOND_SEED, PLAIN_SEED = 1_000_000, 3_000_000
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,11 @@ def scored_jobs(quick: bool, kinds: Sequence[str] = CATEGORIES) -> list[Job]:
         Job("prompts", p.prompt, p.seed, p.category, _asked(p.attribute_name, p.attribute_value), True, n < len(kinds))
         for n, p in enumerate(chosen)
     ]
+
+
+def plain_jobs(kinds: Sequence[str] = CATEGORIES) -> list[Job]:
+    """Coarse shapes of prompts that are a kind's name alone."""
+    return [Job("plain names", plain_prompt(kind), PLAIN_SEED + n, kind) for n, kind in enumerate(kinds)]
 
 
 def second_seeds(scored: Sequence[Job]) -> list[Job]:

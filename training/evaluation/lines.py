@@ -27,6 +27,12 @@ def scored_lines(scores: Sequence[Score]) -> list[Line]:
     ]
 
 
+def plain_line(scores: Sequence[Score]) -> Line:
+    """Of prompts such as "a mug"."""
+    right = statistics.mean(score.recognised == score.wanted for score in scores)
+    return Line(f"right kind, {len(scores)} plain names", right, CATEGORY)
+
+
 def composed_lines(judged: Sequence[tuple[Job, Score]]) -> list[Line]:
     """All words of a prompt must be right, and each way in which it is new has a line of its own."""
     right = statistics.mean(s.right for _, s in judged)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -30,6 +31,13 @@ class MeshSource:
     def open(cls, folder: Path) -> MeshSource:
         """The set in a folder. Raises ConfigError if there is none."""
         return cls(read_set(folder))
+
+    def captioned(self, captions: Callable[[Item], tuple[str, ...]]) -> MeshSource:
+        """The same shapes with other captions, without those that get none."""
+        other = MeshSource(self.made)
+        changed = (replace(item, captions=captions(item)) for item in self.items)
+        other.items = [item for item in changed if item.captions]
+        return other
 
     @property
     def name(self) -> str:

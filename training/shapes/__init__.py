@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.shapes.captions import EvalPrompt, caption, evaluation_prompts, sample
+from training.shapes.captions import EvalPrompt, caption, evaluation_prompts, plain_prompt, sample
 from training.shapes.spec import (
     CATEGORIES,
     EVERY_KIND,
@@ -27,6 +27,7 @@ __all__ = [
     "caption",
     "evaluation_prompts",
     "names_of_kinds",
+    "plain_prompt",
     "sample",
     "voxelize",
 ]

@@ -36,6 +36,9 @@ TEMPLATES: dict[Split, tuple[str, ...]] = {
 }  # fmt: skip
 
 _SPLIT_SEED: dict[Split, int] = {"train": 0, "heldout": 1}
+# How often a caption is the description alone, as most people type it.
+_ALONE = 0.3
+_DESCRIPTION = ("{x}", "{a}")
 # How often a caption names 0, 1, 2 or 3 attributes.
 _NAMED = (0.15, 0.4, 0.3, 0.15)
 
@@ -92,6 +95,11 @@ def evaluation_prompts(n_per_category: int, kinds: Sequence[str] = CATEGORIES) -
     return prompts
 
 
+def plain_prompt(kind: str) -> str:
+    """What most people type first: the kind with its article, and no more."""
+    return f"{_article(kind)} {kind}"
+
+
 def held_out_caption(noun: str, wordings: Sequence[str], rng: np.random.Generator) -> str:
     """A caption in a held-out template that calls a shape by a noun, with all of these wordings of its attributes."""
     adjectives = [w for w in wordings if not _is_phrase(w)]
@@ -110,7 +118,8 @@ def _word(category: str, attributes: dict[str, str], rng: np.random.Generator, s
     text = " ".join([*adjectives, _pick(entry.nouns, rng), *_join(phrases, rng)])
     if behind is not None:
         text += f" that is {behind}" if not phrases or rng.random() < 0.5 else f", {behind}"
-    return _pick(TEMPLATES[split], rng).format(x=text, a=f"{_article(text)} {text}")
+    alone = split == "train" and rng.random() < _ALONE
+    return _pick(_DESCRIPTION if alone else TEMPLATES[split], rng).format(x=text, a=f"{_article(text)} {text}")
 
 
 def _pick(options: tuple[str, ...], rng: np.random.Generator) -> str:
