@@ -104,11 +104,14 @@ def share(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     return [results[index] for index in range(whole)] + [function(item) for item in items[whole:]]
 
 
-def block_size(rows: int) -> int:
-    """Rows of each block of so many, the last one excepted: as many blocks as all lanes can take, of about one size."""
+def block_size(rows: int, times: int = 1) -> int:
+    """Rows of each block of so many, the last one excepted: as many blocks as all lanes can take, of about one size.
+
+    times: how many times `MOST_ROWS` a block may have.
+    """
     if rows < 2 * LEAST_ROWS:
         return max(1, rows)
-    rounds = -(-rows // (MOST_LANES * MOST_ROWS))
+    rounds = -(-rows // (MOST_LANES * MOST_ROWS * times))
     return -(-rows // (MOST_LANES * rounds))
 
 

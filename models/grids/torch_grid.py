@@ -1,7 +1,8 @@
 """The reference backend: sparse voxel grids in plain PyTorch, on any device.
 
-A convolution is one gather into [N, 27 * Cin] and one matrix product. The neighbour table is built once a grid from
-sorted integer keys and serves every layer and every denoising step.
+A convolution is one gather into [N, 27 * Cin] and one matrix product, or on a CPU without gradients a product for each
+tap (`models.grids.by_taps`). The neighbour table is built once a grid from sorted integer keys and serves every layer
+and every denoising step.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models import kernels
+from models.grids import by_taps
 from models.grids.ordering import find_rows, keys_to_voxels, voxel_keys
 from models.grids.samples import Samples
 from models.grids.unwaiting import TAPS, neighbour_taps
@@ -96,6 +98,10 @@ class TorchGrid:
         """The neighbour table by taps, int32 [27, N]."""
         return neighbour_taps(self.keys)
 
+    @cached_property
+    def _blocks(self) -> list[by_taps.Block]:
+        return by_taps.blocks_of(neighbour_taps(self.keys))
+
     def conv3(self, features: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """See `UNetGrid.conv3`."""
         packed = weight.permute(2, 3, 4, 1, 0).reshape(-1, weight.shape[0])
@@ -104,9 +110,11 @@ class TorchGrid:
             from models.kernels.convolution import gather_gemm
 
             return gather_gemm(features, self.taps, packed.view(TAPS, features.shape[1], -1), bias)
+        cpu = features.device.type == "cpu"
+        if cpu and not torch.is_grad_enabled() and by_taps.worthwhile(features, weight):
+            return by_taps.convolve(features, self._blocks, packed.view(TAPS, features.shape[1], -1), bias)
         padded = functional.pad(features, (0, 0, 0, 1))
         row_bytes = TAPS * features.shape[1] * features.element_size()
-        cpu = features.device.type == "cpu"
         chunk = block_size(len(self)) if cpu else max(1, GATHER_BYTES // row_bytes)
 
         def product(rows: Tensor, out: Tensor | None = None) -> Tensor:

@@ -83,15 +83,47 @@ def test_convolution_in_many_blocks_equals_one_in_few(monkeypatch: pytest.Monkey
     torch.testing.assert_close(grid.conv3(features, weight), whole)
 
 
+@pytest.mark.parametrize("bias", [None, torch.randn(5, dtype=torch.float64)], ids=["no bias", "bias"])
+@pytest.mark.parametrize("counts", [(300,), (300, 0, 17), (0, 1000, 5), (1, 1)])
+@pytest.mark.parametrize("least", [1, 1 << 60], ids=["by taps", "gathered"])
+def test_both_ways_without_gradients_equal_a_dense_convolution_in_many_blocks_as_in_one(
+    monkeypatch: pytest.MonkeyPatch, least: int, counts: tuple[int, ...], bias: Tensor | None
+) -> None:
+    monkeypatch.setattr("models.grids.by_taps.LEAST_PRODUCTS", least)
+    torch.manual_seed(1)
+    grid = scattered(TorchGrid, 0, counts)
+    features, weight = torch.randn(len(grid), 6).double(), torch.randn(5, 6, 3, 3, 3).double()
+    dense = from_dense(grid, functional.conv3d(to_dense(grid, features), weight, bias, padding=1))
+    with torch.no_grad():
+        torch.testing.assert_close(grid.conv3(features, weight, bias), dense)
+        monkeypatch.setattr("models.threads.MOST_ROWS", 20)
+        torch.testing.assert_close(scattered(TorchGrid, 0, counts).conv3(features, weight, bias), dense)
+
+
+@pytest.mark.parametrize(("rows", "kept", "not_made"), [(90, "neighbours", "_blocks"), (900, "_blocks", "neighbours")])
+@torch.inference_mode()
+def test_a_grid_keeps_the_one_table_that_its_size_asks_for(rows: int, kept: str, not_made: str) -> None:
+    grid = scattered(TorchGrid, 0, (rows,))
+    grid.conv3(torch.randn(rows, 32), torch.randn(32, 32, 3, 3, 3))
+    assert kept in vars(grid)
+    assert not_made not in vars(grid)
+
+
+@pytest.mark.parametrize("gradients", [True, False])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_stays_half_and_is_rounded_once(backend: type[Grid], dtype: torch.dtype) -> None:
+def test_half_precision_stays_half_and_is_rounded_once(
+    backend: type[Grid], dtype: torch.dtype, gradients: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.grids.by_taps.LEAST_PRODUCTS", 1)
     grid = scattered(backend, 7, (700, 60))
     torch.manual_seed(8)
     features, weight = torch.randn(len(grid), 16).to(dtype), torch.randn(8, 16, 3, 3, 3).to(dtype)
     bias = torch.randn(8).to(dtype)
     dense = functional.conv3d(to_dense(grid, features.double()), weight.double(), bias.double(), padding=1)
     exact = from_dense(grid, dense), grid.average_pool(features.double())
-    for output, expected in zip((grid.conv3(features, weight, bias), grid.average_pool(features)), exact, strict=True):
+    with torch.set_grad_enabled(gradients):
+        outputs = grid.conv3(features, weight, bias), grid.average_pool(features)
+    for output, expected in zip(outputs, exact, strict=True):
         assert output.dtype is dtype
         assert float((output - expected).norm() / expected.norm()) < 0.3 * torch.finfo(dtype).eps
 

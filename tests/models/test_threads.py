@@ -97,8 +97,12 @@ def test_shapes_have_the_same_bits_however_many_lanes_there_are() -> None:
         np.testing.assert_array_equal(alone, together)
 
 
+@pytest.mark.parametrize("least", [1, 1 << 60], ids=["by taps", "gathered"])
 @torch.inference_mode()
-def test_a_convolution_over_many_blocks_has_the_same_bits_however_many_lanes_there_are() -> None:
+def test_a_convolution_over_many_blocks_has_the_same_bits_however_many_lanes_there_are(
+    monkeypatch: pytest.MonkeyPatch, least: int
+) -> None:
+    monkeypatch.setattr("models.grids.by_taps.LEAST_PRODUCTS", least)
     generator = torch.Generator().manual_seed(1)
     grid = TorchGrid.dense(14)
     features, weight = (
