@@ -32,6 +32,7 @@ from models.stages import CoarseStage, FineStage
 from models.state import DiffusionState
 from models.strength import DEFAULT_STRENGTH
 from models.text import TextEmbedding, TextEncoder
+from models.threads import use_by_default
 from models.variants import variant_seeds
 
 StepCallback = Callable[[str, int, int], None]
@@ -70,6 +71,8 @@ class Pipeline:
     ) -> Self:  # fmt: skip
         """Loads models from folders in our own format: `config.yaml` and `model.safetensors`.
 
+        On a CPU it works with the service's number of threads, unless `threads.use` has said another.
+
         Args:
             text: Folder of the text tower, for instance `checkpoints/demo_text`.
             coarse: Folder of the coarse model.
@@ -84,6 +87,7 @@ class Pipeline:
             CheckpointError, ConfigError: a folder's files are missing, broken, or do not belong together.
             BackendError: the backend that was asked for cannot be used here.
         """
+        use_by_default()
         runtime = Runtime.choose(device, dtype, backend)
         encoder = load_text(text).to(runtime.device)
         stages = load_coarse(coarse, encoder.null, runtime), None if fine is None else load_fine(fine, runtime)
@@ -99,9 +103,8 @@ class Pipeline:
         dtype: str = "auto",
         backend: str = "auto",
     ) -> Self:
-        """Loads models from the BentoML model store, as the service does.
+        """Loads models from the BentoML model store, as the service does, with threads as :meth:`from_dirs` has them.
 
-        On a CPU it works with the service's number of threads, unless `threads.use` has said another.
         Where the store has no demo models yet, those of this checkout are imported first, which takes seconds.
         Official models have to be imported by `scripts/import`.
 
@@ -118,11 +121,9 @@ class Pipeline:
             BackendError: the backend that was asked for cannot be used here.
             ValueError: there is no set of that name.
         """
-        from models import threads
         from models.importer import import_demo
         from models.store import find
 
-        threads.use_by_default()
         found = find(model_set)
         if found.name == "demo" and (found.text is None or found.coarse is None):
             import_demo(DEMO_FOLDER)

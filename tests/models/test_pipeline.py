@@ -16,6 +16,7 @@ from models.cores import default_threads
 from models.joining import Box
 from models.presets import PRESETS
 from models.store import find
+from tests.support.paths import DEMO
 
 
 def use_store(root: Path) -> None:
@@ -46,13 +47,17 @@ def test_an_empty_store_gets_the_demo_models_of_the_checkout(demo: Pipeline) -> 
 
 
 @pytest.mark.parametrize("chosen", [False, True])
+@pytest.mark.parametrize("place", ["store", "folders"])
 def test_work_is_divided_as_the_service_does_unless_somebody_has_chosen(
-    demo: Pipeline, monkeypatch: pytest.MonkeyPatch, chosen: bool
+    demo: Pipeline, monkeypatch: pytest.MonkeyPatch, place: str, chosen: bool
 ) -> None:
     used: list[int] = []
     monkeypatch.setattr(threads, "_chosen", chosen)
     monkeypatch.setattr(threads, "use", used.append)
-    Pipeline.from_store("demo", device="cpu")
+    if place == "store":
+        Pipeline.from_store("demo", device="cpu")
+    else:
+        Pipeline.from_dirs(DEMO / "demo_text", DEMO / "demo_coarse", device="cpu")
     assert used == ([] if chosen else [min(default_threads(), torch.get_num_threads())])
 
 
