@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 import torch
@@ -20,6 +20,7 @@ from models.kinds import Recognition
 from models.text import TextEncoder, text_of, tokenize
 
 NEAREST = 3
+_WORD = re.compile(r"[a-z]{3,}")
 _ALIKE = 0.8
 _READ_AS_ONE = 0.7
 """Cosine from which on the tower reads two words as one. Where captions had plurals and slips, 16 of 17 such words have
@@ -54,9 +55,12 @@ class Recogniser:
             return Recognition(known=False if self.kinds else None, blank=True)
         if not self.kinds:
             return Recognition(known=None)
-        if kinds := self._named(words) or self._meant(prompt):
+        if kinds := self._named(words):
             return Recognition(known=True, kinds=kinds)
-        nearest = tuple(dict.fromkeys(self._spelled_alike(prompt))) or self._read_alike(prompt)
+        alike = self._spelled_alike(prompt)
+        if kinds := self._meant(prompt, alike):
+            return Recognition(known=True, kinds=kinds)
+        nearest = tuple(dict.fromkeys(self._parts_or_alike(alike))) or self._read_alike(prompt)
         return Recognition(known=False, nearest=nearest[:NEAREST])
 
     def _tokenized(self, prompt: str) -> list[int]:
@@ -72,23 +76,27 @@ class Recogniser:
         }
         return tuple(kind for kind in self.kinds if kind in found)
 
-    def _meant(self, prompt: str) -> tuple[str, ...]:
+    def _spelled_alike(self, prompt: str) -> dict[str, list[str]]:
+        """The words of a prompt, each with the names that are spelled alike, the most alike first."""
+        words = _WORD.findall(prompt.lower())[: self._encoder.config.context_length]
+        return {word: get_close_matches(word, self._names, cutoff=_ALIKE) for word in dict.fromkeys(words)}
+
+    def _meant(self, prompt: str, alike: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
         """The kinds of names that are spelled a little differently, if the tower reads these words as the names."""
-        words = dict.fromkeys(re.findall(r"[a-z]{3,}", prompt.lower())[: self._encoder.config.context_length])
-        alike = {word: name for word in words for name in get_close_matches(word, self._names, 1, _ALIKE)}
-        pairs = list(alike.items())[:_MOST_ALIKE]
+        pairs = [(word, names[0]) for word, names in alike.items() if names][:_MOST_ALIKE]
         if not pairs:
             return ()
         read, names = self._states([text for pair in zip(*pairs, strict=True) for text in pair]).chunk(2)
         near = functional.cosine_similarity(read, names) >= _READ_AS_ONE
         meant = dict(pair for pair, as_one in zip(pairs, near.tolist(), strict=True) if as_one)
-        named = re.sub(r"[a-z]{3,}", lambda word: meant.get(word[0], word[0]), prompt.lower())
+        named = _WORD.sub(lambda word: meant.get(word[0], word[0]), prompt.lower())
         return self._named(_words(self._tokenized(named)))
 
-    def _spelled_alike(self, prompt: str) -> Iterable[str]:
-        for word in re.findall(r"[a-z]{3,}", prompt.lower())[: self._encoder.config.context_length]:
+    def _parts_or_alike(self, alike: Mapping[str, Sequence[str]]) -> Iterable[str]:
+        """The kinds whose names are parts of a word, or spelled alike."""
+        for word, names in alike.items():
             parts = [name for name in self._names if len(name) >= _SHORTEST_PART and name in word]
-            for name in [*parts, *get_close_matches(word, self._names, cutoff=_ALIKE)]:
+            for name in [*parts, *names]:
                 yield self._names[name]
 
     def _read_alike(self, prompt: str) -> tuple[str, ...]:

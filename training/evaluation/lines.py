@@ -29,8 +29,8 @@ def scored_lines(scores: Sequence[Score]) -> list[Line]:
 
 def plain_line(scores: Sequence[Score]) -> Line:
     """Of prompts such as "a mug"."""
-    right = statistics.mean(score.recognised == score.wanted for score in scores)
-    return Line(f"right kind, {len(scores)} plain names", right, CATEGORY)
+    summary = summarise(scores, [])
+    return Line(f"right kind, {summary.shapes} plain names", summary.category, CATEGORY)
 
 
 def composed_lines(judged: Sequence[tuple[Job, Score]]) -> list[Line]:

@@ -97,7 +97,7 @@ def evaluation_prompts(n_per_category: int, kinds: Sequence[str] = CATEGORIES) -
 
 def plain_prompt(kind: str) -> str:
     """What most people type first: the kind with its article, and no more."""
-    return f"{_article(kind)} {kind}"
+    return _with_article(kind)
 
 
 def held_out_caption(noun: str, wordings: Sequence[str], rng: np.random.Generator) -> str:
@@ -105,7 +105,7 @@ def held_out_caption(noun: str, wordings: Sequence[str], rng: np.random.Generato
     adjectives = [w for w in wordings if not _is_phrase(w)]
     phrases = _join([w for w in wordings if _is_phrase(w)], rng)
     text = " ".join([*adjectives, noun, *phrases])
-    return _pick(TEMPLATES["heldout"], rng).format(x=text, a=f"{_article(text)} {text}")
+    return _pick(TEMPLATES["heldout"], rng).format(x=text, a=_with_article(text))
 
 
 def _word(category: str, attributes: dict[str, str], rng: np.random.Generator, split: Split) -> str:
@@ -119,7 +119,7 @@ def _word(category: str, attributes: dict[str, str], rng: np.random.Generator, s
     if behind is not None:
         text += f" that is {behind}" if not phrases or rng.random() < 0.5 else f", {behind}"
     alone = split == "train" and rng.random() < _ALONE
-    return _pick(_DESCRIPTION if alone else TEMPLATES[split], rng).format(x=text, a=f"{_article(text)} {text}")
+    return _pick(_DESCRIPTION if alone else TEMPLATES[split], rng).format(x=text, a=_with_article(text))
 
 
 def _pick(options: tuple[str, ...], rng: np.random.Generator) -> str:
@@ -139,5 +139,5 @@ def _join(phrases: list[str], rng: np.random.Generator) -> list[str]:
     return [f"{', '.join(phrases[:-1])} and {phrases[-1]}"]
 
 
-def _article(text: str) -> str:
-    return "an" if text[0] in "aeiou" and not text.startswith("one-") else "a"
+def _with_article(text: str) -> str:
+    return f"{'an' if text[0] in 'aeiou' and not text.startswith('one-') else 'a'} {text}"
